@@ -1,0 +1,1 @@
+//! JSON of the admin REST API, shared by server and command line.

@@ -1,0 +1,1 @@
+//! A bookie's storage: journal, write cache, entry log, index, reads, GC, recovery.

@@ -1,0 +1,1 @@
+//! The bookie: storage behind the interface that ledger clients use.

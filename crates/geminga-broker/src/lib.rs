@@ -1,0 +1,1 @@
+//! Topics, namespaces, ownership, policies and schemas; knows no client protocol.

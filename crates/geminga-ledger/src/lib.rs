@@ -1,0 +1,1 @@
+//! Quorum client: writes, reads, fences and recovers ledgers on bookies.

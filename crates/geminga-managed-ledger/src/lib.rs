@@ -1,0 +1,1 @@
+//! The chain of ledgers behind a topic: appends, reads, cursors, retention, trimming.

@@ -1,0 +1,1 @@
+//! Seeded worlds: the whole standalone on a simulated clock, disk and net.

@@ -1,0 +1,1 @@
+//! Subscriptions as pure state machines: dispatch, acks, permits, redelivery.

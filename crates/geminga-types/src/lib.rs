@@ -1,0 +1,12 @@
+//! Names, ids and units shared by every crate.
+//!
+//! A type belongs here when at least three crates name it and it has no behaviour beyond parsing,
+//! printing and ordering. A type that belongs to one component's interface stays with the component.
+
+mod bundle;
+mod position;
+mod topic_name;
+
+pub use bundle::{BundleRange, bundle_of};
+pub use position::{BookieIndex, EntryId, LedgerId, Position};
+pub use topic_name::{Domain, InvalidName, NamespaceName, TopicName};

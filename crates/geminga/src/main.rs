@@ -1,0 +1,2 @@
+//! Geminga.
+fn main() {}
