@@ -8,5 +8,5 @@ mod position;
 mod topic_name;
 
 pub use bundle::{BundleRange, bundle_of};
-pub use position::{BookieIndex, EntryId, LedgerId, Position};
+pub use position::{BookieIndex, EntryId, LedgerId, Ordinal, Position};
 pub use topic_name::{Domain, InvalidName, NamespaceName, TopicName};

@@ -21,9 +21,24 @@ pub struct Position {
     pub entry_id: EntryId,
 }
 
+/// Place of an entry in its topic's chain of ledgers, counted without gaps since the topic was loaded.
+///
+/// Acks, dispatch and reads count in ordinals, so that nothing above the managed ledger knows where
+/// one ledger ends and the next begins. Never stored: positions are, and the chain maps between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ordinal(pub u64);
+
 /// Place of a bookie in an ensemble, counted from 0; below 64, so a set of them fits in a `u64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BookieIndex(u8);
+
+impl Ordinal {
+    /// The ordinal `count` entries later.
+    #[must_use]
+    pub const fn plus(self, count: u64) -> Self {
+        Self(self.0.saturating_add(count))
+    }
+}
 
 impl EntryId {
     /// Before the first entry of a ledger.
