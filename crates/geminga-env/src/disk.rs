@@ -82,6 +82,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
 }
 
 /// An open file. Offsets are explicit: there is no cursor to share.
+#[expect(clippy::len_without_is_empty, reason = "a file is no container")]
 pub trait File: fmt::Debug + Send + Sync {
     /// Reads up to `buffer.len()` bytes; fewer only at the end of the file.
     ///
@@ -100,7 +101,6 @@ pub trait File: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// As the system reports them.
-    #[expect(clippy::len_without_is_empty, reason = "a file is no container")]
     fn len(&self) -> io::Result<u64>;
     /// Cuts or grows (with zeros) the file.
     ///
@@ -124,6 +124,30 @@ pub trait File: fmt::Debug + Send + Sync {
 
 /// A held lock.
 pub trait Lock: fmt::Debug + Send + Sync {}
+
+/// Creates a directory and its parents, and makes all their names durable.
+///
+/// # Errors
+///
+/// As the system reports them.
+pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut created = Vec::new();
+    for ancestor in path.ancestors() {
+        let Some(parent) = ancestor.parent() else { break };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        if disk.exists(ancestor)? {
+            // Its maker may have been stopped before this sync. An unreadable parent was not ours.
+            match disk.sync_dir(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                outcome => outcome?,
+            }
+            break;
+        }
+        created.push(parent);
+    }
+    disk.create_dir_all(path)?;
+    created.into_iter().rev().try_for_each(|parent| disk.sync_dir(parent))
+}
 
 /// The machine's file system.
 #[derive(Debug)]
@@ -219,7 +243,17 @@ impl File for SystemFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, len)?)
+        if len == 0 {
+            return Ok(());
+        }
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.0, flags, 0, len)) {
+            Ok(()) => Ok(()),
+            // Some file systems cannot reserve; the length at least is then as promised.
+            Err(rustix::io::Errno::OPNOTSUPP) if self.len()? < len => self.set_len(len),
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

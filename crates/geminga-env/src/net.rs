@@ -77,7 +77,10 @@ impl Listener for TcpListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>> {
         Box::pin(async move {
             let (stream, peer) = self.inner.accept().await?;
-            stream.set_nodelay(true)?;
+            if let Err(error) = stream.set_nodelay(true) {
+                // The peer is gone already; its first read says so.
+                tracing::debug!(%peer, %error, "TCP_NODELAY was not set");
+            }
             Ok((Box::new(stream) as Stream, peer))
         })
     }

@@ -5,6 +5,7 @@
 
 use std::{
     fmt, io,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
 };
@@ -89,6 +90,9 @@ impl Workers {
 
     /// Runs `work` each time `bell` rings, until it says [`Control::Stop`].
     ///
+    /// One worker per bell. If `work` panics on a thread the process ends: nobody could answer those
+    /// who wait for the worker.
+    ///
     /// On a thread named `name`, or in a simulated world on a task, where `work` is called once per
     /// ring after a yield, so that other tasks run between.
     ///
@@ -109,6 +113,8 @@ impl Workers {
             tokio::spawn(async move {
                 loop {
                     bell.0.for_task.notified().await;
+                    // A stored ring answers without waiting: let others run all the same.
+                    tokio::task::yield_now().await;
                     if bell.take() && work() == Control::Stop {
                         return;
                     }
@@ -116,12 +122,20 @@ impl Workers {
             });
             return Ok(());
         }
+        let worker = name.to_owned();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            loop {
-                bell.wait();
-                if work() == Control::Stop {
-                    return;
+            let run = AssertUnwindSafe(|| {
+                loop {
+                    bell.wait();
+                    if work() == Control::Stop {
+                        return;
+                    }
                 }
+            });
+            if panic::catch_unwind(run).is_err() {
+                // Those who wait for this worker would wait for ever.
+                tracing::error!(worker, "a worker panicked; the process ends");
+                std::process::abort();
             }
         })?;
         Ok(())
@@ -143,7 +157,7 @@ impl Workers {
         match tokio::task::spawn_blocking(work).await {
             Ok(answer) => answer,
             Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
+                Ok(panic) => panic::resume_unwind(panic),
                 // The runtime is shutting down; nobody will read the answer.
                 Err(_) => std::future::pending().await,
             },
