@@ -1,1 +1,29 @@
 //! Subscriptions as pure state machines: dispatch, acks, permits, redelivery.
+//!
+//! No I/O, no clock, no tasks: the owner says what happened (`attach`, `flow`, `ack_…`, `on_read`),
+//! then polls [`Subscription::next_action`] until it is dry, does what that says, and calls again at
+//! [`Subscription::next_timeout`]. Entries are named by their [`Ordinal`](geminga_types::Ordinal);
+//! payloads are handed through.
+//!
+//! [`Subscription`] serves persistent topics; [`nonpersistent::Dispatch`] those that store nothing.
+
+mod acks;
+mod action;
+mod consumer;
+mod intervals;
+mod members;
+pub mod nonpersistent;
+mod options;
+mod pending;
+mod queue;
+mod reader;
+mod slots;
+mod stats;
+mod subscription;
+
+pub use acks::{Ack, AckChange, AckState, NotCumulative};
+pub use action::{Action, Delivery, Entry, ReadFailed, ReadId};
+pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
+pub use options::Options;
+pub use stats::{ConsumerStats, Stats};
+pub use subscription::Subscription;

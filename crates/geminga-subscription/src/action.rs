@@ -1,0 +1,85 @@
+//! What goes in and out of a subscription: entries that were read, and what it wants done.
+
+use std::ops::Range;
+
+use geminga_types::Ordinal;
+
+use crate::{AckChange, ConsumerKey};
+
+/// An entry as it was read, with what dispatch must know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<P> {
+    /// Its place in the topic.
+    pub ordinal: Ordinal,
+    /// How many messages it holds; 0 counts as 1.
+    pub messages: u32,
+    /// Its size, for the limits on what is held.
+    pub bytes: usize,
+    /// Slot of its key, in `0..65536`. `Key_Shared` only; a larger number is taken modulo 65536.
+    pub key_hash: u32,
+    /// When it may be delivered, in milliseconds of wall time. Shared and `Key_Shared` only.
+    pub deliver_at: Option<u64>,
+    /// Whether consumers may see it; an entry that is not visible is acked without delivery.
+    pub visible: bool,
+    /// Handed through.
+    pub payload: P,
+}
+
+/// An entry on its way to a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery<P> {
+    /// Its place in the topic.
+    pub ordinal: Ordinal,
+    /// How often it was asked for again.
+    pub redelivery_count: u32,
+    /// Which of its messages are not yet acked (bit = 1), if some are.
+    pub ack_set: Option<Box<[i64]>>,
+    /// Messages not yet acked: what the delivery costs in permits.
+    pub messages: u32,
+    /// As it came with the read.
+    pub payload: P,
+}
+
+/// Names one read. An answer to a read that is no longer wanted has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadId(pub(crate) u64);
+
+/// A read gave nothing, for whatever reason. It is repeated after a back-off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the entries could not be read")]
+pub struct ReadFailed;
+
+/// What the owner of a subscription must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action<P> {
+    /// Read entries and answer with `on_read`: those in `ranges`, in order, up to `entries_max` and,
+    /// after the first, `bytes_max`. At most one wanted read is out at a time.
+    Read {
+        /// To be given back with the answer.
+        id: ReadId,
+        /// Ascending, not touching, never empty; together `entries_max` entries.
+        ranges: Vec<Range<Ordinal>>,
+        /// Most entries to return, at least 1.
+        entries_max: usize,
+        /// Bytes after which no further entry is wanted.
+        bytes_max: usize,
+    },
+    /// Send entries to a consumer, in this order.
+    Deliver {
+        /// The consumer.
+        consumer: ConsumerKey,
+        /// The consumer's epoch, for the MESSAGE commands. Exclusive and Failover only.
+        consumer_epoch: Option<u64>,
+        /// At least one.
+        deliveries: Vec<Delivery<P>>,
+    },
+    /// Tell a Failover consumer whether it is the active one.
+    ActiveChanged {
+        /// The consumer.
+        consumer: ConsumerKey,
+        /// Whether it is now the one that gets the messages.
+        active: bool,
+    },
+    /// The subscription acked entries by itself (not visible, or trimmed): persist it as any ack.
+    Acked(AckChange),
+}

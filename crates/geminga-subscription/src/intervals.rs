@@ -1,0 +1,118 @@
+//! A set of ordinals kept as intervals: its size follows the number of holes, never the span.
+//!
+//! # Invariants
+//!
+//! 1. Intervals are not empty, do not overlap and do not touch.
+//! 2. `len` is the number of ordinals in all of them.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use geminga_types::Ordinal;
+
+/// A set of ordinals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Intervals {
+    /// First ordinal of an interval → first behind it.
+    ends: BTreeMap<Ordinal, Ordinal>,
+    len: u64,
+}
+
+impl Intervals {
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<Ordinal>> {
+        self.ends.iter().map(|(&start, &end)| start..end)
+    }
+
+    /// The interval that holds `at`.
+    pub(crate) fn around(&self, at: Ordinal) -> Option<Range<Ordinal>> {
+        let (&start, &end) = self.ends.range(..=at).next_back()?;
+        (at < end).then_some(start..end)
+    }
+
+    pub(crate) fn contains(&self, at: Ordinal) -> bool {
+        self.around(at).is_some()
+    }
+
+    /// First ordinal from `at` on that is not in the set.
+    pub(crate) fn next_absent(&self, at: Ordinal) -> Ordinal {
+        self.around(at).map_or(at, |interval| interval.end)
+    }
+
+    /// First ordinal from `at` on that is in the set.
+    pub(crate) fn next_present(&self, at: Ordinal) -> Option<Ordinal> {
+        if self.contains(at) {
+            return Some(at);
+        }
+        self.ends.range(at..).next().map(|(&start, _)| start)
+    }
+
+    /// The parts of `range` that are not in the set, ascending.
+    pub(crate) fn gaps(&self, range: Range<Ordinal>) -> impl Iterator<Item = Range<Ordinal>> {
+        let mut from = self.next_absent(range.start);
+        std::iter::from_fn(move || {
+            if range.end <= from {
+                return None;
+            }
+            let end = self.next_present(from).map_or(range.end, |at| at.min(range.end));
+            let gap = from..end;
+            from = self.next_absent(end);
+            Some(gap)
+        })
+    }
+
+    /// Adds all of `range`.
+    pub(crate) fn insert(&mut self, range: Range<Ordinal>) {
+        if range.end <= range.start {
+            return;
+        }
+        let Range { mut start, mut end } = range;
+        if let Some((&before, &until)) = self.ends.range(..start).next_back()
+            && start <= until
+        {
+            start = before;
+        }
+        while let Some((&inner, &until)) = self.ends.range(start..=end).next() {
+            end = end.max(until);
+            self.ends.remove(&inner);
+            self.len -= until.0 - inner.0;
+        }
+        self.len += end.0 - start.0;
+        self.ends.insert(start, end);
+        debug_assert!(self.is_consistent());
+    }
+
+    /// Takes out everything before `at`.
+    pub(crate) fn remove_before(&mut self, at: Ordinal) {
+        while let Some((&start, &end)) = self.ends.first_key_value()
+            && start < at
+        {
+            self.ends.remove(&start);
+            self.len -= end.min(at).0 - start.0;
+            if at < end {
+                self.ends.insert(at, end);
+            }
+        }
+        debug_assert!(self.is_consistent());
+    }
+
+    /// Recounts; for assertions. A large set is taken on trust.
+    fn is_consistent(&self) -> bool {
+        if 256 < self.ends.len() {
+            return true;
+        }
+        let intervals: Vec<_> = self.iter().collect();
+        intervals.iter().all(|interval| interval.start < interval.end)
+            && intervals.windows(2).all(|pair| pair[0].end < pair[1].start)
+            && self.len == intervals.iter().map(|interval| interval.end.0 - interval.start.0).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! The limits of one subscription.
+
+/// Limits of a subscription; the defaults are those of Pulsar 5.0's `broker.conf`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Index of the partition that the topic is, which spreads the active consumers of Failover
+    /// subscriptions; `None` when the topic is not a partition.
+    pub partition: Option<u32>,
+    /// Most entries asked for in one read (`dispatcherMaxReadBatchSize`), at least 1.
+    pub read_entries_max: usize,
+    /// Most bytes asked for in one read (`dispatcherMaxReadSizeBytes`).
+    pub read_bytes_max: usize,
+    /// Most entries for one consumer before the next one's turn
+    /// (`dispatcherMaxRoundRobinBatchSize`), at least 1. Shared only.
+    pub round_robin_entries_max: usize,
+    /// Unacked messages at which a consumer gets no more, until half are acked; 0 is no limit
+    /// (`maxUnackedMessagesPerConsumer`). Shared and `Key_Shared` only.
+    pub consumer_unacked_messages_max: u64,
+    /// Unacked messages at which nobody gets more, until half are acked; 0 is no limit
+    /// (`maxUnackedMessagesPerSubscription`). Shared and `Key_Shared` only.
+    pub unacked_messages_max: u64,
+    /// Most entries remembered as delayed; when they are reached nothing new is read until one is
+    /// due. At least 1.
+    pub delayed_entries_max: usize,
+    /// Most entries known but held back by their key on `Key_Shared` before nothing new is read.
+    pub look_ahead_entries_max: usize,
+    /// Wait after the first failed read, in milliseconds; doubled by each further failure.
+    pub retry_ms_min: u64,
+    /// Longest wait after a failed read, in milliseconds.
+    pub retry_ms_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            partition: None,
+            read_entries_max: 100,
+            read_bytes_max: 5 * 1024 * 1024,
+            round_robin_entries_max: 20,
+            consumer_unacked_messages_max: 50_000,
+            unacked_messages_max: 200_000,
+            delayed_entries_max: 100_000,
+            look_ahead_entries_max: 2_000,
+            retry_ms_min: 100,
+            retry_ms_max: 10_000,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The entries of a Shared or `Key_Shared` subscription that are at a consumer and not acked.
+//!
+//! # Invariants
+//!
+//! 1. An entry is at one consumer at most.
+//! 2. Where slots are tracked, all pending entries of a slot are at one consumer.
+//! 3. The sums are those of the entries: [`Pending::is_consistent`] counts again.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use geminga_types::Ordinal;
+
+use crate::ConsumerKey;
+
+/// An entry at a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unacked {
+    /// Messages in it that are not acked.
+    pub(crate) messages: u32,
+    /// Messages in it.
+    pub(crate) batch_size: u32,
+    pub(crate) slot: u32,
+}
+
+/// What is at the consumers.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    tracks_slots: bool,
+    consumer_of: BTreeMap<Ordinal, ConsumerKey>,
+    held: BTreeMap<ConsumerKey, Held>,
+    messages: u64,
+    /// Slot → its consumer and how many of its entries that has.
+    slots: BTreeMap<u32, (ConsumerKey, usize)>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    entries: BTreeMap<Ordinal, Unacked>,
+    messages: u64,
+}
+
+impl Pending {
+    /// Nothing; with `tracks_slots`, [`Self::slot_holder`] will know who holds a slot.
+    pub(crate) fn new(tracks_slots: bool) -> Self {
+        Self { tracks_slots, ..Self::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.consumer_of.len()
+    }
+
+    pub(crate) fn contains(&self, at: Ordinal) -> bool {
+        self.consumer_of.contains_key(&at)
+    }
+
+    pub(crate) const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    pub(crate) fn get(&self, at: Ordinal) -> Option<&Unacked> {
+        self.held.get(self.consumer_of.get(&at)?)?.entries.get(&at)
+    }
+
+    pub(crate) fn messages_of(&self, consumer: ConsumerKey) -> u64 {
+        self.held.get(&consumer).map_or(0, |held| held.messages)
+    }
+
+    /// The consumer at which a slot's entries are.
+    pub(crate) fn slot_holder(&self, slot: u32) -> Option<ConsumerKey> {
+        self.slots.get(&slot).map(|&(consumer, _)| consumer)
+    }
+
+    /// Notes that an entry went to `consumer`; it was at nobody.
+    pub(crate) fn insert(&mut self, consumer: ConsumerKey, at: Ordinal, unacked: Unacked) {
+        let before = self.consumer_of.insert(at, consumer);
+        debug_assert_eq!(before, None, "an entry is at one consumer at most");
+        let held = self.held.entry(consumer).or_default();
+        held.entries.insert(at, unacked);
+        held.messages += u64::from(unacked.messages);
+        self.messages += u64::from(unacked.messages);
+        if self.tracks_slots {
+            let (holder, entries) = self.slots.entry(unacked.slot).or_insert((consumer, 0));
+            debug_assert_eq!(*holder, consumer, "a slot is at one consumer at most");
+            *entries += 1;
+        }
+    }
+
+    /// Takes an entry away from `consumer`, if it is there.
+    pub(crate) fn take(&mut self, consumer: ConsumerKey, at: Ordinal) -> Option<Unacked> {
+        let held = self.held.get_mut(&consumer)?;
+        let unacked = held.entries.remove(&at)?;
+        held.messages -= u64::from(unacked.messages);
+        self.messages -= u64::from(unacked.messages);
+        if held.entries.is_empty() {
+            self.held.remove(&consumer);
+        }
+        self.consumer_of.remove(&at);
+        if self.tracks_slots
+            && let Some((_, entries)) = self.slots.get_mut(&unacked.slot)
+        {
+            *entries -= 1;
+            if *entries == 0 {
+                self.slots.remove(&unacked.slot);
+            }
+        }
+        Some(unacked)
+    }
+
+    /// Takes everything away from `consumer`.
+    pub(crate) fn take_all(&mut self, consumer: ConsumerKey) -> Vec<(Ordinal, Unacked)> {
+        let Some(held) = self.held.get(&consumer) else {
+            return Vec::new();
+        };
+        let ordinals: Vec<Ordinal> = held.entries.keys().copied().collect();
+        let take = |at| self.take(consumer, at).map(|unacked| (at, unacked));
+        ordinals.into_iter().filter_map(take).collect()
+    }
+
+    /// Forgets the entries of `range`, wherever they are.
+    pub(crate) fn forget(&mut self, range: Range<Ordinal>) {
+        let found: Vec<_> = self.consumer_of.range(range).map(|(&at, &key)| (at, key)).collect();
+        for (at, consumer) in found {
+            self.take(consumer, at);
+        }
+    }
+
+    /// Notes how many messages of an entry are still not acked, if it is at a consumer.
+    pub(crate) fn narrow(&mut self, at: Ordinal, remaining: impl FnOnce() -> u32) {
+        let consumer = self.consumer_of.get(&at);
+        let held = consumer.and_then(|consumer| self.held.get_mut(consumer));
+        if let Some(held) = held
+            && let Some(unacked) = held.entries.get_mut(&at)
+        {
+            let messages = remaining().min(unacked.messages);
+            held.messages -= u64::from(unacked.messages - messages);
+            self.messages -= u64::from(unacked.messages - messages);
+            unacked.messages = messages;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.tracks_slots);
+    }
+
+    /// Counts again; for assertions.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let mut slots = BTreeMap::new();
+        let mut entries = BTreeMap::new();
+        for (&consumer, held) in &self.held {
+            let messages = held.entries.values().map(|unacked| u64::from(unacked.messages));
+            if held.messages != messages.sum::<u64>() || held.entries.is_empty() {
+                return false;
+            }
+            for (&at, unacked) in &held.entries {
+                entries.insert(at, consumer);
+                slots.entry(unacked.slot).or_insert((consumer, 0)).1 += 1;
+            }
+        }
+        let same_slots =
+            if self.tracks_slots { slots == self.slots } else { self.slots.is_empty() };
+        let messages: u64 = self.held.values().map(|held| held.messages).sum();
+        same_slots && entries == self.consumer_of && messages == self.messages
+    }
+}

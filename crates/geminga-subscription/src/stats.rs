@@ -1,0 +1,51 @@
+//! What can be told about a subscription at a moment.
+
+use geminga_types::Ordinal;
+
+use crate::{ConsumerKey, Kind};
+
+/// A subscription at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// The type of the consumers attached, if any.
+    pub kind: Option<Kind>,
+    /// First entry that is not acked.
+    pub mark_delete: Ordinal,
+    /// Entries not acked.
+    pub backlog_entries: u64,
+    /// Messages delivered and not acked. On Exclusive and Failover: entries.
+    pub unacked_messages: u64,
+    /// Entries that wait for their time.
+    pub delayed_entries: u64,
+    /// Entries that wait to be delivered again.
+    pub redelivery_entries: u64,
+    /// Entries read and not yet delivered.
+    pub buffered_entries: u64,
+    /// Ranges of acked entries behind unacked ones.
+    pub acked_ranges: u64,
+    /// Whether a read is out.
+    pub is_reading: bool,
+    /// Whether the unacked limit of the subscription holds everything back.
+    pub is_blocked_on_unacked: bool,
+    /// The active consumer of an Exclusive or Failover subscription.
+    pub active: Option<ConsumerKey>,
+    /// In order of their keys.
+    pub consumers: Vec<ConsumerStats>,
+}
+
+/// A consumer at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerStats {
+    /// Which.
+    pub consumer: ConsumerKey,
+    /// Messages it may still be sent; below 0 after a batch that was larger.
+    pub permits: i64,
+    /// Messages at it that are not acked. On Exclusive and Failover: entries.
+    pub unacked_messages: u64,
+    /// Messages delivered to it since it was attached.
+    pub delivered_messages: u64,
+    /// Entries delivered to it since it was attached.
+    pub delivered_entries: u64,
+    /// Whether its unacked limit holds it back.
+    pub is_blocked_on_unacked: bool,
+}

@@ -1,0 +1,357 @@
+//! One subscription of a persistent topic.
+//!
+//! Every entry before `end` is in exactly one state: acked; pending at a consumer (Shared,
+//! `Key_Shared`) or delivered to the active one (Exclusive, Failover); waiting in the [`Queue`]
+//! (buffered, to be read again, delayed); or unread, from `next_read` on. Exclusive and Failover
+//! keep no list of what was delivered: it is what lies before the buffer and is not acked, and
+//! "again" is a rewind to the mark-delete position.
+//!
+//! # Invariants
+//!
+//! 1. No entry is in two states, and none is lost between them: so a nack that races with a detach
+//!    or an ack moves an entry once.
+//! 2. No consumer is sent an entry without a permit left; the last batch may cost more than that.
+//! 3. Polled dry, with no read out and no back-off, a ready consumer has got all it could.
+//! 4. Only unacked entries have redelivery counts.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use geminga_types::Ordinal;
+
+use crate::{
+    Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Kind,
+    NotCumulative, Options, Stats,
+    acks::{self, Acks},
+    members::{Member, Members},
+    pending::Pending,
+    queue::Queue,
+    reader::Reader,
+};
+
+mod deliver;
+mod poll;
+mod read;
+
+/// A subscription of a persistent topic, generic over the payload it hands through.
+#[derive(Debug)]
+pub struct Subscription<P> {
+    options: Options,
+    first: Ordinal,
+    end: Ordinal,
+    acks: Acks,
+    members: Members,
+    pending: Pending,
+    queue: Queue<P>,
+    reader: Reader,
+    redelivery_counts: BTreeMap<Ordinal, u32>,
+    /// What it acked by itself and has not yet said.
+    own_acks: AckChange,
+    /// Whether the unacked limit of the subscription holds everything back.
+    is_blocked: bool,
+    /// How many messages an entry had in the last read, rounded up.
+    messages_per_entry: u64,
+}
+
+impl<P> Subscription<P> {
+    /// Begins where `start` left off, on a topic that now holds the entries `first..end`.
+    #[must_use]
+    pub fn new(options: Options, start: AckState, first: Ordinal, end: Ordinal) -> Self {
+        let end = end.max(first);
+        let acks = Acks::new(start, first, end);
+        Self {
+            members: Members::new(options.partition),
+            options,
+            first,
+            end,
+            pending: Pending::default(),
+            queue: Queue::new(acks.next_unacked()),
+            reader: Reader::default(),
+            redelivery_counts: BTreeMap::new(),
+            own_acks: AckChange::default(),
+            is_blocked: false,
+            messages_per_entry: 1,
+            acks,
+        }
+    }
+
+    /// Adds a consumer, without permits and writable.
+    ///
+    /// # Errors
+    ///
+    /// As [`AttachError`] says; nothing has changed then.
+    pub fn attach(&mut self, key: ConsumerKey, info: ConsumerInfo) -> Result<(), AttachError> {
+        let active_before = self.members.active();
+        self.members.attach(key, info)?;
+        if self.pending.len() == 0 {
+            self.pending = Pending::new(self.members.keeps_key_order());
+        }
+        if self.members.active() != active_before {
+            self.rewind();
+        }
+        Ok(())
+    }
+
+    /// Removes a consumer; what it has not acked goes to others, its redelivery count as it was.
+    pub fn detach(&mut self, key: ConsumerKey) {
+        let active_before = self.members.active();
+        if !self.members.detach(key) {
+            return;
+        }
+        for (at, unacked) in self.pending.take_all(key) {
+            self.queue.push_replay(at, unacked.slot);
+        }
+        if self.members.is_empty() || self.members.active() != active_before {
+            self.rewind();
+        }
+    }
+
+    /// Grants a consumer more permits.
+    pub fn flow(&mut self, key: ConsumerKey, permits: u32) {
+        self.members.grant(key, permits);
+    }
+
+    /// Notes whether a consumer's connection takes more; it does at first.
+    pub fn set_writable(&mut self, key: ConsumerKey, is_writable: bool) {
+        if let Some(member) = self.members.get_mut(key) {
+            member.is_writable = is_writable;
+        }
+    }
+
+    /// Sets the consumer epoch that came with SUBSCRIBE.
+    pub fn set_epoch(&mut self, key: ConsumerKey, epoch: u64) {
+        if let Some(member) = self.members.get_mut(key) {
+            member.epoch = Some(epoch);
+        }
+    }
+
+    /// The topic has grown: its entries before `end` may be read.
+    pub fn extend(&mut self, end: Ordinal) {
+        self.end = self.end.max(end);
+    }
+
+    /// The topic's entries before `first` are gone; they count as acked.
+    pub fn trim(&mut self, first: Ordinal) {
+        self.first = self.first.max(first.min(self.end));
+        let mut change = std::mem::take(&mut self.own_acks);
+        self.ack_range(Ordinal(0)..self.first, &mut change);
+        self.own_acks = change;
+    }
+
+    /// Acks entries, or messages in them, whoever has them. Entries not yet delivered count as well;
+    /// those that the topic does not have are ignored.
+    pub fn ack_individual(&mut self, _key: Option<ConsumerKey>, acks: &[Ack]) -> AckChange {
+        let mut change = AckChange::default();
+        for ack in acks {
+            self.ack(ack, &mut change);
+        }
+        change.tidied(&self.acks)
+    }
+
+    /// Acks everything before `ordinal`, and that entry: as a whole, or with an ack set the messages
+    /// whose bits are 0. An entry that the topic does not have is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCumulative`] on Shared and `Key_Shared` subscriptions; nothing has changed then.
+    pub fn ack_cumulative(
+        &mut self,
+        _key: Option<ConsumerKey>,
+        ordinal: Ordinal,
+        ack_set: Option<Box<[i64]>>,
+    ) -> Result<AckChange, NotCumulative> {
+        if matches!(self.members.kind(), Some(Kind::Shared | Kind::KeyShared)) {
+            return Err(NotCumulative);
+        }
+        let mut change = AckChange::default();
+        if ordinal < self.end {
+            self.ack_range(Ordinal(0)..ordinal, &mut change);
+            self.ack(&Ack { ordinal, ack_set, batch_size: None }, &mut change);
+        }
+        Ok(change.tidied(&self.acks))
+    }
+
+    /// Delivers again what a consumer has not acked. On Shared and `Key_Shared`: the entries `ids`, as
+    /// far as they are at this consumer, or all that are, with their redelivery counts raised. On
+    /// Exclusive and Failover: everything from the mark-delete position on, in order, if this is the
+    /// active consumer; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
+    pub fn redeliver(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>, epoch: Option<u64>) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        if epoch.is_some() && epoch < member.epoch {
+            return;
+        }
+        member.epoch = epoch.or(member.epoch);
+        match self.members.kind() {
+            Some(Kind::Shared | Kind::KeyShared) => self.redeliver_shared(key, ids),
+            Some(Kind::Exclusive | Kind::Failover) if self.members.active() == Some(key) => {
+                for &at in ids.unwrap_or_default() {
+                    if at < self.delivered_end() && !self.acks.is_acked(at) {
+                        raise(&mut self.redelivery_counts, at);
+                    }
+                }
+                self.rewind();
+            }
+            Some(Kind::Exclusive | Kind::Failover) | None => {}
+        }
+    }
+
+    /// Seeks: exactly the entries before `to` are acked. A read that is out is void. The caller has
+    /// detached the consumers, as Pulsar does; one still attached is served from `to` on.
+    pub fn reset(&mut self, to: Ordinal) {
+        self.acks.reset(to.max(self.first).min(self.end));
+        self.own_acks = AckChange::default();
+        self.redelivery_counts.clear();
+        self.rewind();
+    }
+
+    /// Acks everything that the topic holds.
+    pub fn clear_backlog(&mut self) -> AckChange {
+        let mut change = AckChange::default();
+        self.ack_range(Ordinal(0)..self.end, &mut change);
+        change.tidied(&self.acks)
+    }
+
+    /// Acks the next `entries` that are not acked.
+    pub fn skip(&mut self, entries: u64) -> AckChange {
+        let mut left = entries;
+        let mut to = self.acks.next_unacked();
+        for gap in self.acks.unacked(to..self.end) {
+            let taken = left.min(gap.end.0 - gap.start.0);
+            left -= taken;
+            to = if 0 < taken { gap.start.plus(taken) } else { to };
+        }
+        let mut change = AckChange::default();
+        self.ack_range(Ordinal(0)..to, &mut change);
+        change.tidied(&self.acks)
+    }
+
+    /// The first entry that is not acked: the one behind the mark-delete position.
+    #[must_use]
+    pub const fn mark_delete(&self) -> Ordinal {
+        self.acks.next_unacked()
+    }
+
+    /// What is acked, as a whole.
+    #[must_use]
+    pub fn ack_state(&self) -> AckState {
+        self.acks.state()
+    }
+
+    /// The type of the consumers attached, if any.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.members.kind()
+    }
+
+    /// The active consumer of an Exclusive or Failover subscription.
+    #[must_use]
+    pub const fn active(&self) -> Option<ConsumerKey> {
+        self.members.active()
+    }
+
+    /// Entries not acked.
+    #[must_use]
+    pub const fn backlog(&self) -> u64 {
+        self.acks.backlog(self.end)
+    }
+
+    /// Tells how it stands. Costs time in the number of consumers and, on Exclusive and Failover, of
+    /// acked ranges.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let in_order =
+            self.members.active().map(|_| self.acks.unacked_before(self.delivered_end()));
+        let consumer = |(key, member): (ConsumerKey, &Member)| ConsumerStats {
+            consumer: key,
+            permits: member.permits(),
+            unacked_messages: match in_order {
+                Some(entries) if self.members.active() == Some(key) => entries,
+                _ => self.pending.messages_of(key),
+            },
+            delivered_messages: member.delivered_messages,
+            delivered_entries: member.delivered_entries,
+            is_blocked_on_unacked: member.is_blocked,
+        };
+        Stats {
+            kind: self.members.kind(),
+            mark_delete: self.mark_delete(),
+            backlog_entries: self.backlog(),
+            unacked_messages: in_order.unwrap_or_else(|| self.pending.messages()),
+            delayed_entries: self.queue.delayed_len() as u64,
+            redelivery_entries: self.queue.replay().len() as u64,
+            buffered_entries: self.queue.buffer.len() as u64,
+            acked_ranges: self.acks.intervals() as u64,
+            is_reading: self.reader.is_out(),
+            is_blocked_on_unacked: self.is_blocked,
+            active: self.members.active(),
+            consumers: self.members.iter().map(consumer).collect(),
+        }
+    }
+
+    fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) {
+        let again = match ids {
+            None => self.pending.take_all(key),
+            Some(ids) => {
+                let take = |&at| self.pending.take(key, at).map(|unacked| (at, unacked));
+                ids.iter().filter_map(take).collect()
+            }
+        };
+        for (at, unacked) in again {
+            raise(&mut self.redelivery_counts, at);
+            self.queue.push_replay(at, unacked.slot);
+        }
+    }
+
+    /// Delivers everything again that is not acked, from the mark-delete position on.
+    fn rewind(&mut self) {
+        self.reader.cancel();
+        self.pending.clear();
+        self.queue = Queue::new(self.acks.next_unacked());
+    }
+
+    /// What lies before was delivered to the active consumer of an Exclusive or Failover subscription.
+    fn delivered_end(&self) -> Ordinal {
+        self.queue.buffer.first_key_value().map_or(self.queue.next_read, |(&at, _)| at)
+    }
+
+    fn ack(&mut self, ack: &Ack, change: &mut AckChange) {
+        if self.end <= ack.ordinal {
+            return;
+        }
+        let batch_size = self.batch_size(ack.ordinal).or(ack.batch_size);
+        self.acks.ack(ack.ordinal, ack.ack_set.as_deref(), batch_size, change);
+        if self.acks.is_acked(ack.ordinal) {
+            self.forget(ack.ordinal..ack.ordinal.plus(1));
+        } else if let Some(remaining) = self.acks.partial(ack.ordinal) {
+            self.pending.narrow(ack.ordinal, || acks::count(remaining, u32::MAX));
+        }
+    }
+
+    /// How many messages an entry has, as far as that is known here.
+    fn batch_size(&self, at: Ordinal) -> Option<u32> {
+        let buffered = self.queue.buffer.get(&at).map(|entry| entry.messages.max(1));
+        buffered.or_else(|| self.pending.get(at).map(|unacked| unacked.batch_size))
+    }
+
+    fn ack_range(&mut self, range: Range<Ordinal>, change: &mut AckChange) {
+        self.acks.ack_range(range.clone(), change);
+        self.forget(range);
+    }
+
+    /// Drops all that is known of entries that are now acked.
+    fn forget(&mut self, range: Range<Ordinal>) {
+        self.pending.forget(range.clone());
+        self.queue.forget(range.clone());
+        self.redelivery_counts.extract_if(range, |_, _| true).for_each(drop);
+        self.queue.next_read = self.queue.next_read.max(self.acks.next_unacked());
+    }
+}
+
+fn raise(counts: &mut BTreeMap<Ordinal, u32>, at: Ordinal) {
+    let count = counts.entry(at).or_default();
+    *count = count.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Which buffered entries go to whom.
+
+use std::collections::BTreeSet;
+
+use geminga_types::Ordinal;
+
+use super::Subscription;
+use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked, slots::SLOTS};
+
+impl<P> Subscription<P> {
+    /// Deliveries to one consumer, if one can take something that is buffered.
+    pub(super) fn deliver(&mut self) -> Option<Action<P>> {
+        if self.queue.buffer.is_empty() {
+            return None;
+        }
+        let (consumer, deliveries) = match self.members.kind()? {
+            Kind::Exclusive | Kind::Failover => self.deliver_in_order()?,
+            Kind::Shared => self.deliver_shared()?,
+            Kind::KeyShared => self.deliver_by_key()?,
+        };
+        if deliveries.is_empty() {
+            return None;
+        }
+        let epoch = self.members.get(consumer).and_then(|member| member.epoch);
+        let consumer_epoch = epoch.filter(|_| !self.is_shared());
+        Some(Action::Deliver { consumer, consumer_epoch, deliveries })
+    }
+
+    fn deliver_in_order(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+        let consumer = self.members.active()?;
+        Some((consumer, self.hand_out_first(consumer, usize::MAX)))
+    }
+
+    /// The next one's turn, with an even part of what is there, so that none takes all of it.
+    fn deliver_shared(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+        if self.is_blocked {
+            return None;
+        }
+        let (consumer, peers) = self.members.take_turn()?;
+        let share = self.queue.buffer.len().div_ceil(peers.max(1));
+        let entries_max = share.min(self.options.round_robin_entries_max).max(1);
+        Some((consumer, self.hand_out_first(consumer, entries_max)))
+    }
+
+    fn hand_out_first(&mut self, consumer: ConsumerKey, entries_max: usize) -> Vec<Delivery<P>> {
+        let mut deliveries = Vec::new();
+        while deliveries.len() < entries_max
+            && !self.is_blocked
+            && self.members.is_ready(consumer)
+            && let Some((&at, _)) = self.queue.buffer.first_key_value()
+        {
+            deliveries.extend(self.hand_out(consumer, at));
+        }
+        deliveries
+    }
+
+    /// For the consumer that can take the first entry which can go anywhere: that, and what else is
+    /// its. An entry that cannot go holds back the later ones of its slot.
+    fn deliver_by_key(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+        let mut held_slots = BTreeSet::new();
+        let mut chosen = None;
+        let mut deliveries = Vec::new();
+        let buffered: Vec<(Ordinal, u32)> =
+            self.queue.buffer.iter().map(|(&at, entry)| (at, entry.key_hash % SLOTS)).collect();
+        for (at, slot) in buffered {
+            let consumer = self.taker(slot).filter(|_| self.is_next_of_slot(slot, at, &held_slots));
+            match consumer {
+                None => _ = held_slots.insert(slot),
+                Some(consumer) if *chosen.get_or_insert(consumer) == consumer => {
+                    deliveries.extend(self.hand_out(consumer, at));
+                }
+                Some(_) => {}
+            }
+        }
+        Some((chosen?, deliveries))
+    }
+
+    /// The consumer that can be sent an entry of `slot` now. A slot that has moved waits until its
+    /// former owner has acked what it holds.
+    pub(super) fn taker(&self, slot: u32) -> Option<ConsumerKey> {
+        let owner = self.members.owner(slot)?;
+        let is_drained = self.pending.slot_holder(slot).is_none_or(|holder| holder == owner);
+        (is_drained && !self.is_blocked && self.members.is_ready(owner)).then_some(owner)
+    }
+
+    fn is_next_of_slot(&self, slot: u32, at: Ordinal, held_slots: &BTreeSet<u32>) -> bool {
+        let is_free = !held_slots.contains(&slot) && !self.queue.has_replay_before(slot, at);
+        is_free || !self.members.keeps_key_order()
+    }
+
+    /// Takes an entry out of the buffer for a consumer.
+    fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal) -> Option<Delivery<P>> {
+        let entry = self.queue.buffer.remove(&at)?;
+        let ack_set = self.acks.partial(at);
+        let messages = entry.messages.max(1);
+        let messages = ack_set.map_or(messages, |set| acks::count(set, messages));
+        let delivery = Delivery {
+            ordinal: at,
+            redelivery_count: self.redelivery_counts.get(&at).copied().unwrap_or(0),
+            ack_set: ack_set.map(Into::into),
+            messages,
+            payload: entry.payload,
+        };
+        if let Some(member) = self.members.get_mut(consumer) {
+            member.charge(messages);
+        }
+        if self.is_shared() {
+            let (batch_size, slot) = (entry.messages.max(1), entry.key_hash % SLOTS);
+            self.pending.insert(consumer, at, Unacked { messages, batch_size, slot });
+            self.refresh_blocked_of(consumer);
+        }
+        Some(delivery)
+    }
+}

@@ -1,0 +1,104 @@
+//! What a subscription wants done next, and when it wants to be asked again.
+
+use std::collections::BTreeSet;
+
+use geminga_types::Ordinal;
+
+use super::Subscription;
+use crate::{Action, ConsumerKey, Kind};
+
+/// Spans up to which the states of all entries are compared in debug builds.
+const RECOUNT_MAX: u64 = 512;
+
+impl<P> Subscription<P> {
+    /// What is to be done next. Call until `None`, after anything has happened and at
+    /// [`Self::next_timeout`].
+    pub fn next_action(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
+        self.reader.on_time(now_wall_ms, &self.options);
+        if self.is_shared() {
+            self.queue.sort_by_time(now_wall_ms);
+            self.refresh_blocked();
+        }
+        if let Some((consumer, active)) = self.members.poll_announcement() {
+            return Some(Action::ActiveChanged { consumer, active });
+        }
+        if !self.own_acks.is_empty() {
+            let change = std::mem::take(&mut self.own_acks);
+            return Some(Action::Acked(change.tidied(&self.acks)));
+        }
+        let action = self.deliver().or_else(|| self.read());
+        debug_assert!(
+            action.is_some() || self.is_consistent(),
+            "an entry is in two states or none"
+        );
+        action
+    }
+
+    /// When to poll again even if nothing happens, in milliseconds of wall time. Once polled dry, it
+    /// lies behind the time given to that poll.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<u64> {
+        let due = self.queue.next_due();
+        due.into_iter().chain(self.reader.retry_at()).min()
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.members.kind(), Some(Kind::Shared | Kind::KeyShared))
+    }
+
+    /// Blocks who has reached an unacked limit, and frees who has come down to half of it.
+    pub(super) fn refresh_blocked(&mut self) {
+        let max = self.options.unacked_messages_max;
+        self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
+        let max = self.options.consumer_unacked_messages_max;
+        for (key, member) in self.members.iter_mut() {
+            member.is_blocked = is_held_back(member.is_blocked, self.pending.messages_of(key), max);
+        }
+    }
+
+    /// The same after one consumer has been sent something.
+    pub(super) fn refresh_blocked_of(&mut self, consumer: ConsumerKey) {
+        let max = self.options.unacked_messages_max;
+        self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
+        let max = self.options.consumer_unacked_messages_max;
+        if let Some(member) = self.members.get_mut(consumer) {
+            let unacked = self.pending.messages_of(consumer);
+            member.is_blocked = is_held_back(member.is_blocked, unacked, max);
+        }
+    }
+
+    /// Compares what is known with the invariants; for assertions. Large spans are taken on trust.
+    pub(super) fn is_consistent(&self) -> bool {
+        let (from, to) = (self.acks.next_unacked(), self.queue.next_read);
+        if RECOUNT_MAX < to.0.saturating_sub(from.0) {
+            return true;
+        }
+        let replay = self.queue.replay();
+        let states = |at: Ordinal| {
+            [
+                self.acks.is_acked(at),
+                self.pending.contains(at),
+                self.queue.buffer.contains_key(&at),
+                replay.contains_key(&at),
+                self.queue.is_delayed(at),
+            ]
+        };
+        let is_in_one_state = |at: Ordinal| {
+            let count = states(at).into_iter().filter(|&is_so| is_so).count();
+            count == 1 || !self.is_shared() && count == 0
+        };
+        let is_within = |at: &Ordinal| from <= *at && *at < to;
+        let waiting: BTreeSet<Ordinal> =
+            self.queue.buffer.keys().chain(replay.keys()).copied().collect();
+        from <= to
+            && (from.0..to.0).map(Ordinal).all(is_in_one_state)
+            && waiting.iter().all(is_within)
+            && self.redelivery_counts.keys().all(|&at| !self.acks.is_acked(at))
+            && self.queue.is_consistent()
+            && self.pending.is_consistent()
+    }
+}
+
+const fn is_held_back(was: bool, unacked: u64, max: u64) -> bool {
+    0 < max && (max <= unacked || was && max / 2 < unacked)
+}

@@ -1,0 +1,159 @@
+//! What to read next, and what to do with what was read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use geminga_types::Ordinal;
+
+use super::Subscription;
+use crate::{Action, Entry, Kind, ReadFailed, ReadId, acks};
+
+/// Most ranges in one read: a subscription with many holes reads a part at a time.
+const RANGES_MAX: usize = 256;
+
+/// The ranges of a read that is being put together.
+struct Plan {
+    ranges: Vec<Range<Ordinal>>,
+    entries: usize,
+    entries_max: usize,
+}
+
+impl<P> Subscription<P> {
+    /// Takes the answer to a read. Entries may be missing at the end, which are asked for again; an
+    /// answer without any that was wanted counts as failed. Answers to other reads have no effect.
+    pub fn on_read(&mut self, id: ReadId, result: Result<Vec<Entry<P>>, ReadFailed>) {
+        if !self.reader.take_answer(id) {
+            return;
+        }
+        let entries = result.unwrap_or_default();
+        let entries: BTreeMap<Ordinal, Entry<P>> =
+            entries.into_iter().map(|entry| (entry.ordinal, entry)).collect();
+        let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, false);
+        for (at, entry) in entries {
+            messages += u64::from(entry.messages.max(1));
+            is_useful |= self.acks.is_acked(at) || self.accept(entry);
+        }
+        if is_useful {
+            self.messages_per_entry = messages.div_ceil(count.max(1)).max(1);
+            self.reader.on_success();
+        } else {
+            self.reader.on_failure();
+        }
+    }
+
+    /// Buffers an entry that was read, if it is wanted: to be read again, or the next unread one. What
+    /// follows a hole is not taken, so that nothing is passed over.
+    fn accept(&mut self, entry: Entry<P>) -> bool {
+        let at = entry.ordinal;
+        let is_next = at < self.end && at == self.acks.next_unacked_from(self.queue.next_read);
+        if is_next {
+            self.queue.next_read = at.plus(1);
+        } else if !self.queue.take_replay(at) {
+            return false;
+        }
+        let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
+        if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
+            let mut change = std::mem::take(&mut self.own_acks);
+            self.ack_range(at..at.plus(1), &mut change);
+            self.own_acks = change;
+        } else {
+            self.queue.push_buffer(entry);
+        }
+        true
+    }
+
+    /// The next read, if somebody can take what it brings.
+    pub(super) fn read(&mut self) -> Option<Action<P>> {
+        if !self.reader.may_read() || self.is_blocked {
+            return None;
+        }
+        let permits = match self.members.active() {
+            Some(active) if !self.members.is_ready(active) => 0,
+            Some(active) => self.members.get(active)?.permits().unsigned_abs(),
+            None => self.members.ready_permits(),
+        };
+        if permits == 0 {
+            return None;
+        }
+        self.evict_held_back();
+        let entries =
+            usize::try_from(permits.div_ceil(self.messages_per_entry)).unwrap_or(usize::MAX);
+        let entries_max = entries.min(self.options.read_entries_max).max(1);
+        let mut plan = Plan { ranges: Vec::new(), entries: 0, entries_max };
+        self.plan_replay(&mut plan);
+        self.plan_unread(&mut plan);
+        if plan.ranges.is_empty() {
+            return None;
+        }
+        Some(Action::Read {
+            id: self.reader.issue(),
+            ranges: plan.ranges,
+            entries_max: plan.entries,
+            bytes_max: self.options.read_bytes_max,
+        })
+    }
+
+    /// Gives up payloads that wait for their key once they fill a read's worth of memory.
+    fn evict_held_back(&mut self) {
+        let bytes: usize = self.queue.buffer.values().map(|entry| entry.bytes).sum();
+        if self.options.read_entries_max <= self.queue.buffer.len()
+            || self.options.read_bytes_max <= bytes
+        {
+            self.queue.evict_buffer();
+        }
+    }
+
+    fn plan_replay(&self, plan: &mut Plan) {
+        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
+        let keeps_order = self.members.keeps_key_order();
+        let mut held_slots = BTreeSet::new();
+        for (&at, &slot) in self.queue.replay() {
+            if plan.is_full() {
+                return;
+            }
+            if !is_by_key || !held_slots.contains(&slot) && self.taker(slot).is_some() {
+                plan.push(at..at.plus(1));
+            } else if keeps_order {
+                held_slots.insert(slot);
+            }
+        }
+    }
+
+    fn plan_unread(&self, plan: &mut Plan) {
+        let delayed_room =
+            self.options.delayed_entries_max.saturating_sub(self.queue.delayed_len());
+        let held_back = self.queue.buffer.len() + self.queue.replay().len();
+        let key_room = self.options.look_ahead_entries_max.saturating_sub(held_back);
+        let room = match self.members.kind() {
+            Some(Kind::Shared) => delayed_room,
+            Some(Kind::KeyShared) => delayed_room.min(key_room),
+            Some(Kind::Exclusive | Kind::Failover) | None => usize::MAX,
+        };
+        plan.entries_max = plan.entries_max.min(plan.entries.saturating_add(room));
+        for gap in self.acks.unacked(self.queue.next_read..self.end) {
+            if plan.is_full() {
+                return;
+            }
+            plan.push(gap);
+        }
+    }
+}
+
+impl Plan {
+    const fn is_full(&self) -> bool {
+        self.entries_max <= self.entries || RANGES_MAX <= self.ranges.len()
+    }
+
+    /// Adds what of `range` there is room for; it lies behind all before.
+    fn push(&mut self, range: Range<Ordinal>) {
+        let room = self.entries_max - self.entries;
+        let end = range.end.min(range.start.plus(room as u64));
+        self.entries += usize::try_from(end.0 - range.start.0).unwrap_or(room);
+        match self.ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = end,
+            _ => self.ranges.push(range.start..end),
+        }
+    }
+}
