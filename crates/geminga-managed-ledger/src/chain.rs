@@ -1,0 +1,137 @@
+//! The ledgers of one topic in order, and the numbering of their entries.
+//!
+//! # Invariants
+//!
+//! 1. Ledger ids ascend, and ordinals are dense: a span begins where the one before it ends.
+//! 2. Only the last span may be open.
+//! 3. An entry's ordinal does not change while the topic is loaded.
+
+mod read;
+mod spans;
+
+use std::sync::Arc;
+
+use geminga_env::Timestamp;
+use geminga_types::{EntryId, LedgerId, Ordinal, Position};
+
+pub use read::{ReadError, Entry};
+pub(crate) use spans::Spans;
+
+/// One ledger of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The ledger.
+    pub ledger_id: LedgerId,
+    /// Its first entry's ordinal.
+    pub first: Ordinal,
+    /// How many confirmed entries it has.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was closed; `None` while it is written.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// A topic's entries at one moment. Cheap to clone; does not change.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    sealed: Arc<[Span]>,
+    open: Option<Span>,
+    /// Where the numbering stands: the end of the last span, if there is one.
+    end: Ordinal,
+}
+
+impl Span {
+    /// The ordinal behind its last entry.
+    #[must_use]
+    pub const fn end(&self) -> Ordinal {
+        self.first.plus(self.entries)
+    }
+
+    pub(crate) fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
+        let index = ordinal.0.checked_sub(self.first.0).filter(|&index| index < self.entries)?;
+        Some(Position { ledger_id: self.ledger_id, entry_id: EntryId(i64::try_from(index).ok()?) })
+    }
+}
+
+impl Chain {
+    /// The first ordinal still stored (the end, when nothing is).
+    #[must_use]
+    pub fn first(&self) -> Ordinal {
+        self.spans().next().map_or(self.end, |span| span.first)
+    }
+
+    /// The readable end: one behind the last confirmed entry.
+    #[must_use]
+    pub const fn end(&self) -> Ordinal {
+        self.end
+    }
+
+    /// The ordinal of the first entry at or behind `position`; the end, when there is none.
+    #[must_use]
+    pub fn ordinal_of(&self, position: Position) -> Ordinal {
+        let sealed = self.sealed.partition_point(|span| span.ledger_id < position.ledger_id);
+        match self.sealed.get(sealed).or(self.open.as_ref()) {
+            Some(span) if span.ledger_id == position.ledger_id => {
+                let entry = u64::try_from(position.entry_id.0).unwrap_or(0);
+                span.first.plus(entry.min(span.entries))
+            }
+            Some(span) if position.ledger_id < span.ledger_id => span.first,
+            _ => self.end,
+        }
+    }
+
+    /// Where the entry lies, if it is stored and readable.
+    #[must_use]
+    pub fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
+        self.span_of(ordinal)?.position_of(ordinal)
+    }
+
+    /// The mark-delete position of a cursor whose next entry to consume is `next`: where the entry
+    /// before it lies; before the first ledger's first when there is none; (−1, −1) in an empty chain.
+    #[must_use]
+    pub fn mark_delete_position(&self, next: Ordinal) -> Position {
+        let before = next.0.min(self.end.0).checked_sub(1).map(Ordinal);
+        before.and_then(|before| self.position_of(before)).unwrap_or_else(|| {
+            self.spans().next().map_or(Position::EARLIEST, |span| Position {
+                ledger_id: span.ledger_id,
+                entry_id: EntryId::NONE,
+            })
+        })
+    }
+
+    /// The last confirmed entry, if there is any.
+    #[must_use]
+    pub fn last_position(&self) -> Option<Position> {
+        self.position_of(Ordinal(self.end.0.checked_sub(1)?))
+    }
+
+    /// How many entries are stored and readable.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.end.0 - self.first().0
+    }
+
+    /// The bytes of these entries.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.spans().map(|span| span.bytes).sum()
+    }
+
+    /// The ledgers, oldest first.
+    pub fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.sealed.iter().chain(self.open.as_ref())
+    }
+
+    fn span_of(&self, ordinal: Ordinal) -> Option<&Span> {
+        if self.end <= ordinal {
+            return None;
+        }
+        // Empty spans end where they begin, so the first that ends behind the entry holds it.
+        let sealed = self.sealed.partition_point(|span| span.end() <= ordinal);
+        self.sealed.get(sealed).or(self.open.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Durable cursors: how far each subscription has consumed its topic.
+//!
+//! A cursor is one metadata key, and from its first change after a load on, one ledger that holds a
+//! log: a snapshot, then deltas. `docs/formats/cursor-log.md` has the bytes.
+//!
+//! # Invariants
+//!
+//! 1. A change that was reported as [`CursorEvent::Durable`] is found by every later load.
+//! 2. The metadata key names a ledger only after a complete snapshot is durable in it, and a ledger
+//!    is deleted only after the key names another.
+
+mod format;
+mod load;
+mod log;
+mod replay;
+mod set;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use geminga_types::Position;
+
+pub(crate) use format::{encode_delta, encode_snapshot};
+pub use load::CursorLoadError;
+pub(crate) use load::load;
+pub(crate) use set::Cursors;
+
+/// All that a cursor keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorState {
+    /// Everything up to and with this position is consumed.
+    pub mark_delete: Position,
+    /// What is consumed behind it: inclusive ranges, ascending, disjoint.
+    pub acked: Vec<(Position, Position)>,
+    /// Entries of which a part is consumed: bit i of word i / 64 is 1 while message i is not.
+    pub partial: Vec<(Position, Vec<i64>)>,
+    /// Pulsar's properties of the last mark-delete.
+    pub properties: BTreeMap<String, i64>,
+    /// Pulsar's properties of the cursor itself.
+    pub cursor_properties: BTreeMap<String, String>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CursorDelta {
+    /// Where the mark-delete position has moved. It moves back only in a reset.
+    pub mark_delete: Option<Position>,
+    /// Newly consumed: inclusive ranges, in any order.
+    pub acked: Vec<(Position, Position)>,
+    /// Newly consumed in part: what remains of each entry.
+    pub partial: Vec<(Position, Vec<i64>)>,
+    /// Whether everything before is forgotten first (a seek).
+    pub reset: bool,
+}
+
+/// Place of a change in its cursor's order of changes, since the topic was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CursorSeq(pub u64);
+
+/// What became of cursors, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CursorEvent {
+    /// The cursor exists, durably.
+    Created {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// It was not made.
+    CreateFailed {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        error: CursorError,
+    },
+    /// It is gone, durably.
+    Deleted {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// It still exists; deleting it may be tried again.
+    DeleteFailed {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        error: CursorError,
+    },
+    /// Every change up to and with `up_to` survives any crash.
+    Durable {
+        /// The cursor's name.
+        name: Arc<str>,
+        /// The last of those changes.
+        up_to: CursorSeq,
+    },
+    /// Answer with `snapshot_cursor`, its state holding every change appended so far. Until then
+    /// nothing, or less and less, becomes durable.
+    NeedsSnapshot {
+        /// The cursor's name.
+        name: Arc<str>,
+    },
+    /// Changes not yet reported durable wait for a new ledger, which begins with a snapshot (asked
+    /// for as usual). After [`CursorError::Fenced`] they wait for ever.
+    Failed {
+        /// The cursor's name.
+        name: Arc<str>,
+        /// Why.
+        error: CursorError,
+    },
+}
+
+/// Why something was not done to a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CursorError {
+    /// There is one by that name already.
+    #[error("cursor exists already")]
+    Exists,
+    /// There is none by that name.
+    #[error("cursor does not exist")]
+    NotFound,
+    /// The topic has another owner; stop.
+    #[error("the managed ledger has another owner")]
+    Fenced,
+    /// The managed ledger is closing or closed.
+    #[error("the managed ledger is closed")]
+    Closed,
+    /// The store or the bookies failed. It may have been done; try again.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl CursorState {
+    /// A cursor with nothing behind `mark_delete`.
+    #[must_use]
+    pub const fn at(mark_delete: Position) -> Self {
+        Self {
+            mark_delete,
+            acked: Vec::new(),
+            partial: Vec::new(),
+            properties: BTreeMap::new(),
+            cursor_properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl CursorDelta {
+    /// Adds a later change to this one.
+    fn merge(&mut self, later: Self) {
+        if later.reset {
+            *self = later;
+            return;
+        }
+        self.mark_delete = later.mark_delete.or(self.mark_delete);
+        if self.acked.is_empty() {
+            self.acked = later.acked;
+        } else {
+            self.acked.extend(later.acked);
+        }
+        if self.partial.is_empty() {
+            self.partial = later.partial;
+        } else {
+            self.partial.extend(later.partial);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The entries of a cursor's ledger; `docs/formats/cursor-log.md` has them byte by byte.
+//!
+//! An entry is `version kind …`: a part of the snapshot that every cursor ledger begins with, or a
+//! delta. The digest in the entry's envelope is its checksum.
+//!
+//! # Invariants
+//!
+//! 1. No entry is larger than about 512 KiB, whatever the number of holes.
+//! 2. A delta written as several entries may be cut off after any of them and means less, not else.
+
+use bytes::Bytes;
+use geminga_types::Position;
+
+use super::{CursorDelta, CursorState};
+use crate::codec::{Decoder, Encoder, Malformed};
+
+const VERSION: u8 = 1;
+const KIND_SNAPSHOT: u8 = 1;
+const KIND_DELTA: u8 = 2;
+const FLAG_LAST: u8 = 1;
+const FLAG_RESET: u8 = 1;
+const FLAG_MARK_DELETE: u8 = 2;
+
+/// At most this many bytes of items in one entry, and never less than one item.
+const ITEMS_BYTES_MAX: usize = 512 * 1024;
+/// What a range takes at most: four numbers of at most ten bytes.
+const RANGE_BYTES_MAX: usize = 40;
+/// What a partly acked entry takes at most beside its words.
+const PARTIAL_BYTES_MAX: usize = 25;
+
+/// A decoded entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LogEntry {
+    /// Part `part` of the snapshot; only part 0 has a mark-delete position and properties.
+    Snapshot { part: u64, is_last: bool, state: CursorState },
+    /// A change.
+    Delta(CursorDelta),
+}
+
+/// Why an entry cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FormatError {
+    /// Written by a newer Geminga.
+    #[error("cursor log entry is of version {0}, newer than this program reads ({VERSION})")]
+    Newer(u8),
+    /// Not an entry of a cursor log.
+    #[error("cursor log entry is damaged: {0}")]
+    Malformed(#[from] Malformed),
+}
+
+/// The items of one entry.
+#[derive(Clone, Copy, Debug, Default)]
+struct Items<'a> {
+    acked: &'a [(Position, Position)],
+    partial: &'a [(Position, Vec<i64>)],
+}
+
+/// Encodes a snapshot, in as many entries as it takes.
+pub(crate) fn encode_snapshot(state: &CursorState) -> Vec<Bytes> {
+    let parts = Items { acked: &state.acked, partial: &state.partial }.chunks();
+    let last = parts.len() - 1;
+    let encode = |(part, items): (usize, Items<'_>)| {
+        let mut encoder = Encoder::default();
+        encoder.byte(VERSION);
+        encoder.byte(KIND_SNAPSHOT);
+        encoder.count(part);
+        encoder.byte(if part == last { FLAG_LAST } else { 0 });
+        if part == 0 {
+            encode_head(&mut encoder, state);
+        }
+        items.encode(&mut encoder);
+        encoder.finish()
+    };
+    parts.into_iter().enumerate().map(encode).collect()
+}
+
+fn encode_head(encoder: &mut Encoder, state: &CursorState) {
+    encoder.position(state.mark_delete);
+    encoder.count(state.properties.len());
+    for (key, &value) in &state.properties {
+        encoder.text(key);
+        encoder.signed(value);
+    }
+    encoder.count(state.cursor_properties.len());
+    for (key, value) in &state.cursor_properties {
+        encoder.text(key);
+        encoder.text(value);
+    }
+}
+
+/// Encodes a change: usually one entry; more when it is large.
+pub(crate) fn encode_delta(delta: &CursorDelta) -> Vec<Bytes> {
+    let parts = Items { acked: &delta.acked, partial: &delta.partial }.chunks();
+    let encode = |(part, items): (usize, Items<'_>)| {
+        let mark_delete = delta.mark_delete.filter(|_| part == 0);
+        let mut encoder = Encoder::default();
+        encoder.byte(VERSION);
+        encoder.byte(KIND_DELTA);
+        let reset = if delta.reset && part == 0 { FLAG_RESET } else { 0 };
+        encoder.byte(reset | mark_delete.map_or(0, |_| FLAG_MARK_DELETE));
+        if let Some(mark_delete) = mark_delete {
+            encoder.position(mark_delete);
+        }
+        items.encode(&mut encoder);
+        encoder.finish()
+    };
+    parts.into_iter().enumerate().map(encode).collect()
+}
+
+/// Reads an entry.
+pub(super) fn decode(bytes: &[u8]) -> Result<LogEntry, FormatError> {
+    let mut decoder = Decoder::new(bytes);
+    match decoder.byte()? {
+        VERSION => {}
+        0 => return Err(decoder.malformed("a version").into()),
+        newer => return Err(FormatError::Newer(newer)),
+    }
+    let entry = match decoder.byte()? {
+        KIND_SNAPSHOT => decode_snapshot(&mut decoder)?,
+        KIND_DELTA => LogEntry::Delta(decode_delta(&mut decoder)?),
+        _ => return Err(decoder.malformed("a kind of entry").into()),
+    };
+    decoder.finish()?;
+    Ok(entry)
+}
+
+fn decode_snapshot(decoder: &mut Decoder<'_>) -> Result<LogEntry, Malformed> {
+    let part = decoder.unsigned()?;
+    let is_last = decoder.byte()? & FLAG_LAST != 0;
+    let mut state = CursorState::at(Position::EARLIEST);
+    if part == 0 {
+        state.mark_delete = decoder.position()?;
+        for _ in 0..decoder.count()? {
+            state.properties.insert(decoder.text()?, decoder.signed()?);
+        }
+        for _ in 0..decoder.count()? {
+            state.cursor_properties.insert(decoder.text()?, decoder.text()?);
+        }
+    }
+    state.acked = decode_acked(decoder)?;
+    state.partial = decode_partial(decoder)?;
+    Ok(LogEntry::Snapshot { part, is_last, state })
+}
+
+fn decode_delta(decoder: &mut Decoder<'_>) -> Result<CursorDelta, Malformed> {
+    let flags = decoder.byte()?;
+    let mark_delete =
+        if flags & FLAG_MARK_DELETE == 0 { None } else { Some(decoder.position()?) };
+    let acked = decode_acked(decoder)?;
+    let partial = decode_partial(decoder)?;
+    Ok(CursorDelta { mark_delete, acked, partial, reset: flags & FLAG_RESET != 0 })
+}
+
+fn decode_acked(decoder: &mut Decoder<'_>) -> Result<Vec<(Position, Position)>, Malformed> {
+    (0..decoder.count()?).map(|_| Ok((decoder.position()?, decoder.position()?))).collect()
+}
+
+fn decode_partial(decoder: &mut Decoder<'_>) -> Result<Vec<(Position, Vec<i64>)>, Malformed> {
+    let mut partial = Vec::new();
+    for _ in 0..decoder.count()? {
+        let position = decoder.position()?;
+        let words = (0..decoder.count()?).map(|_| decoder.fixed()).collect::<Result<_, _>>()?;
+        partial.push((position, words));
+    }
+    Ok(partial)
+}
+
+impl<'a> Items<'a> {
+    /// Cuts them so that each chunk fits in an entry; at least one chunk.
+    fn chunks(self) -> Vec<Self> {
+        let mut chunks = Vec::new();
+        let mut rest = self;
+        loop {
+            let (chunk, more) = rest.split();
+            chunks.push(chunk);
+            if more.acked.is_empty() && more.partial.is_empty() {
+                return chunks;
+            }
+            rest = more;
+        }
+    }
+
+    fn split(self) -> (Self, Self) {
+        let ranges = self.acked.len().min(ITEMS_BYTES_MAX / RANGE_BYTES_MAX);
+        let mut room = ITEMS_BYTES_MAX - ranges * RANGE_BYTES_MAX;
+        let fits = |(_, words): &&(Position, Vec<i64>)| {
+            let left = room.checked_sub(PARTIAL_BYTES_MAX + 8 * words.len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let fitting = self.partial.iter().take_while(fits).count();
+        let at_least = usize::from(ranges == 0).min(self.partial.len());
+        let (acked, more_acked) = self.acked.split_at(ranges);
+        let (partial, more_partial) = self.partial.split_at(fitting.max(at_least));
+        (Self { acked, partial }, Self { acked: more_acked, partial: more_partial })
+    }
+
+    fn encode(self, encoder: &mut Encoder) {
+        encoder.count(self.acked.len());
+        for &(start, end) in self.acked {
+            encoder.position(start);
+            encoder.position(end);
+        }
+        encoder.count(self.partial.len());
+        for (position, words) in self.partial {
+            encoder.position(*position);
+            encoder.count(words.len());
+            words.iter().for_each(|&word| encoder.fixed(word));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

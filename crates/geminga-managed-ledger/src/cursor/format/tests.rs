@@ -1,0 +1,115 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn position() -> impl Strategy<Value = Position> {
+    (-1..50_i64, -1..1000_i64).prop_map(|(ledger, entry)| Position::new(ledger, entry))
+}
+
+fn acked() -> impl Strategy<Value = Vec<(Position, Position)>> {
+    prop::collection::vec((position(), position()), 0..20)
+}
+
+fn partial() -> impl Strategy<Value = Vec<(Position, Vec<i64>)>> {
+    prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 0..4)), 0..5)
+}
+
+fn decode_parts(parts: &[Bytes]) -> CursorState {
+    let mut whole = CursorState::at(Position::EARLIEST);
+    for (index, bytes) in parts.iter().enumerate() {
+        let LogEntry::Snapshot { part, is_last, mut state } = decode(bytes).unwrap() else {
+            panic!("not a snapshot")
+        };
+        assert_eq!(part, index as u64);
+        assert_eq!(is_last, index == parts.len() - 1);
+        if index == 0 {
+            whole = state;
+        } else {
+            whole.acked.append(&mut state.acked);
+            whole.partial.append(&mut state.partial);
+        }
+    }
+    whole
+}
+
+proptest! {
+    #[test]
+    fn a_delta_is_read_back(mark_delete in prop::option::of(position()), acked in acked(), partial in partial(), reset: bool) {
+        let delta = CursorDelta { mark_delete, acked, partial, reset };
+        let entries = encode_delta(&delta);
+        prop_assert_eq!(entries.len(), 1);
+        prop_assert_eq!(decode(&entries[0]), Ok(LogEntry::Delta(delta)));
+    }
+
+    #[test]
+    fn a_snapshot_is_read_back(mark_delete in position(), acked in acked(), partial in partial(), number: i64, text: String) {
+        let properties = [(text.clone(), number)].into();
+        let cursor_properties = [("a".to_owned(), text)].into();
+        let state = CursorState { mark_delete, acked, partial, properties, cursor_properties };
+        prop_assert_eq!(decode_parts(&encode_snapshot(&state)), state);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, kind in 1..3_u8) {
+        _ = decode(&bytes);
+        _ = decode(&[&[VERSION, kind], bytes.as_slice()].concat());
+    }
+}
+
+#[test]
+fn a_large_state_is_cut_into_parts_of_bounded_size() {
+    let range = |n: i64| (Position::new(n * 7, i64::MAX - n), Position::new(n * 7, i64::MAX));
+    let state = CursorState {
+        acked: (0..30_000).map(range).collect(),
+        partial: (0..500).map(|n| (Position::new(n, n), vec![-1; 300])).collect(),
+        ..CursorState::at(Position::new(3, 4))
+    };
+    let parts = encode_snapshot(&state);
+    assert!(2 < parts.len());
+    assert!(parts.iter().all(|part| part.len() < ITEMS_BYTES_MAX + 64));
+    assert_eq!(decode_parts(&parts), state);
+
+    let one_huge = CursorState {
+        partial: vec![(Position::new(1, 1), vec![-1; 100_000]); 2],
+        ..CursorState::at(Position::new(1, 0))
+    };
+    assert_eq!(decode_parts(&encode_snapshot(&one_huge)), one_huge);
+}
+
+#[test]
+fn the_bytes_are_as_documented() {
+    let delta = CursorDelta {
+        mark_delete: Some(Position::new(3, 5)),
+        acked: vec![(Position::new(3, 7), Position::new(3, 9))],
+        partial: vec![(Position::new(4, 0), vec![2])],
+        reset: true,
+    };
+    let expected: &[u8] = &[
+        1, 2, 3, // version, kind, flags
+        6, 10, // mark-delete 3:5
+        1, 0, 4, 0, 4, // one range: 3:7 to 3:9
+        1, 2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, // 4:0, one word
+    ];
+    assert_eq!(encode_delta(&delta), [expected]);
+
+    let mut state = CursorState::at(Position::new(1, -1));
+    state.properties.insert("p".to_owned(), -1);
+    state.cursor_properties.insert("c".to_owned(), "d".to_owned());
+    let expected: &[u8] = &[
+        1, 1, 0, 1, // version, kind, part, flags
+        2, 1, // mark-delete 1:-1
+        1, 1, b'p', 1, // one property
+        1, 1, b'c', 1, b'd', // one property of the cursor
+        0, 0, // nothing behind
+    ];
+    assert_eq!(encode_snapshot(&state), [expected]);
+}
+
+#[test]
+fn a_newer_version_says_so_and_a_damaged_entry_too() {
+    assert_eq!(decode(&[2, 1]), Err(FormatError::Newer(2)));
+    assert!(matches!(decode(&[1, 9]), Err(FormatError::Malformed(_))));
+    assert!(matches!(decode(&[]), Err(FormatError::Malformed(_))));
+    let whole = encode_delta(&CursorDelta::default());
+    assert!(decode(&[&whole[0][..], &[0]].concat()).is_err());
+}

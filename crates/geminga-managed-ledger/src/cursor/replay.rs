@@ -1,0 +1,106 @@
+//! What a cursor's log adds up to.
+//!
+//! # Invariants
+//!
+//! 1. Acked ranges are disjoint, not adjacent within a ledger, and behind the mark-delete position.
+//! 2. No entry is both acked and partly acked.
+
+use std::collections::BTreeMap;
+
+use geminga_types::{EntryId, Position};
+
+use super::{CursorDelta, CursorState};
+
+/// A cursor's state while its log is read, and the merger of deltas before they are written.
+#[derive(Debug)]
+pub(super) struct Replay {
+    mark_delete: Position,
+    acked: BTreeMap<Position, Position>,
+    partial: BTreeMap<Position, Vec<i64>>,
+}
+
+impl Replay {
+    pub(super) const fn new(mark_delete: Position) -> Self {
+        Self { mark_delete, acked: BTreeMap::new(), partial: BTreeMap::new() }
+    }
+
+    pub(super) fn apply(&mut self, delta: CursorDelta) {
+        if delta.reset {
+            *self = Self::new(Position::EARLIEST);
+        }
+        for (position, ack_set) in delta.partial {
+            if self.mark_delete < position && !self.is_acked(position) {
+                self.partial.insert(position, ack_set);
+            }
+        }
+        for (start, end) in delta.acked {
+            self.ack(start, end);
+        }
+        if let Some(mark_delete) = delta.mark_delete {
+            self.move_mark_delete(mark_delete);
+        }
+    }
+
+    pub(super) fn into_state(self) -> CursorState {
+        CursorState {
+            acked: self.acked.into_iter().collect(),
+            partial: self.partial.into_iter().collect(),
+            ..CursorState::at(self.mark_delete)
+        }
+    }
+
+    fn is_acked(&self, position: Position) -> bool {
+        let before = self.acked.range(..=position).next_back();
+        before.is_some_and(|(_, &end)| position <= end)
+    }
+
+    fn ack(&mut self, start: Position, end: Position) {
+        let start = start.max(after(self.mark_delete));
+        if end < start {
+            return;
+        }
+        for position in self.partial_in(start, end) {
+            self.partial.remove(&position);
+        }
+        let (mut start, mut end) = (start, end);
+        while let Some((&other, &other_end)) = self.acked.range(..=after(end)).next_back() {
+            if after(other_end) < start {
+                break;
+            }
+            start = start.min(other);
+            end = end.max(other_end);
+            self.acked.remove(&other);
+        }
+        self.acked.insert(start, end);
+    }
+
+    fn move_mark_delete(&mut self, to: Position) {
+        if to <= self.mark_delete {
+            return;
+        }
+        self.mark_delete = to;
+        self.partial = self.partial.split_off(&after(to));
+        let behind = self.acked.split_off(&after(to));
+        if let Some((_, &end)) = self.acked.last_key_value()
+            && to < end
+        {
+            self.acked = BTreeMap::from([(after(to), end)]);
+            self.acked.extend(behind);
+        } else {
+            self.acked = behind;
+        }
+    }
+
+    fn partial_in(&self, start: Position, end: Position) -> Vec<Position> {
+        self.partial.range(start..=end).map(|(&position, _)| position).collect()
+    }
+}
+
+/// The next position in the same ledger.
+const fn after(position: Position) -> Position {
+    let entry_id = EntryId(position.entry_id.0.saturating_add(1));
+    Position { entry_id, ..position }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! The cursors of one managed ledger: whose turn it is to send, to run a job, to be told.
+//!
+//! # Invariants
+//!
+//! 1. `by_ledger` names exactly the open cursor ledgers.
+//! 2. A cursor with something to send, to start or to wait for is in the set of that name; so no
+//!    poll visits cursors that are idle.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use geminga_bookie_api::{AddEntry, AddError, BookieId};
+use geminga_env::Instant;
+use geminga_types::{EntryId, LedgerId};
+use tracing::warn;
+
+use super::{
+    CursorDelta, CursorError, CursorEvent, CursorSeq, CursorState,
+    log::{CursorLog, Phase, RollAt, Told},
+};
+use crate::{
+    info,
+    job::{
+        CreateCursor, CreateCursorDone, DeleteCursor, DeleteCursorDone, JobError, Kind, RollCursor,
+        RollCursorDone, SealCursor, SealCursorDone,
+    },
+    options::Options,
+    owned_key::OwnedKey,
+    tombstone::Doomed,
+};
+
+type Name = Arc<str>;
+
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    /// The managed ledger's key.
+    path: Arc<str>,
+    logs: BTreeMap<Name, CursorLog>,
+    by_ledger: BTreeMap<LedgerId, Name>,
+    to_send: BTreeSet<Name>,
+    to_start: BTreeSet<Name>,
+    backing_off: BTreeSet<Name>,
+    jobs: VecDeque<Kind>,
+    events: VecDeque<CursorEvent>,
+    is_closing: bool,
+    is_fenced: bool,
+}
+
+impl Cursors {
+    pub(crate) fn new(path: Arc<str>, keys: Vec<(Name, OwnedKey)>) -> Self {
+        let logs = keys.into_iter().map(|(name, key)| (name, CursorLog::new(Some(key))));
+        Self {
+            path,
+            logs: logs.collect(),
+            by_ledger: BTreeMap::new(),
+            to_send: BTreeSet::new(),
+            to_start: BTreeSet::new(),
+            backing_off: BTreeSet::new(),
+            jobs: VecDeque::new(),
+            events: VecDeque::new(),
+            is_closing: false,
+            is_fenced: false,
+        }
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.is_fenced
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<CursorEvent> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn create(&mut self, name: &str, state: CursorState) {
+        let name: Name = Arc::from(name);
+        let refusal = match () {
+            () if self.is_fenced => Some(CursorError::Fenced),
+            () if self.is_closing => Some(CursorError::Closed),
+            () if self.logs.contains_key(&name) => Some(CursorError::Exists),
+            () => None,
+        };
+        if let Some(error) = refusal {
+            self.events.push_back(CursorEvent::CreateFailed { name, error });
+            return;
+        }
+        let path = info::cursor_path(&self.path, &name);
+        self.logs.insert(Arc::clone(&name), CursorLog::new(None));
+        self.jobs.push_back(Kind::CreateCursor(Box::new(CreateCursor { name, path, state })));
+    }
+
+    pub(crate) fn on_created(&mut self, done: CreateCursorDone) {
+        let CreateCursorDone { name, result } = done;
+        match (result, self.logs.get_mut(&name)) {
+            (Ok(key), Some(log)) => {
+                log.key = Some(key);
+                log.phase = Phase::Idle;
+                self.events.push_back(CursorEvent::Created { name: Arc::clone(&name) });
+                self.to_start.insert(Arc::clone(&name));
+                self.ask(&name, RollAt { entries: u64::MAX, bytes: u64::MAX });
+            }
+            (Err(error), _) => {
+                self.logs.remove(&name);
+                self.events.push_back(CursorEvent::CreateFailed { name, error });
+            }
+            (Ok(_), None) => {}
+        }
+    }
+
+    pub(crate) fn delete(&mut self, name: &str) {
+        match self.logs.get_key_value(name) {
+            Some((name, _)) if !self.is_closing && !self.is_fenced => {
+                let name = Arc::clone(name);
+                if let Some(log) = self.logs.get_mut(&name) {
+                    log.is_doomed = true;
+                }
+                self.to_start.insert(name);
+            }
+            found => {
+                let error = match found {
+                    None => CursorError::NotFound,
+                    Some(_) if self.is_fenced => CursorError::Fenced,
+                    Some(_) => CursorError::Closed,
+                };
+                let name = Arc::from(name);
+                self.events.push_back(CursorEvent::DeleteFailed { name, error });
+            }
+        }
+    }
+
+    pub(crate) fn on_deleted(&mut self, done: DeleteCursorDone, now: Instant) -> Option<Doomed> {
+        let DeleteCursorDone { name, key, result } = done;
+        match result {
+            Ok(doomed) => {
+                self.logs.remove(&name);
+                self.events.push_back(CursorEvent::Deleted { name });
+                return doomed;
+            }
+            Err(JobError::Fenced) => self.fence(),
+            Err(JobError::Failed(reason)) => {
+                if let Some(log) = self.logs.get_mut(&name) {
+                    log.is_doomed = false;
+                    log.on_roll_failed(key, now);
+                    self.backing_off.insert(Arc::clone(&name));
+                }
+                let error = CursorError::Unavailable(reason);
+                self.events.push_back(CursorEvent::DeleteFailed { name, error });
+            }
+        }
+        None
+    }
+
+    pub(crate) fn append(&mut self, name: &str, delta: CursorDelta, options: &Options) -> CursorSeq {
+        let Some((name, _)) = self.logs.get_key_value(name) else {
+            let failed = CursorEvent::Failed { name: Arc::from(name), error: CursorError::NotFound };
+            self.events.push_back(failed);
+            return CursorSeq(0);
+        };
+        let name = Arc::clone(name);
+        let log = self.logs.get_mut(&name).expect("the name was just found");
+        let seq = log.append(delta);
+        let is_closed = matches!(log.phase, Phase::Sealing | Phase::Deleting | Phase::Closed);
+        if log.wants_to_send() {
+            self.to_send.insert(Arc::clone(&name));
+        }
+        if self.is_fenced || is_closed {
+            let error = if self.is_fenced { CursorError::Fenced } else { CursorError::Closed };
+            self.events.push_back(CursorEvent::Failed { name, error });
+        } else {
+            self.ask(&name, roll_at(options));
+        }
+        seq
+    }
+
+    pub(crate) fn snapshot(&mut self, name: &str, state: CursorState) {
+        let Some((name, _)) = self.logs.get_key_value(name) else { return };
+        let name = Arc::clone(name);
+        let Some(log) = self.logs.get_mut(&name) else { return };
+        let before = log.open_ledger();
+        if log.snapshot(state) {
+            if let Some(ledger_id) = before {
+                self.by_ledger.remove(&ledger_id);
+            }
+            self.to_start.insert(name);
+        }
+    }
+
+    pub(crate) fn on_rolled(
+        &mut self,
+        done: RollCursorDone,
+        now: Instant,
+        options: &Options,
+    ) -> Option<Doomed> {
+        let RollCursorDone { name, key, result } = done;
+        let log = self.logs.get_mut(&name)?;
+        let mut doomed = None;
+        match result {
+            Ok(rolled) => {
+                self.by_ledger.insert(rolled.writer.ledger_id(), Arc::clone(&name));
+                doomed = rolled.doomed;
+                let told = log.on_rolled(key, rolled.writer, rolled.snapshot_bytes, now);
+                if log.wants_to_send() {
+                    self.to_send.insert(Arc::clone(&name));
+                }
+                self.tell(&name, told);
+                self.ask(&name, roll_at(options));
+            }
+            Err(JobError::Fenced) => self.fence(),
+            Err(JobError::Failed(reason)) => {
+                log.on_roll_failed(key, now);
+                self.backing_off.insert(Arc::clone(&name));
+                self.tell(&name, Some(Told::Failed(reason)));
+            }
+        }
+        self.to_start.insert(name);
+        doomed
+    }
+
+    /// Takes out what is to be sent, into `outbox`.
+    pub(crate) fn poll_send(&mut self, outbox: &mut VecDeque<(BookieId, Vec<AddEntry>)>) {
+        while let Some(name) = self.to_send.pop_first() {
+            let Some(log) = self.logs.get_mut(&name) else { continue };
+            while let Some((bookie, entries)) = log.poll_send() {
+                match outbox.iter_mut().find(|(id, _)| *id == bookie) {
+                    Some((_, queued)) => queued.extend(entries),
+                    None => outbox.push_back((bookie, entries)),
+                }
+            }
+        }
+    }
+
+    /// Notes what a bookie answered for a cursor's ledger. Late answers are welcome.
+    pub(crate) fn on_added(
+        &mut self,
+        bookie: &BookieId,
+        (ledger_id, entry_id): (LedgerId, EntryId),
+        result: &Result<(), AddError>,
+        options: &Options,
+    ) {
+        let Some(name) = self.by_ledger.get(&ledger_id).map(Arc::clone) else { return };
+        let Some(log) = self.logs.get_mut(&name) else { return };
+        let told = log.on_added(bookie, entry_id, result.clone());
+        if log.open_ledger().is_none() {
+            self.by_ledger.remove(&ledger_id);
+            self.backing_off.insert(Arc::clone(&name));
+        }
+        if log.wants_to_send() {
+            self.to_send.insert(Arc::clone(&name));
+        }
+        if self.is_closing {
+            self.to_start.insert(Arc::clone(&name));
+        }
+        self.tell(&name, told);
+        self.ask(&name, roll_at(options));
+    }
+
+    pub(crate) fn poll_job(&mut self, options: &Options) -> Option<Kind> {
+        while let Some(name) = self.to_start.pop_first() {
+            self.start(&name, options);
+        }
+        if self.is_fenced { None } else { self.jobs.pop_front() }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let closed_until = |name: &Name| self.logs.get(name)?.backoff.closed_until();
+        self.backing_off.iter().filter_map(closed_until).min()
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Instant, options: &Options) {
+        for name in std::mem::take(&mut self.backing_off) {
+            let Some(log) = self.logs.get_mut(&name) else { continue };
+            log.backoff.on_timeout(now);
+            if log.backoff.is_open() {
+                self.ask(&name, roll_at(options));
+            } else {
+                self.backing_off.insert(name);
+            }
+        }
+    }
+
+    /// Closes each cursor once its changes are durable.
+    pub(crate) fn close(&mut self) {
+        self.is_closing = true;
+        self.to_start = self.logs.keys().cloned().collect();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        let is_closed = |log: &CursorLog| matches!(log.phase, Phase::Closed);
+        self.is_fenced || (self.jobs.is_empty() && self.logs.values().all(is_closed))
+    }
+
+    pub(crate) fn on_sealed(&mut self, done: SealCursorDone) {
+        if let Err(error) = done.result {
+            warn!(%error, cursor = %done.name, "the cursor's ledger is recovered at the next load");
+        }
+        if let Some(log) = self.logs.get_mut(&done.name) {
+            log.phase = Phase::Closed;
+        }
+    }
+
+    /// Stops for good: the topic has another owner.
+    pub(crate) fn fence(&mut self) {
+        if self.is_fenced {
+            return;
+        }
+        self.is_fenced = true;
+        self.to_send.clear();
+        self.backing_off.clear();
+        for (name, log) in &self.logs {
+            if log.owes() {
+                let (name, error) = (Arc::clone(name), CursorError::Fenced);
+                self.events.push_back(CursorEvent::Failed { name, error });
+            }
+        }
+    }
+
+    fn start(&mut self, name: &Name, options: &Options) {
+        let Some(log) = self.logs.get_mut(name) else { return };
+        if log.is_doomed
+            && let Some(key) = log.key.take()
+        {
+            if let Some(ledger_id) = log.open_ledger() {
+                self.by_ledger.remove(&ledger_id);
+            }
+            log.phase = Phase::Deleting;
+            let job = DeleteCursor { name: Arc::clone(name), key };
+            self.jobs.push_back(Kind::DeleteCursor(Box::new(job)));
+        } else if let Some((key, snapshot)) = log.take_roll() {
+            let options = options.cursor_ledger.clone();
+            let job = RollCursor { name: Arc::clone(name), key, options, snapshot };
+            self.jobs.push_back(Kind::RollCursor(Box::new(job)));
+        } else if self.is_closing
+            && let Some((ledger_id, sealed)) = log.close()
+        {
+            self.by_ledger.remove(&ledger_id);
+            let job = SealCursor { name: Arc::clone(name), ledger_id, sealed };
+            self.jobs.push_back(Kind::SealCursor(Box::new(job)));
+        }
+    }
+
+    fn ask(&mut self, name: &Name, roll_at: RollAt) {
+        if self.is_fenced {
+            return;
+        }
+        let told = self.logs.get_mut(name).and_then(|log| log.ask(roll_at));
+        self.tell(name, told);
+    }
+
+    fn tell(&mut self, name: &Name, told: Option<Told>) {
+        let name = Arc::clone(name);
+        match told {
+            None => {}
+            Some(Told::Fenced) => self.fence(),
+            Some(Told::Durable(up_to)) => {
+                self.events.push_back(CursorEvent::Durable { name, up_to });
+            }
+            Some(Told::NeedsSnapshot) => {
+                self.events.push_back(CursorEvent::NeedsSnapshot { name });
+            }
+            Some(Told::Failed(reason)) => {
+                let error = CursorError::Unavailable(reason);
+                self.events.push_back(CursorEvent::Failed { name, error });
+            }
+        }
+    }
+}
+
+const fn roll_at(options: &Options) -> RollAt {
+    RollAt { entries: options.cursor_roll_entries, bytes: options.cursor_roll_bytes }
+}

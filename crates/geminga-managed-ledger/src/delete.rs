@@ -1,0 +1,74 @@
+//! Deletes a managed ledger: its cursors, then its key, then its ledgers.
+
+use std::sync::Arc;
+
+use geminga_ledger::{DeleteError as LedgerDeleteError, Deps};
+use geminga_metadata::MetadataError;
+use geminga_types::TopicName;
+use tracing::warn;
+
+use crate::{
+    info,
+    job::{JobError, delete_cursor},
+    open::list_cursors,
+    owned_key::OwnedKey,
+    tombstone::{Doomed, Owner, Tombstone},
+};
+
+/// Why a managed ledger was not deleted. It may be deleted in part; try again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is none.
+    #[error("managed ledger of {0} does not exist")]
+    NotFound(TopicName),
+    /// It was changed meanwhile: it has an owner. Close it there first.
+    #[error("managed ledger of {0} has an owner")]
+    Busy(TopicName),
+    /// The metadata store failed.
+    #[error("managed ledger of {0} is not deleted: {1}")]
+    Unavailable(TopicName, String),
+}
+
+/// Deletes everything of `topic`, which nobody has open. When it returns `Ok` the topic is gone,
+/// durably; ledgers that could not be deleted now are deleted at the next start.
+///
+/// # Errors
+///
+/// See [`DeleteError`].
+pub async fn delete(deps: &Deps, topic: &TopicName) -> Result<(), DeleteError> {
+    let path = info::managed_ledger_path(topic);
+    let unavailable =
+        |error: MetadataError| DeleteError::Unavailable(topic.clone(), error.to_string());
+    let found = deps.metadata.get(&path).await.map_err(unavailable)?;
+    let found = found.ok_or_else(|| DeleteError::NotFound(topic.clone()))?;
+    let mut key = OwnedKey::held(Arc::clone(&path), found);
+    let failed = |error: JobError| match error {
+        JobError::Fenced => DeleteError::Busy(topic.clone()),
+        JobError::Failed(reason) => DeleteError::Unavailable(topic.clone(), reason),
+    };
+    for (_, path, found) in list_cursors(deps, &path).await.map_err(unavailable)? {
+        let mut key = OwnedKey::held(path, found);
+        if let Some(doomed) = delete_cursor(deps, &mut key).await.map_err(failed)? {
+            bury(deps, doomed).await;
+        }
+    }
+    if let Some(doomed) = delete_key(deps, &mut key).await.map_err(failed)? {
+        bury(deps, doomed).await;
+    }
+    Ok(())
+}
+
+async fn delete_key(deps: &Deps, key: &mut OwnedKey) -> Result<Option<Doomed>, JobError> {
+    let ledgers = info::listed_ledgers(key.value()).map_err(JobError::failed)?;
+    let owner = Owner::ManagedLedger(Arc::clone(key.path()));
+    let tombstone = Tombstone::put(deps, &owner, ledgers).await.map_err(JobError::failed)?;
+    key.remove(deps).await?;
+    Ok(tombstone.map(Tombstone::doom))
+}
+
+async fn bury(deps: &Deps, doomed: Doomed) {
+    if let Err(error) = doomed.bury(deps).await {
+        let error: LedgerDeleteError = error;
+        warn!(%error, "a ledger is deleted at the next start");
+    }
+}

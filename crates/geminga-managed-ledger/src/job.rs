@@ -1,0 +1,105 @@
+//! What a managed ledger needs done elsewhere: metadata writes, ledgers made, sealed and deleted.
+//!
+//! A job owns what it needs and gives it back in its answer. The owner of the managed ledger runs
+//! it, on a task of its own or not, and hands the answer to `on_job_done`: always, or the managed
+//! ledger waits for ever.
+
+mod create_cursor;
+mod delete_cursor;
+mod roll_cursor;
+mod seal_cursor;
+mod transition;
+mod write_all;
+
+use geminga_ledger::{DeleteError, Deps, SealError};
+
+pub(crate) use self::{
+    create_cursor::{CreateCursor, CreateCursorDone},
+    delete_cursor::{DeleteCursor, DeleteCursorDone, delete_cursor},
+    roll_cursor::{RollCursor, RollCursorDone},
+    seal_cursor::{SealCursor, SealCursorDone},
+    transition::{Transition, TransitionDone, Transitioned},
+};
+use crate::{owned_key::KeyError, tombstone::Doomed};
+
+/// Something to be done outside of the machine. Run it with [`Job::run`].
+#[derive(Debug)]
+#[must_use = "a job is to be run, and its answer handed back"]
+pub struct Job(pub(crate) Kind);
+
+/// What a [`Job`] came to.
+#[derive(Debug)]
+#[must_use = "the managed ledger waits for this"]
+pub struct JobDone(pub(crate) Done);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Transition(Box<Transition>),
+    Bury(Doomed),
+    CreateCursor(Box<CreateCursor>),
+    RollCursor(Box<RollCursor>),
+    SealCursor(Box<SealCursor>),
+    DeleteCursor(Box<DeleteCursor>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Done {
+    Transition(Box<TransitionDone>),
+    Bury(Result<(), DeleteError>),
+    CreateCursor(Box<CreateCursorDone>),
+    RollCursor(Box<RollCursorDone>),
+    SealCursor(Box<SealCursorDone>),
+    DeleteCursor(Box<DeleteCursorDone>),
+}
+
+/// Why a job did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JobError {
+    /// The topic has another owner; stop.
+    #[error("the managed ledger has another owner")]
+    Fenced,
+    /// It may have been done in part; it may be tried again.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Job {
+    /// Does it. Cancel-safe only in that nothing confirmed is lost: a job dropped half-way leaves
+    /// the managed ledger waiting, so drop that too and open it anew.
+    pub async fn run(self, deps: &Deps) -> JobDone {
+        JobDone(match self.0 {
+            Kind::Transition(job) => Done::Transition(Box::new(Box::pin(job.run(deps)).await)),
+            Kind::Bury(doomed) => Done::Bury(doomed.bury(deps).await),
+            Kind::CreateCursor(job) => Done::CreateCursor(Box::new(job.run(deps).await)),
+            Kind::RollCursor(job) => Done::RollCursor(Box::new(Box::pin(job.run(deps)).await)),
+            Kind::SealCursor(job) => Done::SealCursor(Box::new(job.run(deps).await)),
+            Kind::DeleteCursor(job) => Done::DeleteCursor(Box::new(job.run(deps).await)),
+        })
+    }
+}
+
+impl JobError {
+    pub(crate) fn failed(error: impl ToString) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<KeyError> for JobError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Fenced(_) => Self::Fenced,
+            KeyError::Unavailable(reason) => Self::Failed(reason),
+        }
+    }
+}
+
+impl From<SealError> for JobError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Fenced(_) | SealError::SealedElsewhere { .. } | SealError::NoLedger(_) => {
+                Self::Fenced
+            }
+            SealError::Contended(_) | SealError::Metadata(_) => Self::failed(error),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The machine behind a topic: its parts, and the events that move them.
+//!
+//! Nested in the topic's task, which calls in with what happened and then polls: entries to send
+//! to bookies, jobs to run, outcomes of appends, events of cursors. Any order of polls is right; all
+//! of them are to be polled dry after every call.
+//!
+//! # Invariants
+//!
+//! 1. An append has an outcome exactly once, in order; `Confirmed` only on a ledger's proof.
+//! 2. The readable end counts confirmed entries only, and only grows.
+//! 3. At most one job has the managed ledger's key. Its value is written only by compare-and-set;
+//!    a conflict ends this machine for good ([`ManagedLedger::is_fenced`]).
+//! 4. No ledger is written before the key lists it, and none is written after the next one is open.
+
+mod lifecycle;
+mod transition;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use geminga_bookie_api::{AddEntry, AddError, BookieId};
+use geminga_checksum::Sum;
+use geminga_env::{Instant, Timestamp};
+use geminga_types::{EntryId, LedgerId, Ordinal, Position};
+
+use self::{lifecycle::Life, transition::Ledgers};
+use crate::{
+    append::{AppendError, AppendQueue, Confirmed, Outcome},
+
+    chain::{Chain, Entry, Spans},
+    cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
+    info::Closed,
+    job::{Done, Job, JobDone, Kind},
+    options::Options,
+    owned_key::OwnedKey,
+    retention::{Retention, expendable},
+    tail_cache::TailCache,
+    tombstone::Doomed,
+};
+
+/// The chain of ledgers of one topic, and its cursors.
+#[derive(Debug)]
+pub struct ManagedLedger {
+    options: Options,
+    life: Life,
+    appends: AppendQueue,
+    spans: Spans,
+    ledgers: Ledgers,
+    cache: TailCache,
+    cursors: Cursors,
+    recovered: BTreeMap<String, CursorState>,
+    outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
+    doomed: VecDeque<Doomed>,
+    burials: usize,
+}
+
+/// What [`crate::open`] found.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) key: OwnedKey,
+    pub(crate) spans: Spans,
+    /// Closed by this load, and not yet so in the key.
+    pub(crate) unrecorded: Vec<Closed>,
+    /// Without entries: still in the key, not in the chain.
+    pub(crate) empty: BTreeSet<LedgerId>,
+    pub(crate) terminated: Option<Position>,
+    pub(crate) cursor_keys: Vec<(std::sync::Arc<str>, OwnedKey)>,
+    pub(crate) cursors: BTreeMap<String, CursorState>,
+}
+
+impl ManagedLedger {
+    pub(crate) fn new(options: Options, opened: Opened) -> Self {
+        let end = opened.spans.chain().end();
+        Self {
+            life: Life::new(opened.terminated),
+            appends: AppendQueue::default(),
+            cache: TailCache::new(end, options.tail_cache_bytes),
+            cursors: Cursors::new(opened.key.path().clone(), opened.cursor_keys),
+            recovered: opened.cursors,
+            spans: opened.spans,
+            ledgers: Ledgers::new(opened.key, opened.unrecorded, opened.empty),
+            outbox: VecDeque::new(),
+            doomed: VecDeque::new(),
+            burials: 0,
+            options,
+        }
+    }
+
+    /// Queues an entry; `sum` is that of `body`. Its outcome comes from [`Self::poll_outcome`]. The
+    /// caller bounds what it queues.
+    pub fn append(&mut self, body: Bytes, sum: Sum) {
+        match self.life.refusal() {
+            None => self.appends.push(body, sum),
+            Some(refusal) => self.appends.fail(refusal),
+        }
+    }
+
+    /// Takes out what is to be sent to one bookie, all of it at once. Call until `None`.
+    pub fn poll_send(&mut self) -> Option<(BookieId, Vec<AddEntry>)> {
+        if self.outbox.is_empty() && !self.is_fenced() {
+            self.fill_outbox();
+        }
+        self.outbox.pop_front()
+    }
+
+    /// Notes what a bookie answered, for ledgers of messages and of cursors alike. Answers for
+    /// ledgers that are written no more change nothing.
+    pub fn on_added(
+        &mut self,
+        bookie: &BookieId,
+        results: &[(LedgerId, EntryId, Result<(), AddError>)],
+    ) {
+        for (ledger_id, entry_id, result) in results {
+            match &mut self.ledgers.open {
+                Some(open) if open.ledger_id() == *ledger_id => {
+                    open.on_added(bookie, *entry_id, result.clone());
+                }
+                _ => {
+                    let entry = (*ledger_id, *entry_id);
+                    self.cursors.on_added(bookie, entry, result, &self.options);
+                }
+            }
+        }
+        self.confirm();
+        self.check_fence();
+    }
+
+    /// Takes out what became of an append, in the order of the appends. Call until `None`.
+    pub fn poll_outcome(&mut self) -> Option<Outcome> {
+        self.appends.poll()
+    }
+
+    /// Takes out a job. Run it and hand the answer to [`Self::on_job_done`]. Call until `None`.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        if self.is_fenced() {
+            return None;
+        }
+        if let Some(transition) = self.poll_transition() {
+            return Some(Job(Kind::Transition(Box::new(transition))));
+        }
+        if let Some(job) = self.cursors.poll_job(&self.options) {
+            return Some(Job(job));
+        }
+        let doomed = self.doomed.pop_front()?;
+        self.burials += 1;
+        Some(Job(Kind::Bury(doomed)))
+    }
+
+    /// Takes back the answer of a job.
+    pub fn on_job_done(&mut self, done: JobDone, now: Instant) {
+        let doomed = match done.0 {
+            Done::Transition(done) => self.on_transition(*done, now),
+            Done::Bury(result) => {
+                self.burials -= 1;
+                if let Err(error) = result {
+                    tracing::warn!(%error, "a ledger is deleted at the next start");
+                }
+                None
+            }
+            Done::CreateCursor(done) => {
+                self.cursors.on_created(*done);
+                None
+            }
+            Done::RollCursor(done) => self.cursors.on_rolled(*done, now, &self.options),
+            Done::SealCursor(done) => {
+                self.cursors.on_sealed(*done);
+                None
+            }
+            Done::DeleteCursor(done) => self.cursors.on_deleted(*done, now),
+        };
+        self.doomed.extend(doomed);
+        self.check_fence();
+    }
+
+    /// When to call [`Self::on_timeout`], unless something happens before.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if self.is_fenced() {
+            return None;
+        }
+        let ledgers = self.ledgers.next_timeout(&self.options);
+        ledgers.into_iter().chain(self.cursors.next_timeout()).min()
+    }
+
+    /// Notes that time has passed.
+    pub fn on_timeout(&mut self, now: Instant) {
+        self.ledgers.on_timeout(now, &self.options);
+        self.cursors.on_timeout(now, &self.options);
+    }
+
+    /// Lets go of closed ledgers that are entirely before `slowest` (`None`: there are no cursors)
+    /// and beyond retention. Never of the ledger that is open, or the last one.
+    pub fn trim(&mut self, slowest: Option<Ordinal>, now: Timestamp) {
+        let Options { retention_time: time, retention_bytes: bytes, .. } = self.options;
+        let chain = self.spans.chain();
+        let sealed = self.spans.sealed();
+        let is_last_sealed = !self.spans.has_open();
+        let retention = Retention { time, bytes };
+        let total = chain.bytes();
+        self.ledgers.trimming =
+            expendable(retention, (sealed, is_last_sealed), total, slowest, now);
+    }
+
+    /// Changes how long and how much of what nobody needs is kept.
+    pub fn set_retention(&mut self, time: Option<Duration>, bytes: Option<u64>) {
+        self.options.retention_time = time;
+        self.options.retention_bytes = bytes;
+    }
+
+    /// Changes when ledgers are full or old.
+    pub fn set_rollover(&mut self, max_entries: u64, max_bytes: u64, min: Duration, max: Duration) {
+        self.options.max_entries_per_ledger = max_entries;
+        self.options.max_ledger_bytes = max_bytes;
+        self.options.min_rollover = min;
+        self.options.max_rollover = max;
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The chain as it is now, for reads elsewhere.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.spans.chain().clone()
+    }
+
+    /// The same, without a copy.
+    #[must_use]
+    pub const fn chain_ref(&self) -> &Chain {
+        self.spans.chain()
+    }
+
+    /// The first ordinal still stored.
+    #[must_use]
+    pub fn first(&self) -> Ordinal {
+        self.chain_ref().first()
+    }
+
+    /// The readable end: one behind the last confirmed entry.
+    #[must_use]
+    pub const fn end(&self) -> Ordinal {
+        self.chain_ref().end()
+    }
+
+    /// See [`Chain::ordinal_of`].
+    #[must_use]
+    pub fn ordinal_of(&self, position: Position) -> Ordinal {
+        self.chain_ref().ordinal_of(position)
+    }
+
+    /// See [`Chain::position_of`].
+    #[must_use]
+    pub fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
+        self.chain_ref().position_of(ordinal)
+    }
+
+    /// See [`Chain::mark_delete_position`].
+    #[must_use]
+    pub fn mark_delete_position(&self, next_unacked: Ordinal) -> Position {
+        self.chain_ref().mark_delete_position(next_unacked)
+    }
+
+    /// The last confirmed entry, if any is stored.
+    #[must_use]
+    pub fn last_position(&self) -> Option<Position> {
+        self.chain_ref().last_position()
+    }
+
+    /// How many entries are stored.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.chain_ref().entries()
+    }
+
+    /// Their bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.chain_ref().bytes()
+    }
+
+    /// Entries `from..to` from memory, up to `bytes_max` bytes but at least one; `None` when `from`
+    /// is not there.
+    #[must_use]
+    pub fn cached(&self, from: Ordinal, to: Ordinal, bytes_max: usize) -> Option<Vec<Entry>> {
+        let chain = self.chain_ref();
+        let mut spans = chain.spans().skip_while(|span| span.end() <= from).peekable();
+        let entries = self.cache.get(from..to, bytes_max, |ordinal, body| {
+            while spans.next_if(|span| span.end() <= ordinal).is_some() {}
+            let position = spans.peek().and_then(|span| span.position_of(ordinal));
+            position.map(|position| Entry { ordinal, position, body: body.clone() })
+        })?;
+        entries.into_iter().collect()
+    }
+
+    /// What the tail cache takes, in bytes.
+    #[must_use]
+    pub const fn cached_bytes(&self) -> usize {
+        self.cache.cost_bytes()
+    }
+
+    /// Changes how much of the tail is held in memory.
+    pub fn set_tail_cache_bytes(&mut self, bytes_max: usize) {
+        self.options.tail_cache_bytes = bytes_max;
+        self.cache.set_bound(bytes_max);
+    }
+
+    /// Lets go of cached entries before `ordinal`: everyone has read them.
+    pub fn evict_cached(&mut self, ordinal: Ordinal) {
+        self.cache.evict_before(ordinal);
+    }
+
+    /// The cursors that were found when this was opened. Empty the second time.
+    pub fn take_recovered_cursors(&mut self) -> BTreeMap<String, CursorState> {
+        std::mem::take(&mut self.recovered)
+    }
+
+    /// Makes a durable cursor that has consumed everything up to and with `mark_delete`;
+    /// [`CursorEvent::Created`] or `CreateFailed` follows.
+    pub fn create_cursor(
+        &mut self,
+        name: &str,
+        mark_delete: Position,
+        cursor_properties: BTreeMap<String, String>,
+    ) {
+        self.cursors.create(name, CursorState { cursor_properties, ..CursorState::at(mark_delete) });
+    }
+
+    /// Deletes a cursor; [`CursorEvent::Deleted`] or `DeleteFailed` follows.
+    pub fn delete_cursor(&mut self, name: &str) {
+        self.cursors.delete(name);
+    }
+
+    /// Queues a change; [`CursorEvent::Durable`] follows. Changes queued while one is on its way
+    /// become one entry. Of a cursor that does not exist, [`CursorEvent::Failed`] follows.
+    pub fn append_cursor(&mut self, name: &str, delta: CursorDelta) -> CursorSeq {
+        self.cursors.append(name, delta, &self.options)
+    }
+
+    /// Answers [`CursorEvent::NeedsSnapshot`]: `state` holds every change appended so far.
+    pub fn snapshot_cursor(&mut self, name: &str, state: CursorState) {
+        self.cursors.snapshot(name, state);
+    }
+
+    /// Takes out what became of cursors. Call until `None`.
+    pub fn poll_cursor_event(&mut self) -> Option<CursorEvent> {
+        self.cursors.poll_event()
+    }
+
+    fn fill_outbox(&mut self) {
+        if let Some(open) = &mut self.ledgers.open {
+            if self.life.refusal().is_none() {
+                while !self.appends.is_empty()
+                    && !open.is_full(&self.options)
+                    && !open.is_old()
+                    && open.has_room()
+                    && let Some((body, sum)) = self.appends.pop()
+                {
+                    open.add(body, sum);
+                }
+            }
+            while let Some(send) = open.poll_send() {
+                self.outbox.push_back(send);
+            }
+        }
+        self.cursors.poll_send(&mut self.outbox);
+    }
+
+    /// Takes what the open ledger has confirmed, or its failure.
+    fn confirm(&mut self) {
+        let Some(open) = &mut self.ledgers.open else { return };
+        while let Some(proof) = open.poll_confirmed() {
+            let ordinal = self.spans.confirm(proof.body().len());
+            let confirmed = Confirmed::prove(proof, ordinal);
+            self.cache.push(confirmed.body.clone());
+            self.appends.confirm(confirmed);
+            self.ledgers.backoff.on_success();
+        }
+        match open.failure().cloned() {
+            None => {}
+            Some(AddError::Fenced(_)) => self.fence(),
+            Some(error) => self.on_ledger_failed(&error.to_string()),
+        }
+    }
+
+    /// Gives up the open ledger: what is on its way fails, and so does what waits behind it, so that
+    /// nothing overtakes it.
+    fn on_ledger_failed(&mut self, reason: &str) {
+        if let Some(open) = self.ledgers.give_up_open(reason) {
+            tracing::warn!(ledger_id = open.ledger_id.0, reason, "gave up a ledger");
+            for error in open.in_flight {
+                self.appends.fail(error);
+            }
+        }
+        self.appends.fail_waiting(&AppendError::NotStored(reason.to_owned()));
+    }
+
+    fn check_fence(&mut self) {
+        if self.cursors.is_fenced() {
+            self.fence();
+        }
+    }
+}
