@@ -36,10 +36,52 @@ pub enum Expected {
 /// How long a key lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until it is deleted.
+    /// Until it is deleted. A key keeps the lifetime it was created with.
     Persistent,
     /// As long as this process's session: gone after a restart or [`Change::SessionLost`].
     Ephemeral,
+}
+
+impl Expected {
+    /// The version a write makes of a key at version `found`, for the authors of stores.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the key is not as expected.
+    pub fn next_version(
+        self,
+        path: &str,
+        found: Option<Version>,
+    ) -> Result<Version, MetadataError> {
+        match (self, found) {
+            (Self::Any | Self::Absent, None) => Ok(Version(0)),
+            (Self::Any, Some(found)) => Ok(Version(found.0 + 1)),
+            (Self::At(expected), Some(found)) if expected == found => Ok(Version(found.0 + 1)),
+            (Self::Absent | Self::At(_), _) => {
+                Err(MetadataError::Conflict { path: path.to_owned() })
+            }
+        }
+    }
+
+    /// Whether a key at version `found` may be deleted, for the authors of stores.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none, `Conflict` if it is not as expected, and `Invalid` for
+    /// [`Expected::Absent`].
+    pub fn check_delete(self, path: &str, found: Option<Version>) -> Result<(), MetadataError> {
+        match (self, found) {
+            (Self::Absent, _) => Err(MetadataError::Invalid {
+                path: path.to_owned(),
+                reason: "a delete cannot expect that the key does not exist".to_owned(),
+            }),
+            (_, None) => Err(MetadataError::NotFound { path: path.to_owned() }),
+            (Self::At(expected), Some(found)) if expected != found => {
+                Err(MetadataError::Conflict { path: path.to_owned() })
+            }
+            (Self::Any | Self::At(_), Some(_)) => Ok(()),
+        }
+    }
 }
 
 /// One page of a listing.
@@ -58,9 +100,9 @@ pub enum Change {
     Path(String),
     /// Too much to name: read again whatever you hold.
     Everything,
-    /// Every ephemeral key of this process may be gone.
+    /// Every ephemeral key of this process may be gone. `SessionRegained` follows.
     SessionLost,
-    /// A new session: write ephemerals again.
+    /// A new session: write ephemerals again, and read again whatever you hold.
     SessionRegained,
 }
 
@@ -106,7 +148,9 @@ pub trait MetadataStore: fmt::Debug + Send + Sync {
     /// Reads a key. `None`: proven not to exist.
     fn get<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, MetadataError>>;
 
-    /// Writes a key and returns its new version.
+    /// Writes a key and returns its new version, creating it unless a version is expected.
+    ///
+    /// What is not as expected is a [`MetadataError::Conflict`], also when the key does not exist.
     fn put<'a>(
         &'a self,
         path: &'a str,
@@ -115,7 +159,7 @@ pub trait MetadataStore: fmt::Debug + Send + Sync {
         lifetime: Lifetime,
     ) -> BoxFuture<'a, Result<Version, MetadataError>>;
 
-    /// Deletes a key (not its children).
+    /// Deletes a key (not its children); `NotFound` if it does not exist, whatever was expected.
     fn delete<'a>(
         &'a self,
         path: &'a str,
@@ -132,8 +176,8 @@ pub trait MetadataStore: fmt::Debug + Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Page, MetadataError>>;
 
-    /// The next number of the sequence `path`: 0 first, never twice, durable before it is returned.
-    /// Numbers may be skipped after a crash.
+    /// The next number of the sequence `path` (which is no key: it is not listed): 0 first, never twice, durable before it is returned.
+    /// Numbers may be skipped after a restart.
     fn next_in_sequence<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<u64, MetadataError>>;
 
     /// Watches every key that begins with `prefix`. The channel holds what fits and then merges.

@@ -1,0 +1,397 @@
+//! Clusters, tenants, namespaces and partitioned topics: Pulsar's JSON.
+//!
+//! # Invariants
+//!
+//! 1. What a value holds beyond the fields named here is in `rest` and is written back, so that a
+//!    read-modify-write loses nothing that Pulsar, or a later release, put there.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{InvalidValue, damaged};
+
+/// A value kept as JSON.
+pub trait JsonValue: Serialize + DeserializeOwned {
+    /// What it is, for error messages.
+    const KIND: &'static str;
+
+    /// Writes the value.
+    ///
+    /// # Panics
+    ///
+    /// Never: names of fields are texts and no field fails to be written.
+    #[must_use]
+    fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a struct with text keys can be written as JSON").into()
+    }
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not one.
+    fn decode(bytes: &[u8]) -> Result<Self, InvalidValue> {
+        serde_json::from_slice(bytes).map_err(|error| damaged(Self::KIND, error))
+    }
+}
+
+macro_rules! json_values {
+    ($($name:ident => $kind:literal),* $(,)?) => {
+        $(impl JsonValue for $name { const KIND: &'static str = $kind; })*
+    };
+}
+
+json_values! {
+    ClusterData => "cluster data",
+    TenantInfo => "tenant info",
+    Policies => "namespace policies",
+    LocalPolicies => "local policies",
+    PartitionedTopicMetadata => "partitioned topic metadata",
+}
+
+/// How a cluster is reached. At [`crate::paths::cluster`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterData {
+    /// `http://host:port` of the admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_url: Option<String>,
+    /// The same over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_url_tls: Option<String>,
+    /// `pulsar://host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_service_url: Option<String>,
+    /// The same over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_service_url_tls: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Who may do what with a tenant. At [`crate::paths::tenant`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TenantInfo {
+    /// Roles that administer it.
+    #[serde(deserialize_with = "null_is_default")]
+    pub admin_roles: Vec<String>,
+    /// Clusters its namespaces may live in.
+    #[serde(deserialize_with = "null_is_default")]
+    pub allowed_clusters: Vec<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A namespace's policies. At [`crate::paths::namespace`]. Absent limits are the broker's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policies {
+    /// Clusters it is replicated to; its own only, normally.
+    #[serde(deserialize_with = "null_is_default")]
+    pub replication_clusters: Vec<String>,
+    /// How its hash range is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundles: Option<BundlesData>,
+    /// By `destination_storage` or `message_age`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub backlog_quota_map: BTreeMap<String, BacklogQuota>,
+    /// Seconds after which an unacked message counts as acked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_ttl_in_seconds: Option<i32>,
+    /// Minutes after which an unused subscription is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_expiration_time_minutes: Option<i32>,
+    /// What is kept although it is acked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_policies: Option<RetentionPolicies>,
+    /// Whether duplicates of a producer are dropped.
+    #[serde(rename = "deduplicationEnabled", skip_serializing_if = "Option::is_none")]
+    pub deduplication_enabled: Option<bool>,
+    /// Whether topics come into being by being used.
+    #[serde(rename = "autoTopicCreationOverride", skip_serializing_if = "Option::is_none")]
+    pub auto_topic_creation_override: Option<AutoTopicCreationOverride>,
+    /// Whether subscriptions come into being by being used.
+    #[serde(rename = "autoSubscriptionCreationOverride", skip_serializing_if = "Option::is_none")]
+    pub auto_subscription_creation_override: Option<AutoSubscriptionCreationOverride>,
+    /// How ledgers are replicated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<PersistencePolicies>,
+    /// When messages with a delay are delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delayed_delivery_policies: Option<DelayedDeliveryPolicies>,
+    /// Whether producers must encrypt.
+    pub encryption_required: bool,
+    /// Whether it is being deleted.
+    pub deleted: bool,
+    /// Producers of one topic, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_producers_per_topic: Option<i32>,
+    /// Consumers of one topic, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_consumers_per_topic: Option<i32>,
+    /// Consumers of one subscription, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_consumers_per_subscription: Option<i32>,
+    /// Unacked messages of one consumer, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unacked_messages_per_consumer: Option<i32>,
+    /// Unacked messages of one subscription, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unacked_messages_per_subscription: Option<i32>,
+    /// Subscriptions of one topic, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_subscriptions_per_topic: Option<i32>,
+    /// Topics, at most; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_topics_per_namespace: Option<i32>,
+    /// Which schemas may follow each other, in Pulsar's words (`FULL`, `BACKWARD`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_compatibility_strategy: Option<String>,
+    /// Whether a producer without schema is refused where there is one.
+    pub schema_validation_enforced: bool,
+    /// What users noted about it.
+    #[serde(deserialize_with = "null_is_default")]
+    pub properties: BTreeMap<String, String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How a namespace's hash range is cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BundlesData {
+    /// `0x00000000`, …, `0xffffffff`: one more than there are bundles.
+    #[serde(deserialize_with = "null_is_default")]
+    pub boundaries: Vec<String>,
+    /// How many bundles there are.
+    pub num_bundles: u32,
+}
+
+/// What happens when a subscription lags too far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BacklogQuota {
+    /// Bytes; the older name of `limit_size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// Bytes; negative is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_size: Option<i64>,
+    /// Seconds; negative is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_time: Option<i32>,
+    /// `producer_request_hold`, `producer_exception` or `consumer_backlog_eviction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What is kept although it is acked. −1 is for ever, 0 is not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetentionPolicies {
+    /// For how many minutes.
+    #[serde(rename = "retentionTimeInMinutes")]
+    pub retention_time_in_minutes: i32,
+    /// How many MiB.
+    #[serde(rename = "retentionSizeInMB")]
+    pub retention_size_in_mb: i64,
+}
+
+/// Whether topics come into being by being used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AutoTopicCreationOverride {
+    /// Whether they do.
+    pub allow_auto_topic_creation: bool,
+    /// `partitioned` or `non-partitioned`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_type: Option<String>,
+    /// With how many partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_num_partitions: Option<u32>,
+}
+
+/// Whether subscriptions come into being by being used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AutoSubscriptionCreationOverride {
+    /// Whether they do.
+    pub allow_auto_subscription_creation: bool,
+}
+
+/// How ledgers are replicated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PersistencePolicies {
+    /// E.
+    pub bookkeeper_ensemble: u32,
+    /// Qw.
+    pub bookkeeper_write_quorum: u32,
+    /// Qa.
+    pub bookkeeper_ack_quorum: u32,
+    /// Cursor writes per second.
+    pub managed_ledger_max_mark_delete_rate: f64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// When messages with a delay are delivered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DelayedDeliveryPolicies {
+    /// Whether delays are honoured.
+    pub active: bool,
+    /// Milliseconds that a delivery may be late.
+    pub tick_time: i64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A namespace's policies in one cluster alone. At [`crate::paths::local_policies`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LocalPolicies {
+    /// How its hash range is cut, once it was split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundles: Option<BundlesData>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How many partitions a topic has. At [`crate::paths::partitioned_topic`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PartitionedTopicMetadata {
+    /// How many.
+    pub partitions: u32,
+    /// Whether it is being deleted.
+    pub deleted: bool,
+    /// What users noted about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<BTreeMap<String, String>>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl BundlesData {
+    /// Cuts the range evenly into `count` bundles, as Pulsar does; at least one.
+    #[must_use]
+    pub fn even(count: u32) -> Self {
+        let count = count.max(1);
+        let width = (1_u64 << 32) / u64::from(count);
+        let mut boundaries: Vec<_> =
+            (0..u64::from(count)).map(|index| format!("0x{:08x}", width * index)).collect();
+        boundaries.push("0xffffffff".to_owned());
+        Self { boundaries, num_bundles: count }
+    }
+}
+
+/// Jackson writes `null` for what a Java object lacks.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_read_modify_write_loses_nothing() {
+        let stored = json!({
+            "auth_policies": {"namespace_auth": {"role": ["produce"]}},
+            "replication_clusters": ["standalone"],
+            "bundles": {"boundaries": ["0x00000000", "0xffffffff"], "numBundles": 1},
+            "backlog_quota_map": {
+                "destination_storage": {"limitSize": 10, "policy": "producer_exception", "x": 1}
+            },
+            "message_ttl_in_seconds": 60,
+            "retention_policies": {"retentionTimeInMinutes": -1, "retentionSizeInMB": 5},
+            "deduplicationEnabled": true,
+            "autoTopicCreationOverride": {
+                "allowAutoTopicCreation": true, "topicType": "partitioned",
+                "defaultNumPartitions": 3
+            },
+            "persistence": {
+                "bookkeeperEnsemble": 2, "bookkeeperWriteQuorum": 2, "bookkeeperAckQuorum": 1,
+                "managedLedgerMaxMarkDeleteRate": 1.5, "managedLedgerStorageClassName": "c"
+            },
+            "delayed_delivery_policies": {"active": true, "tickTime": 1000, "more": null},
+            "encryption_required": false,
+            "deleted": false,
+            "schema_validation_enforced": false,
+            "properties": {"k": "v"},
+            "topicDispatchRate": {"standalone": {"dispatchThrottlingRateInMsg": 7}},
+            "of_the_future": [1, {"a": null}]
+        });
+        let mut policies = Policies::decode(stored.to_string().as_bytes()).unwrap();
+        assert_eq!(policies.bundles, Some(BundlesData::even(1)));
+        assert_eq!(policies.message_ttl_in_seconds, Some(60));
+        policies.message_ttl_in_seconds = Some(61);
+        let mut expected = stored;
+        expected["message_ttl_in_seconds"] = json!(61);
+        let written: Value = serde_json::from_slice(&policies.encode()).unwrap();
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn nulls_and_absent_fields_are_defaults() {
+        for stored in ["{}", r#"{"replication_clusters":null,"backlog_quota_map":null}"#] {
+            let policies = Policies::decode(stored.as_bytes()).unwrap();
+            assert_eq!(policies, Policies::default());
+        }
+        let tenant = TenantInfo::decode(br#"{"adminRoles":null,"allowedClusters":["c"]}"#).unwrap();
+        assert_eq!(tenant.allowed_clusters, ["c"]);
+        let topic = PartitionedTopicMetadata::decode(br#"{"partitions":4}"#).unwrap();
+        assert_eq!(topic.partitions, 4);
+        assert_eq!(topic.encode().as_ref(), br#"{"partitions":4,"deleted":false}"#);
+        let cluster = ClusterData::decode(br#"{"serviceUrl":"http://x","proxyProtocol":"SNI"}"#);
+        assert_eq!(cluster.unwrap().rest["proxyProtocol"], "SNI");
+    }
+
+    #[test]
+    fn bundles_are_cut_as_pulsars() {
+        let expected = ["0x00000000", "0x40000000", "0x80000000", "0xc0000000", "0xffffffff"];
+        assert_eq!(BundlesData::even(4).boundaries, expected);
+        assert_eq!(BundlesData::even(0).num_bundles, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, text in r#"[{}\[\]":,a-z0-9_]{0,40}"#) {
+            let _ = Policies::decode(&bytes);
+            let _ = Policies::decode(text.as_bytes());
+            let _ = LocalPolicies::decode(text.as_bytes());
+            let _ = PartitionedTopicMetadata::decode(text.as_bytes());
+        }
+
+        #[test]
+        fn partitioned_topics_come_back(partitions: u32, deleted: bool, text in ".{0,9}") {
+            let properties = Some(BTreeMap::from([(text.clone(), text)]));
+            let topic = PartitionedTopicMetadata {
+                partitions, deleted, properties, ..PartitionedTopicMetadata::default()
+            };
+            prop_assert_eq!(PartitionedTopicMetadata::decode(&topic.encode()).unwrap(), topic);
+        }
+    }
+}
