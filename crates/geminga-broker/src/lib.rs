@@ -1,1 +1,37 @@
-//! Topics, namespaces, ownership, policies and schemas; knows no client protocol.
+//! Topics, namespaces, ownership, policies and schemas. Opens no socket or file, knows no client
+//! protocol: front doors see this crate's public API only.
+//!
+//! A topic partition is one task ([`topic`]) that owns everything of it. Doors hold handles
+//! ([`Producer`], [`Consumer`]) whose calls are events in its mailbox, and an [`Outbox`] per
+//! connection into which topics put what the client is to be sent.
+
+pub mod admin;
+mod broker;
+mod budget;
+mod consumer;
+mod error;
+mod load;
+mod namespace;
+mod options;
+mod outbox;
+mod ownership;
+mod producer;
+mod schema;
+mod stats;
+mod topic;
+
+pub use broker::{Broker, Located, Parts, StartError, TopicsMode};
+pub use budget::{Budget, BudgetPermit};
+pub use consumer::{
+    AckId, AckKind, AckRequest, Consumer, ConsumerStats, LastMessage, SeekTo, SubscribeRequest,
+    SubscriptionKind,
+};
+pub use error::{
+    AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
+    SubscribeError, TopicError,
+};
+pub use options::{Advertised, Limits, Options};
+pub use outbox::{OutMessage, Outbox, Outgoing, Receipt};
+pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
+pub use schema::{Schema, SchemaVersion, StoredSchema};
+pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};

@@ -1,0 +1,42 @@
+//! What administrators ask of a broker: clusters, tenants, namespaces, topics, subscriptions, stats.
+//!
+//! Methods of [`Broker`](crate::Broker), one file for each noun. Names are Pulsar's; formats of the
+//! records are Pulsar's JSON, so they are re-exported for front doors.
+//!
+//! # Invariants
+//!
+//! 1. What a method answered `Ok` is durable.
+//! 2. Calling again after [`AdminError::Unavailable`] is always right: a half-done operation is
+//!    taken up where it stopped.
+//! 3. Nothing in use is deleted unless `force`.
+
+mod clusters;
+mod namespaces;
+mod partitioned;
+mod subscriptions;
+mod tenants;
+mod topics;
+
+pub use geminga_metadata::values::policies::{
+    BundlesData, ClusterData, PartitionedTopicMetadata, Policies, TenantInfo,
+};
+
+pub use subscriptions::CursorStart;
+
+pub use crate::stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};
+use crate::{AdminError, TopicError};
+
+impl From<TopicError> for AdminError {
+    fn from(error: TopicError) -> Self {
+        match error {
+            TopicError::InvalidName(_) => Self::Invalid(error.to_string()),
+            TopicError::NotFound(_) | TopicError::NamespaceNotFound(_) => {
+                Self::NotFound(error.to_string())
+            }
+            TopicError::NotOwned(_)
+            | TopicError::Unavailable { .. }
+            | TopicError::TooManyRequests { .. }
+            | TopicError::Corrupt { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Subscriptions, of a topic or of all partitions of one.
+
+use std::collections::BTreeSet;
+
+use geminga_types::{Domain, Position, TopicName};
+
+use crate::{
+    AdminError, Broker, TopicError,
+    topic::{StartAt, TopicHandle},
+};
+
+/// Where a new subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorStart {
+    /// At the first message that is stored.
+    Earliest,
+    /// At the next message that is published.
+    Latest,
+    /// At this entry.
+    Position(Position),
+}
+
+impl Broker {
+    /// Names of a topic's subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist.
+    pub async fn subscriptions(&self, topic: &TopicName) -> Result<Vec<String>, AdminError> {
+        let mut names = BTreeSet::new();
+        for part in self.parts_of(topic).await? {
+            match self.topic_stats(&part).await {
+                Ok(stats) => names.extend(stats.subscriptions.into_iter().map(|found| found.name)),
+                Err(AdminError::NotFound(_)) if part != *topic => {} // Nobody has used it yet.
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// Creates a subscription, and the topic if that may be created by itself.
+    ///
+    /// # Errors
+    ///
+    /// If the subscription exists (on every partition), or the topic does not.
+    pub async fn create_subscription(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        at: CursorStart,
+        properties: Vec<(String, String)>,
+    ) -> Result<(), AdminError> {
+        persistent_only(topic)?;
+        let create = self.options().auto_topic_creation;
+        let parts = match self.parts_of(topic).await {
+            Err(AdminError::NotFound(_)) if create => vec![topic.clone()],
+            parts => parts?,
+        };
+        let mut is_new = false;
+        for part in parts {
+            let handle = self.topic(&part, create || part != *topic).await?;
+            match handle.create_subscription(name.to_owned(), at.into(), properties.clone()).await {
+                Ok(()) => is_new = true,
+                Err(AdminError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_new {
+            return Ok(());
+        }
+        Err(AdminError::Conflict(format!("Subscription {name} already exists for topic {topic}")))
+    }
+
+    /// Deletes a subscription; its backlog with it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist; if it has consumers and not `force`.
+    pub async fn delete_subscription(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        force: bool,
+    ) -> Result<(), AdminError> {
+        let mut was_there = false;
+        for part in self.parts_of(topic).await? {
+            let Some(handle) = self.used_part(topic, &part).await? else { continue };
+            match handle.delete_subscription(name.to_owned(), force).await {
+                Ok(()) => was_there = true,
+                Err(AdminError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if was_there {
+            return Ok(());
+        }
+        Err(AdminError::NotFound(format!("Subscription {name} not found on topic {topic}")))
+    }
+
+    /// Acks all of a subscription's backlog.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist.
+    pub async fn skip_all(&self, topic: &TopicName, name: &str) -> Result<(), AdminError> {
+        self.skip_messages(topic, name, None).await
+    }
+
+    /// Acks the next `entries` entries of a subscription, of each partition; `None`: all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist.
+    pub async fn skip_messages(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        entries: Option<u64>,
+    ) -> Result<(), AdminError> {
+        persistent_only(topic)?;
+        for part in self.parts_of(topic).await? {
+            let Some(handle) = self.used_part(topic, &part).await? else { continue };
+            handle.skip(name.to_owned(), entries).await?;
+        }
+        Ok(())
+    }
+
+    /// A part of a topic; `None` for a partition that nobody has used yet.
+    async fn used_part(
+        &self,
+        topic: &TopicName,
+        part: &TopicName,
+    ) -> Result<Option<TopicHandle>, AdminError> {
+        match self.topic(part, false).await {
+            Ok(handle) => Ok(Some(handle)),
+            Err(TopicError::NotFound(_)) if part != topic => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl From<CursorStart> for StartAt {
+    fn from(at: CursorStart) -> Self {
+        match at {
+            CursorStart::Earliest => Self::Earliest,
+            CursorStart::Latest => Self::Latest,
+            CursorStart::Position(position) => Self::Position(position),
+        }
+    }
+}
+
+fn persistent_only(topic: &TopicName) -> Result<(), AdminError> {
+    if topic.domain() == Domain::Persistent {
+        return Ok(());
+    }
+    let message = format!("Not allowed on the non-persistent topic {topic}");
+    Err(AdminError::NotAllowed(message))
+}

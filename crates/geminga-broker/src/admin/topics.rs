@@ -1,0 +1,256 @@
+//! Topics: create, delete, list, unload, terminate, stats.
+
+use futures_util::{StreamExt, stream};
+use geminga_managed_ledger::DeleteError;
+use geminga_types::{Domain, NamespaceName, Position, TopicName};
+
+use super::TopicStats;
+use crate::{
+    AdminError, Broker, LastMessage, TopicError,
+    namespace::{self, record},
+};
+
+/// How many topics are asked for their stats at a time.
+const STATS_AT_ONCE: usize = 64;
+/// How often a topic is deleted again after clients loaded it meanwhile.
+const ERASE_ATTEMPTS: usize = 5;
+
+impl Broker {
+    /// Full names of a namespace's topics in one domain: partitions one by one, without those that
+    /// brokers keep for themselves unless asked for. Non-persistent topics are those in use here.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such namespace.
+    pub async fn topic_names(
+        &self,
+        namespace: &NamespaceName,
+        domain: Domain,
+        with_system_topics: bool,
+    ) -> Result<Vec<String>, AdminError> {
+        let deps = self.deps();
+        namespace::require(deps, namespace).await?;
+        let mut topics = match domain {
+            Domain::Persistent => namespace::stored_topics(deps, namespace).await?,
+            Domain::NonPersistent => {
+                let is_here = |name: &TopicName| {
+                    name.domain() == Domain::NonPersistent && name.namespace() == namespace
+                };
+                self.loaded_topics().into_iter().map(|(name, _)| name).filter(is_here).collect()
+            }
+        };
+        topics.retain(|topic| with_system_topics || !namespace::is_system_topic(topic));
+        topics.sort();
+        Ok(topics.iter().map(ToString::to_string).collect())
+    }
+
+    /// Creates a topic without partitions.
+    ///
+    /// # Errors
+    ///
+    /// If it exists, as one with partitions too, or its namespace does not, or it is named like a
+    /// partition that its partitioned topic does not have.
+    pub async fn create_topic(&self, topic: &TopicName) -> Result<(), AdminError> {
+        let deps = self.deps();
+        namespace::require(deps, topic.namespace()).await?;
+        if namespace::partition_record(deps, topic).await?.is_some() {
+            let message = format!("Topic {topic} already exists as a partitioned topic");
+            return Err(AdminError::Conflict(message));
+        }
+        if let Some(index) = topic.partition() {
+            let count = namespace::partition_count(deps, &topic.without_partition()).await?;
+            if count.is_none_or(|count| count <= index) {
+                return Err(AdminError::Invalid(format!(
+                    "Can't create topic {topic} with \"-partition-\" followed by a number if there \
+                     isn't a partitioned topic associated with it"
+                )));
+            }
+        }
+        match self.create_record(topic).await? {
+            record::Created::New => Ok(()),
+            record::Created::Exists => {
+                Err(AdminError::Conflict(format!("This topic already exists: {topic}")))
+            }
+        }
+    }
+
+    /// Deletes a topic that has no partitions, or one partition of one, with all that it stored.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist or has partitions; if it has producers or subscriptions and not
+    /// `force`.
+    pub async fn delete_topic(&self, topic: &TopicName, force: bool) -> Result<(), AdminError> {
+        let partitions = namespace::partition_count(self.deps(), topic).await?;
+        if partitions.is_some() && !self.has_topic(topic).await? {
+            let message = format!("{topic} is a partitioned topic: delete it as one");
+            return Err(AdminError::Conflict(message));
+        }
+        self.erase(topic, force).await
+    }
+
+    /// Unloads a topic, or all partitions of one: clients reconnect, and load it again.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist.
+    pub async fn unload_topic(&self, topic: &TopicName) -> Result<(), AdminError> {
+        for topic in self.parts_of(topic).await? {
+            if let Some(handle) = self.loaded_topic(&topic) {
+                handle.unload().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a topic: it takes no more messages, for good. Returns its last message's position.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, has partitions, or is not persistent.
+    pub async fn terminate(&self, topic: &TopicName) -> Result<Position, AdminError> {
+        self.refuse_partitioned(topic, "terminate").await?;
+        if topic.domain() == Domain::NonPersistent {
+            let message = format!("Termination of the non-persistent topic {topic} is not allowed");
+            return Err(AdminError::NotAllowed(message));
+        }
+        self.topic(topic, false).await?.terminate().await
+    }
+
+    /// Stats of a topic or of one partition.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist or has partitions.
+    pub async fn topic_stats(&self, topic: &TopicName) -> Result<TopicStats, AdminError> {
+        self.refuse_partitioned(topic, "stats").await?;
+        let gone = || AdminError::Unavailable(format!("Topic {topic} is being closed; try again"));
+        self.topic(topic, false).await?.stats().await.ok_or_else(gone)
+    }
+
+    /// Stats of every topic that is loaded here, by name.
+    pub async fn all_topic_stats(&self) -> Vec<TopicStats> {
+        let topics = self.loaded_topics();
+        let answers = stream::iter(topics).map(|(_, handle)| async move { handle.stats().await });
+        let mut stats: Vec<TopicStats> =
+            answers.buffer_unordered(STATS_AT_ONCE).filter_map(|s| async { s }).collect().await;
+        stats.sort_by(|a, b| a.topic.cmp(&b.topic));
+        stats
+    }
+
+    /// The last message of a topic.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist or has partitions.
+    pub async fn last_message_id(&self, topic: &TopicName) -> Result<LastMessage, AdminError> {
+        self.refuse_partitioned(topic, "lastMessageId").await?;
+        if topic.domain() == Domain::NonPersistent {
+            let message = format!("The non-persistent topic {topic} has no last message id");
+            return Err(AdminError::NotAllowed(message));
+        }
+        self.topic(topic, false).await?.last_message().await
+    }
+
+    /// Whether a topic (or partition) exists: stored, or in use when not persistent.
+    pub(super) async fn has_topic(&self, topic: &TopicName) -> Result<bool, AdminError> {
+        Ok(match topic.domain() {
+            Domain::Persistent => namespace::topic_exists(self.deps(), topic).await?,
+            Domain::NonPersistent => self.loaded_topic(topic).is_some(),
+        })
+    }
+
+    /// The partitions of a topic, or itself when it has none.
+    pub(super) async fn parts_of(&self, topic: &TopicName) -> Result<Vec<TopicName>, AdminError> {
+        match namespace::partition_count(self.deps(), topic).await? {
+            Some(count) => Ok((0..count).map(|index| topic.with_partition(index)).collect()),
+            None if self.has_topic(topic).await? => Ok(vec![topic.clone()]),
+            None => Err(TopicError::NotFound(topic.clone()).into()),
+        }
+    }
+
+    /// Writes the record of a topic that has nothing stored, or loads a non-persistent one. When
+    /// its namespace went meanwhile the record goes too.
+    pub(super) async fn create_record(
+        &self,
+        topic: &TopicName,
+    ) -> Result<record::Created, AdminError> {
+        if topic.domain() == Domain::NonPersistent {
+            let exists = self.loaded_topic(topic).is_some();
+            self.topic(topic, true).await?;
+            return Ok(if exists { record::Created::Exists } else { record::Created::New });
+        }
+        let created = namespace::create_topic_record(self.deps(), topic).await?;
+        if created == record::Created::New
+            && let Err(error) = namespace::require(self.deps(), topic.namespace()).await
+        {
+            if matches!(error, AdminError::NotFound(_)) {
+                self.erase(topic, true).await?;
+            }
+            return Err(error);
+        }
+        Ok(created)
+    }
+
+    /// Deletes what a topic stored, its schema, and its record. Clients that come back meanwhile
+    /// load it again, and are turned out again.
+    pub(super) async fn erase(&self, topic: &TopicName, force: bool) -> Result<(), AdminError> {
+        let mut busy = None;
+        for _ in 0..ERASE_ATTEMPTS {
+            self.turn_out(topic, force).await?;
+            if topic.partition().is_none() {
+                namespace::delete_schema(self.deps(), topic).await?;
+            }
+            if topic.domain() == Domain::NonPersistent {
+                return Ok(()); // Nothing is stored.
+            }
+            match geminga_managed_ledger::delete(self.deps(), topic).await {
+                Ok(()) | Err(DeleteError::NotFound(_)) => return Ok(()),
+                Err(error @ DeleteError::Busy(_)) => busy = Some(error),
+                Err(error) => return Err(AdminError::Unavailable(error.to_string())),
+            }
+        }
+        let reason = busy.map_or_else(String::new, |error| error.to_string());
+        Err(AdminError::Unavailable(format!("Topic {topic} is loaded again and again: {reason}")))
+    }
+
+    /// Ends a topic's task and closes who is attached to it. One that is damaged, or whose
+    /// namespace is being deleted, has no task.
+    async fn turn_out(&self, topic: &TopicName, force: bool) -> Result<(), AdminError> {
+        match self.topic(topic, false).await {
+            Ok(handle) => handle.prepare_delete(force).await,
+            Err(TopicError::Corrupt { .. }) if force => Ok(()),
+            Err(TopicError::NamespaceNotFound(_)) if force => match self.loaded_topic(topic) {
+                Some(handle) => handle.prepare_delete(true).await,
+                None => Ok(()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Refuses if a topic has producers or consumers now. One that is not loaded has none.
+    pub(super) async fn check_unused(&self, topic: &TopicName) -> Result<(), AdminError> {
+        let Some(handle) = self.loaded_topic(topic) else { return Ok(()) };
+        let Some(stats) = handle.stats().await else { return Ok(()) };
+        let consumers: usize = stats.subscriptions.iter().map(|found| found.consumers.len()).sum();
+        let producers = stats.publishers.len();
+        if producers == 0 && consumers == 0 {
+            return Ok(());
+        }
+        Err(AdminError::Busy(format!(
+            "Topic {topic} has {producers} producers and {consumers} consumers connected"
+        )))
+    }
+
+    async fn refuse_partitioned(&self, topic: &TopicName, what: &str) -> Result<(), AdminError> {
+        if namespace::partition_count(self.deps(), topic).await?.is_none() {
+            return Ok(());
+        }
+        let message = format!("{topic} is a partitioned topic: ask its partitions for {what}");
+        Err(if what == "stats" {
+            AdminError::NotFound(message)
+        } else {
+            AdminError::NotAllowed(message)
+        })
+    }
+}

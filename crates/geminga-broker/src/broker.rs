@@ -1,0 +1,378 @@
+//! The broker: what front doors call.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use geminga_env::Env;
+use geminga_metadata::{MetadataError, paths};
+use geminga_types::{Domain, NamespaceName, TopicName};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use crate::{
+    AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
+    ProducerRequest, Schema, SchemaError, SchemaVersion, StoredSchema, SubscribeError,
+    SubscribeRequest, TopicError,
+    consumer::OpenConsumer,
+    load::{Topics, store_error},
+    namespace,
+    ownership::Ownership,
+    producer::OpenProducer,
+    schema,
+    topic::{TopicDeps, TopicHandle},
+};
+
+/// Bytes that reads for dispatch may hold over all topics.
+const READ_BUDGET_BYTES: usize = 256 * 1024 * 1024;
+
+/// What a broker is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The world, the metadata store and the bookies.
+    pub ledger: geminga_ledger::Deps,
+    /// Where its tasks run; wait for it after the shutdown.
+    pub tasks: TaskTracker,
+    /// Ends its tasks, gracefully.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a broker did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The metadata store did not answer, or holds what this version cannot read.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// What an interrupted deletion left could not be read.
+    #[error("interrupted deletions could not be resumed: {0}")]
+    Tombstones(String),
+}
+
+/// Where a topic is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// `pulsar://host:port`.
+    pub broker_url: String,
+    /// `pulsar+ssl://host:port`, if TLS is served.
+    pub broker_url_tls: Option<String>,
+    /// `http://host:port`.
+    pub http_url: String,
+    /// `https://host:port`, if TLS is served.
+    pub http_url_tls: Option<String>,
+}
+
+/// Which topics of a namespace to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicsMode {
+    /// Those that are stored.
+    Persistent,
+    /// Those that are not and are loaded.
+    NonPersistent,
+    /// Both.
+    All,
+}
+
+/// A broker; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Broker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    deps: TopicDeps,
+    topics: Arc<Topics>,
+    publishes: Budget,
+    connections: AtomicU64,
+    shutdown: CancellationToken,
+}
+
+impl Broker {
+    /// Starts a broker: resumes interrupted deletions and makes what a first start must make.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(parts: Parts, options: Options) -> Result<Self, StartError> {
+        let Parts { ledger, tasks, shutdown } = parts;
+        geminga_managed_ledger::replay_tombstones(&ledger)
+            .await
+            .map_err(|error| StartError::Tombstones(error.to_string()))?;
+        let bundles = options.bundles_default;
+        namespace::ensure_defaults(&ledger, &options.cluster, &options.advertised, bundles).await?;
+        let publishes = Budget::new("publish", options.limits.publish_buffer_bytes);
+        let reads = Budget::new("read", READ_BUDGET_BYTES);
+        let deps = TopicDeps { ledger, options: Arc::new(options), reads, tasks };
+        let ownership = Ownership::standalone(bundles);
+        let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
+        let connections = AtomicU64::new(0);
+        Ok(Self(Arc::new(Inner { deps, topics, publishes, connections, shutdown })))
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.deps.options
+    }
+
+    /// The world it lives in.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.0.deps.ledger.env
+    }
+
+    /// Bytes of publishes in flight, to be taken before a publish is queued.
+    #[must_use]
+    pub fn publish_budget(&self) -> &Budget {
+        &self.0.publishes
+    }
+
+    /// Bytes of reads in flight.
+    #[must_use]
+    pub fn read_budget(&self) -> &Budget {
+        &self.0.deps.reads
+    }
+
+    /// A number that no other connection has had.
+    #[must_use]
+    pub fn next_connection_id(&self) -> u64 {
+        self.0.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many partitions a topic has, 0 for one that has none (and may not exist yet, when
+    /// `create` and it may be created by using it).
+    ///
+    /// # Errors
+    ///
+    /// See [`TopicError`].
+    pub async fn partitions(&self, topic: &TopicName, create: bool) -> Result<u32, TopicError> {
+        let deps = self.deps();
+        let error = |error: MetadataError| store_error(topic, &error);
+        let policies = namespace::policies(deps, topic.namespace()).await.map_err(error)?;
+        if policies.is_none() {
+            return Err(TopicError::NamespaceNotFound(topic.namespace().to_string()));
+        }
+        if let Some(count) = namespace::partition_count(deps, topic).await.map_err(error)? {
+            return Ok(count);
+        }
+        if topic.partition().is_some() || self.is_known(topic).await? {
+            return Ok(0);
+        }
+        if !create || !self.options().auto_topic_creation {
+            return Err(TopicError::NotFound(topic.clone()));
+        }
+        let Some(count) = self.options().auto_partitions else { return Ok(0) };
+        match namespace::create_partitions(deps, topic, count, None).await {
+            Ok(()) => Ok(count),
+            Err(AdminError::Conflict(_)) => {
+                let found = namespace::partition_count(deps, topic).await.map_err(error)?;
+                found.ok_or_else(|| TopicError::NotFound(topic.clone()))
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                Err(TopicError::Unavailable { topic: topic.clone(), reason })
+            }
+        }
+    }
+
+    async fn is_known(&self, topic: &TopicName) -> Result<bool, TopicError> {
+        if self.loaded_topic(topic).is_some() {
+            return Ok(true);
+        }
+        match topic.domain() {
+            Domain::NonPersistent => Ok(false),
+            Domain::Persistent => {
+                let found = namespace::topic_exists(self.deps(), topic).await;
+                found.map_err(|error| store_error(topic, &error))
+            }
+        }
+    }
+
+    /// Where a topic is served, as the listener `listener` shows it.
+    ///
+    /// # Errors
+    ///
+    /// See [`LookupError`].
+    pub async fn lookup(
+        &self,
+        topic: &TopicName,
+        listener: Option<&str>,
+    ) -> Result<Located, LookupError> {
+        let policies = namespace::policies(self.deps(), topic.namespace()).await;
+        if policies.map_err(|error| store_error(topic, &error))?.is_none() {
+            let namespace = topic.namespace().to_string();
+            return Err(TopicError::NamespaceNotFound(namespace).into());
+        }
+        let advertised = &self.options().advertised;
+        let (broker_url, broker_url_tls) = match listener.filter(|name| !name.is_empty()) {
+            None => (advertised.broker_url.clone(), advertised.broker_url_tls.clone()),
+            Some(name) => match advertised.listeners.get(name) {
+                Some((plain, tls)) => (plain.clone().unwrap_or_default(), tls.clone()),
+                None => return Err(LookupError::UnknownListener(name.to_owned())),
+            },
+        };
+        Ok(Located {
+            broker_url,
+            broker_url_tls,
+            http_url: advertised.http_url.clone(),
+            http_url_tls: advertised.http_url_tls.clone(),
+        })
+    }
+
+    /// Full names of a namespace's topics in order, partitions one by one, without system topics.
+    ///
+    /// # Errors
+    ///
+    /// If the namespace does not exist or the store is away.
+    pub async fn topics(
+        &self,
+        namespace: &NamespaceName,
+        mode: TopicsMode,
+    ) -> Result<Vec<String>, AdminError> {
+        let mut names = Vec::new();
+        if mode != TopicsMode::NonPersistent {
+            names.extend(self.topic_names(namespace, Domain::Persistent, false).await?);
+        }
+        if mode != TopicsMode::Persistent {
+            names.extend(self.topic_names(namespace, Domain::NonPersistent, false).await?);
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Opens a producer. Its results go to `outbox`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProduceError`].
+    pub async fn produce(
+        &self,
+        topic: &TopicName,
+        request: ProducerRequest,
+        outbox: &Outbox,
+    ) -> Result<Producer, ProduceError> {
+        let handle = self.topic(topic, self.options().auto_topic_creation).await?;
+        let schema_version = self.schema_for_producer(topic, request.schema.as_ref()).await?;
+        if let Some(name) = &request.initial_subscription {
+            let at = crate::topic::StartAt::Earliest;
+            let made = handle.create_subscription(name.clone(), at, Vec::new()).await;
+            if let Err(error) = made
+                && !matches!(error, AdminError::Conflict(_))
+            {
+                return Err(ProduceError::NotAllowed(error.to_string()));
+            }
+        }
+        let name = match &request.name {
+            Some(name) => name.clone(),
+            None => self.unique_producer_name(topic).await?,
+        };
+        let open = OpenProducer { request, name, schema_version, outbox: outbox.clone() };
+        handle.open_producer(open, || TopicError::NotOwned(topic.clone())).await
+    }
+
+    /// Unique for all time: the sequence is durable before it is returned.
+    async fn unique_producer_name(&self, topic: &TopicName) -> Result<String, TopicError> {
+        let number = self.deps().metadata.next_in_sequence(paths::PRODUCER_NAMES).await;
+        let number = number.map_err(|error| store_error(topic, &error))?;
+        Ok(format!("{}-0-{number}", self.options().cluster))
+    }
+
+    async fn schema_for_producer(
+        &self,
+        topic: &TopicName,
+        schema: Option<&Schema>,
+    ) -> Result<Option<SchemaVersion>, SchemaError> {
+        match schema {
+            Some(schema) => Ok(Some(self.put_schema(topic, schema.clone()).await?)),
+            None if self.options().schema_validation_enforced => {
+                schema::refuse_if_any(self.deps(), topic).await.map(|()| None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Subscribes. Messages go to `outbox` once there are permits.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubscribeError`].
+    pub async fn subscribe(
+        &self,
+        topic: &TopicName,
+        request: SubscribeRequest,
+        outbox: &Outbox,
+    ) -> Result<Consumer, SubscribeError> {
+        let create = request.create_topic && self.options().auto_topic_creation;
+        let handle = self.topic(topic, create).await?;
+        if let Some(schema) = &request.schema {
+            let is_idle = handle.is_idle().await;
+            schema::check_consumer(self.deps(), topic, schema, is_idle).await?;
+        }
+        let open = OpenConsumer { request, outbox: outbox.clone() };
+        handle.open_consumer(open, || TopicError::NotOwned(topic.clone())).await
+    }
+
+    /// A schema of a topic: the version asked for, or the latest.
+    ///
+    /// # Errors
+    ///
+    /// See [`SchemaError`].
+    pub async fn schema(
+        &self,
+        topic: &TopicName,
+        version: Option<SchemaVersion>,
+    ) -> Result<StoredSchema, SchemaError> {
+        schema::get(self.deps(), topic, version).await
+    }
+
+    /// Stores a schema, unless the topic has it; returns its version.
+    ///
+    /// # Errors
+    ///
+    /// See [`SchemaError`].
+    pub async fn put_schema(
+        &self,
+        topic: &TopicName,
+        schema: Schema,
+    ) -> Result<SchemaVersion, SchemaError> {
+        schema::put(self.deps(), topic, schema).await
+    }
+
+    /// Takes the bundle of `topic` away from this broker, as a balancer would: its topics close,
+    /// and load again when clients come back.
+    pub fn revoke_ownership(&self, topic: &TopicName) {
+        self.0.topics.ownership().revoke(topic);
+    }
+
+    /// Closes every topic: receipts for what is in flight, acks durable, ledgers sealed.
+    pub async fn shutdown(&self) {
+        let topics = self.loaded_topics();
+        info!(topics = topics.len(), "closing topics");
+        let unloads = topics.iter().map(|(_, handle)| handle.unload());
+        futures_util::future::join_all(unloads).await;
+        self.0.shutdown.cancel();
+    }
+
+    /// The topic, loaded now if need be, and created if it does not exist and `create`.
+    pub(crate) async fn topic(
+        &self,
+        name: &TopicName,
+        create: bool,
+    ) -> Result<TopicHandle, TopicError> {
+        self.0.topics.get(name, create).await
+    }
+
+    /// The topic if it is loaded now.
+    pub(crate) fn loaded_topic(&self, name: &TopicName) -> Option<TopicHandle> {
+        self.0.topics.loaded(name)
+    }
+
+    /// All topics that are loaded now, by name.
+    pub(crate) fn loaded_topics(&self) -> Vec<(TopicName, TopicHandle)> {
+        self.0.topics.all_loaded()
+    }
+
+    /// What every part of it works with.
+    pub(crate) fn deps(&self) -> &geminga_ledger::Deps {
+        &self.0.deps.ledger
+    }
+}

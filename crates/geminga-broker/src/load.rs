@@ -1,0 +1,244 @@
+//! The topics that are loaded, and how one gets loaded.
+//!
+//! # Invariants
+//!
+//! 1. A topic is loaded once at a time: whoever asks while it loads waits for the same load.
+//! 2. A load that failed leaves nothing behind: the next one to ask tries again.
+//! 3. A load has a deadline, and waits for no other topic.
+//! 4. A topic is loaded only with a grant, and never where its namespace is not known.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use geminga_managed_ledger::OpenError;
+use geminga_metadata::MetadataError;
+use geminga_types::{Domain, TopicName};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span, warn};
+
+use crate::{
+    TopicError, namespace,
+    ownership::Ownership,
+    topic::{self, TopicDeps, TopicHandle},
+};
+
+type Loaded = Option<Result<TopicHandle, TopicError>>;
+
+/// The topics of this broker.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    deps: TopicDeps,
+    ownership: Ownership,
+    shutdown: CancellationToken,
+    loads: Arc<Semaphore>,
+    slots: Mutex<BTreeMap<TopicName, Slot>>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Loading { creates: bool, done: watch::Receiver<Loaded> },
+    Loaded(TopicHandle),
+}
+
+impl Topics {
+    pub(crate) fn new(deps: TopicDeps, ownership: Ownership, shutdown: CancellationToken) -> Self {
+        let loads = deps.options.limits.concurrent_topic_loads_max.max(1);
+        Self {
+            deps,
+            ownership,
+            shutdown,
+            loads: Arc::new(Semaphore::new(loads)),
+            slots: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
+    /// The topic, loaded now if need be, and created if it does not exist and `create`.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        name: &TopicName,
+        create: bool,
+    ) -> Result<TopicHandle, TopicError> {
+        loop {
+            let (creates, mut done) = match self.join_or_start(name, create) {
+                Slot::Loaded(handle) => return Ok(handle),
+                Slot::Loading { creates, done } => (creates, done),
+            };
+            let answer = match done.wait_for(Option::is_some).await {
+                Ok(loaded) => loaded.clone(),
+                Err(_) => None,
+            };
+            match answer {
+                // Somebody else's load, which did not create: ours may.
+                Some(Err(TopicError::NotFound(_))) if create && !creates => {}
+                Some(answer) => return answer,
+                None => return Err(unavailable(name, "its load was given up")),
+            }
+        }
+    }
+
+    /// Joins the load in progress, or starts one on the tracker.
+    fn join_or_start(self: &Arc<Self>, name: &TopicName, create: bool) -> Slot {
+        let mut slots = self.lock();
+        match slots.get(name) {
+            Some(Slot::Loaded(handle)) if !handle.is_gone() => {
+                return Slot::Loaded(handle.clone());
+            }
+            Some(Slot::Loading { creates, done }) => {
+                return Slot::Loading { creates: *creates, done: done.clone() };
+            }
+            Some(Slot::Loaded(_)) | None => {}
+        }
+        let (answer, done) = watch::channel(None);
+        slots.insert(name.clone(), Slot::Loading { creates: create, done: done.clone() });
+        drop(slots);
+        let topics = Arc::clone(self);
+        let span = info_span!("load", topic = %name);
+        let owned = name.clone();
+        let load = async move {
+            let guard = LoadGuard { topics: &topics, name: &owned, is_settled: false };
+            let loaded = topics.load_in_time(&owned, create).await;
+            guard.settle(&loaded);
+            _ = answer.send(Some(loaded)); // Those who asked may have gone.
+        };
+        self.deps.tasks.spawn(load.instrument(span));
+        Slot::Loading { creates: create, done }
+    }
+
+    async fn load_in_time(
+        &self,
+        name: &TopicName,
+        create: bool,
+    ) -> Result<TopicHandle, TopicError> {
+        let limit = self.deps.options.limits.topic_load_timeout;
+        match tokio::time::timeout(limit, self.load(name, create)).await {
+            Ok(loaded) => loaded,
+            Err(_) => {
+                let reason = format!("loading it took more than {} s", limit.as_secs());
+                Err(unavailable(name, &reason))
+            }
+        }
+    }
+
+    async fn load(&self, name: &TopicName, create: bool) -> Result<TopicHandle, TopicError> {
+        let _permit = Arc::clone(&self.loads).acquire_owned().await;
+        if self.shutdown.is_cancelled() {
+            return Err(unavailable(name, "the broker is shutting down"));
+        }
+        let deps = &self.deps.ledger;
+        let store_error = |error: MetadataError| store_error(name, &error);
+        if namespace::policies(deps, name.namespace()).await.map_err(store_error)?.is_none() {
+            return Err(TopicError::NamespaceNotFound(name.namespace().to_string()));
+        }
+        if let Some(index) = name.partition() {
+            let whole = name.without_partition();
+            let count = namespace::partition_count(deps, &whole).await.map_err(store_error)?;
+            // Without such a partitioned topic it is one that existed before, or nothing.
+            let is_beyond = count.is_some_and(|count| count <= index);
+            if is_beyond {
+                return Err(TopicError::NotFound(name.clone()));
+            }
+            let create = create && count.is_some();
+            return self.open(name, create).await;
+        }
+        self.open(name, create).await
+    }
+
+    async fn open(&self, name: &TopicName, create: bool) -> Result<TopicHandle, TopicError> {
+        let grant = self.ownership.acquire(name);
+        let deps = self.deps.clone();
+        let shutdown = self.shutdown.clone();
+        if name.domain() == Domain::NonPersistent {
+            if !create {
+                return Err(TopicError::NotFound(name.clone()));
+            }
+            return Ok(topic::spawn_nonpersistent(name.clone(), grant, deps, shutdown));
+        }
+        let options = self.deps.options.managed_ledger.clone();
+        let opened = geminga_managed_ledger::open(&deps.ledger, name, options, create).await;
+        let ledger = opened.map_err(|error| open_error(name, &error))?;
+        if !grant.is_valid() {
+            return Err(TopicError::NotOwned(name.clone()));
+        }
+        Ok(topic::spawn_persistent(name.clone(), ledger, grant, deps, shutdown))
+    }
+
+    /// The topic if it is loaded now.
+    pub(crate) fn loaded(&self, name: &TopicName) -> Option<TopicHandle> {
+        match self.lock().get(name) {
+            Some(Slot::Loaded(handle)) if !handle.is_gone() => Some(handle.clone()),
+            _ => None,
+        }
+    }
+
+    /// All topics that are loaded now, by name.
+    pub(crate) fn all_loaded(&self) -> Vec<(TopicName, TopicHandle)> {
+        let mut slots = self.lock();
+        slots.retain(|_, slot| !matches!(slot, Slot::Loaded(handle) if handle.is_gone()));
+        let loaded = slots.iter().filter_map(|(name, slot)| match slot {
+            Slot::Loaded(handle) => Some((name.clone(), handle.clone())),
+            Slot::Loading { .. } => None,
+        });
+        loaded.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TopicName, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Frees the slot of a load, however it ends.
+struct LoadGuard<'a> {
+    topics: &'a Topics,
+    name: &'a TopicName,
+    is_settled: bool,
+}
+
+impl LoadGuard<'_> {
+    fn settle(mut self, loaded: &Result<TopicHandle, TopicError>) {
+        self.is_settled = true;
+        let mut slots = self.topics.lock();
+        match loaded {
+            Ok(handle) => _ = slots.insert(self.name.clone(), Slot::Loaded(handle.clone())),
+            Err(_) => _ = slots.remove(self.name),
+        }
+    }
+}
+
+impl Drop for LoadGuard<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.topics.lock().remove(self.name);
+        }
+    }
+}
+
+fn unavailable(name: &TopicName, reason: &str) -> TopicError {
+    TopicError::Unavailable { topic: name.clone(), reason: reason.to_owned() }
+}
+
+/// What a failed look into the metadata store means for whoever asked for a topic.
+pub(crate) fn store_error(name: &TopicName, error: &MetadataError) -> TopicError {
+    match error {
+        MetadataError::Corrupt(reason) => {
+            TopicError::Corrupt { topic: name.clone(), reason: reason.clone() }
+        }
+        error => unavailable(name, &error.to_string()),
+    }
+}
+
+fn open_error(name: &TopicName, error: &OpenError) -> TopicError {
+    match error {
+        OpenError::NotFound { .. } => TopicError::NotFound(name.clone()),
+        error => {
+            warn!(topic = %name, %error, "a topic was not loaded");
+            unavailable(name, &error.to_string())
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How many partitions a topic has.
+
+use std::collections::BTreeMap;
+
+use geminga_ledger::Deps;
+use geminga_metadata::{MetadataError, paths, values::policies::PartitionedTopicMetadata};
+use geminga_types::TopicName;
+
+use super::record;
+use crate::AdminError;
+
+/// A partitioned topic's record as stored, deleted or not.
+pub(crate) type PartitionRecord = PartitionedTopicMetadata;
+
+/// How many partitions `topic` has; `None` when it is not a partitioned topic, or is being deleted.
+pub(crate) async fn partition_count(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<Option<u32>, MetadataError> {
+    let found = partition_record(deps, topic).await?;
+    Ok(found.filter(|found| !found.deleted).map(|found| found.partitions))
+}
+
+/// The record of a partitioned topic, also of one that is being deleted.
+pub(crate) async fn partition_record(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<Option<PartitionRecord>, MetadataError> {
+    Ok(record::read(deps, &paths::partitioned_topic(topic)).await?.map(|(found, _)| found))
+}
+
+/// Makes `topic` a partitioned one. Its partitions are the caller's to create.
+///
+/// # Errors
+///
+/// `Conflict` when it is one already; while it is being deleted too.
+pub(crate) async fn create_partitions(
+    deps: &Deps,
+    topic: &TopicName,
+    partitions: u32,
+    properties: Option<BTreeMap<String, String>>,
+) -> Result<(), AdminError> {
+    if partitions == 0 {
+        return Err(AdminError::Invalid(format!(
+            "Topic {topic}: the number of partitions should be more than 0"
+        )));
+    }
+    let wanted = PartitionRecord { partitions, properties, ..PartitionRecord::default() };
+    match record::create(deps, &paths::partitioned_topic(topic), &wanted).await? {
+        record::Created::New => Ok(()),
+        record::Created::Exists => {
+            Err(AdminError::Conflict(format!("Partitioned topic {topic} already exists")))
+        }
+    }
+}
+
+/// Raises the number of partitions and returns the number before. The same number changes nothing.
+///
+/// # Errors
+///
+/// `NotFound` when it is no partitioned topic, `Invalid` when it would shrink.
+pub(crate) async fn grow_partitions(
+    deps: &Deps,
+    topic: &TopicName,
+    partitions: u32,
+) -> Result<u32, AdminError> {
+    let mut before = 0;
+    let path = paths::partitioned_topic(topic);
+    record::change::<PartitionRecord, AdminError>(deps, &path, |found| {
+        let found = found.filter(|found| !found.deleted).ok_or_else(|| {
+            AdminError::NotFound(format!("Partitioned topic {topic} does not exist"))
+        })?;
+        before = found.partitions;
+        if partitions < before {
+            return Err(AdminError::Invalid(format!(
+                "Topic {topic}: desired partitions {partitions} can't be less than the current \
+                 partitions {before}"
+            )));
+        }
+        Ok((partitions != before).then(|| PartitionRecord { partitions, ..found.clone() }))
+    })
+    .await?;
+    Ok(before)
+}
+
+/// First phase of deleting: from here on the topic counts as absent, and only deleting it again
+/// goes on. Returns how many partitions are to be deleted.
+///
+/// # Errors
+///
+/// `NotFound` when it is no partitioned topic.
+pub(crate) async fn mark_partitions_deleted(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<u32, AdminError> {
+    let path = paths::partitioned_topic(topic);
+    let marked = record::change::<PartitionRecord, AdminError>(deps, &path, |found| {
+        let found = found.ok_or_else(|| {
+            AdminError::NotFound(format!("Partitioned topic {topic} does not exist"))
+        })?;
+        Ok((!found.deleted).then(|| PartitionRecord { deleted: true, ..found.clone() }))
+    })
+    .await?;
+    Ok(marked.map_or(0, |marked| marked.partitions))
+}
+
+/// Last phase of deleting, once the partitions are gone.
+pub(crate) async fn finish_delete_partitions(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<(), AdminError> {
+    let path = paths::partitioned_topic(topic);
+    let mut was_created_again = false;
+    record::delete::<PartitionRecord>(deps, &path, |found| {
+        was_created_again = !found.deleted;
+        found.deleted
+    })
+    .await?;
+    if was_created_again {
+        let message = format!("Partitioned topic {topic} was created again while it was deleted");
+        return Err(AdminError::Conflict(message));
+    }
+    Ok(())
+}

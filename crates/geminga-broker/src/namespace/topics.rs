@@ -1,0 +1,92 @@
+//! Which topics exist, by their records.
+
+use bytes::Bytes;
+use geminga_ledger::Deps;
+use geminga_metadata::{MetadataError, paths};
+use geminga_types::{Domain, NamespaceName, TopicName};
+
+use super::{partitions::partition_count, record};
+
+const SYSTEM_TOPICS: [&str; 5] = [
+    "__change_events",
+    "__transaction_buffer_snapshot",
+    "__transaction_buffer_snapshot_segments",
+    "__transaction_buffer_snapshot_indexes",
+    "transaction_coordinator_assign",
+];
+
+/// Whether a persistent topic has a record: it was created, and not deleted since.
+pub(crate) async fn topic_exists(deps: &Deps, topic: &TopicName) -> Result<bool, MetadataError> {
+    Ok(deps.metadata.get(&paths::managed_ledger(topic)).await?.is_some())
+}
+
+/// Creates a persistent topic that has nothing stored.
+pub(crate) async fn create_topic_record(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<record::Created, MetadataError> {
+    record::create_bytes(deps, &paths::managed_ledger(topic), Bytes::new()).await
+}
+
+/// Deletes all versions of a topic's schema.
+pub(crate) async fn delete_schema(deps: &Deps, topic: &TopicName) -> Result<(), MetadataError> {
+    let path = paths::schemas(topic);
+    for version in record::children(deps, &path).await? {
+        record::delete_any(deps, &format!("{path}/{version}")).await?;
+    }
+    record::delete_any(deps, &path).await?;
+    Ok(())
+}
+
+/// All persistent topics of a namespace that have a record, partitions one by one, in order.
+pub(crate) async fn stored_topics(
+    deps: &Deps,
+    namespace: &NamespaceName,
+) -> Result<Vec<TopicName>, MetadataError> {
+    list(
+        deps,
+        namespace,
+        Domain::Persistent,
+        &paths::managed_ledgers(namespace, Domain::Persistent),
+    )
+    .await
+}
+
+/// All partitioned topics of a namespace and domain, in order, without those being deleted.
+pub(crate) async fn partitioned_topics(
+    deps: &Deps,
+    namespace: &NamespaceName,
+    domain: Domain,
+) -> Result<Vec<(TopicName, u32)>, MetadataError> {
+    let mut found = Vec::new();
+    let folder = paths::partitioned_topics(namespace, domain);
+    for topic in list(deps, namespace, domain, &folder).await? {
+        if let Some(count) = partition_count(deps, &topic).await? {
+            found.push((topic, count));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a topic is the brokers' own and hidden from listings.
+pub(crate) fn is_system_topic(topic: &TopicName) -> bool {
+    let topic = topic.without_partition();
+    let local = topic.local();
+    SYSTEM_TOPICS.contains(&local)
+        || local.starts_with("__transaction_log_")
+        || local.ends_with("__transaction_pending_ack")
+}
+
+async fn list(
+    deps: &Deps,
+    namespace: &NamespaceName,
+    domain: Domain,
+    folder: &str,
+) -> Result<Vec<TopicName>, MetadataError> {
+    let names = record::children(deps, folder).await?;
+    let topics = names.iter().filter_map(|encoded| {
+        let local = paths::decode(encoded)?;
+        TopicName::new(domain, namespace.clone(), &local).ok()
+    });
+    Ok(topics.collect())
+}

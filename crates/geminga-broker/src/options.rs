@@ -1,0 +1,68 @@
+//! What the operator decides, as the broker needs it. The binary builds it from the configuration.
+
+use std::{collections::BTreeMap, time::Duration};
+
+/// How clients reach this broker.
+#[derive(Clone, Debug, Default)]
+pub struct Advertised {
+    /// `pulsar://host:port`.
+    pub broker_url: String,
+    /// `pulsar+ssl://host:port`, if TLS is served.
+    pub broker_url_tls: Option<String>,
+    /// `http://host:port`.
+    pub http_url: String,
+    /// `https://host:port`, if TLS is served.
+    pub http_url_tls: Option<String>,
+    /// `advertisedListeners`: name → (plain URL, TLS URL).
+    pub listeners: BTreeMap<String, (Option<String>, Option<String>)>,
+}
+
+/// Limits, by Pulsar's names.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `maxMessageSize`, bytes.
+    pub message_bytes_max: usize,
+    /// `maxConcurrentTopicLoadRequest`.
+    pub concurrent_topic_loads_max: usize,
+    /// `maxConcurrentLookupRequest`.
+    pub concurrent_lookups_max: usize,
+    /// `topicLoadTimeoutSeconds`.
+    pub topic_load_timeout: Duration,
+    /// `maxMessagePublishBufferSizeInMB`, in bytes: publishes in flight over all connections.
+    pub publish_buffer_bytes: usize,
+    /// `maxUnackedMessagesPerConsumer`; 0 is no limit.
+    pub unacked_per_consumer_max: usize,
+    /// `maxUnackedMessagesPerSubscription`; 0 is no limit.
+    pub unacked_per_subscription_max: usize,
+    /// `dispatcherMaxReadBatchSize`, entries.
+    pub read_entries_max: usize,
+    /// `dispatcherMaxReadSizeBytes`.
+    pub read_bytes_max: usize,
+}
+
+/// Everything a broker is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `clusterName`.
+    pub cluster: String,
+    /// How clients reach this broker.
+    pub advertised: Advertised,
+    /// Limits.
+    pub limits: Limits,
+    /// `allowAutoTopicCreation`.
+    pub auto_topic_creation: bool,
+    /// `defaultNumPartitions` when `allowAutoTopicCreationType` is `partitioned`, else `None`.
+    pub auto_partitions: Option<u32>,
+    /// `allowAutoSubscriptionCreation`.
+    pub auto_subscription_creation: bool,
+    /// `isSchemaValidationEnforced`.
+    pub schema_validation_enforced: bool,
+    /// `defaultNumberOfNamespaceBundles`.
+    pub bundles_default: u32,
+    /// Longest time an ack without receipt waits for its group commit.
+    pub ack_flush_interval: Duration,
+    /// How often closed ledgers are looked over for trimming.
+    pub trim_interval: Duration,
+    /// How ledgers are written, rolled and kept.
+    pub managed_ledger: geminga_managed_ledger::Options,
+}

@@ -1,0 +1,155 @@
+//! What a door holds of an open producer.
+
+use bytes::Bytes;
+use geminga_checksum::Sum;
+use geminga_types::TopicName;
+use tokio::sync::mpsc;
+
+use crate::{BudgetPermit, Outbox, PublishError, Schema, SchemaVersion, topic::Event};
+
+/// Who else may produce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessMode {
+    /// Others may.
+    Shared,
+    /// Nobody else; fails if there is somebody.
+    Exclusive,
+    /// Nobody else; waits its turn.
+    WaitForExclusive,
+    /// Nobody else; throws the others out.
+    ExclusiveWithFencing,
+}
+
+/// What a client asks for when it opens a producer.
+#[derive(Clone, Debug)]
+pub struct ProducerRequest {
+    /// The client's id, unique on its connection.
+    pub producer_id: u64,
+    /// The request, for [`crate::Outgoing::ProducerReady`].
+    pub request_id: u64,
+    /// Unique number of the connection: a repeated request from it is no conflict.
+    pub connection_id: u64,
+    /// The peer's address, for stats.
+    pub address: String,
+    /// The client library's name and version, for stats.
+    pub client_version: String,
+    /// The name it wants; `None`: one that is unique for all time is made.
+    pub name: Option<String>,
+    /// Whether a person chose the name.
+    pub is_name_user_provided: bool,
+    /// Who else may produce.
+    pub access_mode: AccessMode,
+    /// The client's count of its reconnects.
+    pub epoch: u64,
+    /// The topic's epoch as the client last knew it.
+    pub topic_epoch: Option<u64>,
+    /// Whether payloads will be encrypted.
+    pub is_encrypted: bool,
+    /// The schema of its messages; `None` for none and for BYTES.
+    pub schema: Option<Schema>,
+    /// Free-form, for stats.
+    pub metadata: Vec<(String, String)>,
+    /// A subscription to create (at Earliest) before the first message.
+    pub initial_subscription: Option<String>,
+}
+
+/// One SEND, decoded and checked by the connection's task.
+#[derive(Debug)]
+pub struct Publish {
+    /// The client's sequence id (of a batch's first message).
+    pub sequence_id: u64,
+    /// Of a batch's last message.
+    pub highest_sequence_id: Option<u64>,
+    /// Messages in the entry.
+    pub messages: u32,
+    /// The entry as it will be at rest.
+    pub entry: Bytes,
+    /// Sum of all of `entry`, derived from its verified checksum.
+    pub sum: Sum,
+    /// Hash of its ordering or partition key, for Key_Shared.
+    pub key_hash: u32,
+    /// Not to be delivered before, in wall-clock milliseconds.
+    pub deliver_at: Option<u64>,
+    /// Bytes of the publish budget, freed once it is confirmed or has failed.
+    pub permit: Option<BudgetPermit>,
+}
+
+/// An open producer. Close it explicitly; a dropped handle leaves the producer until then.
+#[derive(Debug)]
+pub struct Producer {
+    pub(crate) topic: TopicName,
+    pub(crate) key: u64,
+    pub(crate) mailbox: mpsc::Sender<Event>,
+    pub(crate) name: String,
+    pub(crate) last_sequence_id: i64,
+    pub(crate) schema_version: Option<SchemaVersion>,
+    pub(crate) topic_epoch: Option<u64>,
+    pub(crate) is_ready: bool,
+}
+
+impl Producer {
+    /// The topic it produces to.
+    #[must_use]
+    pub const fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// Its name, asked for or made.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Last sequence id published under this name, −1 without deduplication.
+    #[must_use]
+    pub const fn last_sequence_id(&self) -> i64 {
+        self.last_sequence_id
+    }
+
+    /// Version of its schema on the topic, if it has one.
+    #[must_use]
+    pub const fn schema_version(&self) -> Option<SchemaVersion> {
+        self.schema_version
+    }
+
+    /// The topic's epoch, with an exclusive access mode.
+    #[must_use]
+    pub const fn topic_epoch(&self) -> Option<u64> {
+        self.topic_epoch
+    }
+
+    /// False: it waits for exclusive access; [`crate::Outgoing::ProducerReady`] will come.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Publishes in order. Results come through the connection's [`Outbox`]. Waits while the
+    /// topic's mailbox is full.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Closed`] when the topic has gone; nothing was stored.
+    pub async fn publish(&self, batch: Vec<Publish>) -> Result<(), PublishError> {
+        let event = Event::Publish { producer: self.key, batch };
+        self.mailbox.send(event).await.map_err(|_| PublishError::Closed(self.topic.clone()))
+    }
+
+    /// Closes it: once this returns its name is free and it is gone from stats.
+    pub async fn close(&self) {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let event = Event::CloseProducer { producer: self.key, reply };
+        if self.mailbox.send(event).await.is_ok() {
+            _ = answer.await; // A topic that has gone has no producers.
+        }
+    }
+}
+
+/// What the topic keeps of how a producer was opened.
+#[derive(Debug)]
+pub(crate) struct OpenProducer {
+    pub(crate) request: ProducerRequest,
+    pub(crate) name: String,
+    pub(crate) schema_version: Option<SchemaVersion>,
+    pub(crate) outbox: Outbox,
+}

@@ -1,0 +1,130 @@
+//! What a topic tells of itself. Front doors give it Pulsar's field names.
+
+use geminga_types::{Position, TopicName};
+
+/// Stats of one topic (partition).
+#[derive(Clone, Debug)]
+pub struct TopicStats {
+    /// The topic.
+    pub topic: TopicName,
+    /// Messages per second in, over the last period.
+    pub message_rate_in: f64,
+    /// Bytes per second in, over the last period.
+    pub byte_rate_in: f64,
+    /// Messages per second out, over the last period.
+    pub message_rate_out: f64,
+    /// Bytes per second out, over the last period.
+    pub byte_rate_out: f64,
+    /// Messages in since the topic was loaded.
+    pub messages_in: u64,
+    /// Bytes in since the topic was loaded.
+    pub bytes_in: u64,
+    /// Messages out since the topic was loaded.
+    pub messages_out: u64,
+    /// Bytes out since the topic was loaded.
+    pub bytes_out: u64,
+    /// Bytes stored in its ledgers.
+    pub storage_bytes: u64,
+    /// Entries stored in its ledgers.
+    pub storage_entries: u64,
+    /// Last entry stored; [`Position::EARLIEST`] when there is none.
+    pub last_position: Position,
+    /// Wall-clock milliseconds of the last publish since it was loaded; 0 for none.
+    pub last_publish_time: u64,
+    /// Whether it was terminated.
+    pub is_terminated: bool,
+    /// Its ledgers: id, entries, bytes, whether it is open.
+    pub ledgers: Vec<LedgerStats>,
+    /// Its producers.
+    pub publishers: Vec<PublisherStats>,
+    /// Its subscriptions, by name.
+    pub subscriptions: Vec<SubscriptionStats>,
+}
+
+/// Stats of one ledger of a topic.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerStats {
+    /// Its id.
+    pub ledger_id: i64,
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Whether it is being written.
+    pub is_open: bool,
+}
+
+/// Stats of one producer.
+#[derive(Clone, Debug)]
+pub struct PublisherStats {
+    /// The client's producer id.
+    pub producer_id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its access mode's name.
+    pub access_mode: &'static str,
+    /// Messages per second in, over the last period.
+    pub message_rate_in: f64,
+    /// Bytes per second in, over the last period.
+    pub byte_rate_in: f64,
+    /// Mean message size over the last period, bytes.
+    pub message_size_mean: f64,
+    /// The peer's address.
+    pub address: String,
+    /// Wall-clock milliseconds.
+    pub connected_since: u64,
+    /// The client library's name and version.
+    pub client_version: String,
+    /// Free-form.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Stats of one subscription.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStats {
+    /// Its name.
+    pub name: String,
+    /// Its type's name; empty when no consumer was ever connected.
+    pub kind: &'static str,
+    /// Whether its cursor is stored.
+    pub is_durable: bool,
+    /// Entries not acked.
+    pub backlog_entries: u64,
+    /// Messages delivered and not acked.
+    pub unacked_messages: u64,
+    /// Messages per second out, over the last period.
+    pub message_rate_out: f64,
+    /// Bytes per second out, over the last period.
+    pub byte_rate_out: f64,
+    /// Redelivered messages per second, over the last period.
+    pub message_rate_redeliver: f64,
+    /// Messages out since the topic was loaded.
+    pub messages_out: u64,
+    /// Bytes out since the topic was loaded.
+    pub bytes_out: u64,
+    /// Messages dropped (non-persistent topics only).
+    pub messages_dropped: u64,
+    /// Where its mark-delete position is.
+    pub mark_delete: Position,
+    /// Name of the active consumer of an Exclusive or Failover subscription.
+    pub active_consumer: Option<String>,
+    /// Properties given at its creation.
+    pub properties: Vec<(String, String)>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerEntry>,
+}
+
+/// Stats of one consumer.
+#[derive(Clone, Debug)]
+pub struct ConsumerEntry {
+    /// What CONSUMER_STATS answers too.
+    pub stats: crate::ConsumerStats,
+    /// Messages out since it was connected.
+    pub messages_out: u64,
+    /// Bytes out since it was connected.
+    pub bytes_out: u64,
+    /// The client library's name and version.
+    pub client_version: String,
+    /// Free-form.
+    pub metadata: Vec<(String, String)>,
+}

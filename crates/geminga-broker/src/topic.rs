@@ -1,0 +1,141 @@
+//! One topic partition: one task that owns its producers, managed ledger, subscriptions and cursors.
+//!
+//! Everything that happens to it is an [`Event`] in its mailbox, or comes back from work that it
+//! started ([`inbox`]); `task.rs` waits, the rest decides. The two kinds of topic have one mailbox
+//! type: [`persistent`] ones store entries, [`nonpersistent`] ones hand them to who is connected.
+
+mod attach;
+mod handle;
+mod inbox;
+mod nonpersistent;
+mod persistent;
+mod rates;
+
+use geminga_types::Position;
+use tokio::sync::oneshot;
+
+pub(crate) use handle::{StartAt, TopicHandle};
+pub(crate) use persistent::TopicDeps;
+
+use crate::{
+    AckRequest, AdminError, Consumer, ConsumerStats, LastMessage, ProduceError, Producer, Publish,
+    RequestError, SeekTo, SubscribeError, TopicStats, consumer::OpenConsumer,
+    producer::OpenProducer,
+};
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// What can happen to a topic from outside. Each names its producer or consumer by the key that the
+/// topic gave; a key that is gone is ignored, or answered with "closed".
+#[derive(Debug)]
+pub(crate) enum Event {
+    OpenProducer {
+        open: Box<OpenProducer>,
+        reply: Reply<Result<Producer, ProduceError>>,
+    },
+    Publish {
+        producer: u64,
+        batch: Vec<Publish>,
+    },
+    CloseProducer {
+        producer: u64,
+        reply: Reply<()>,
+    },
+    OpenConsumer {
+        open: Box<OpenConsumer>,
+        reply: Reply<Result<Consumer, SubscribeError>>,
+    },
+    Flow {
+        consumer: u64,
+        permits: u32,
+    },
+    Ack {
+        consumer: u64,
+        request: AckRequest,
+    },
+    Redeliver {
+        consumer: u64,
+        positions: Option<Vec<Position>>,
+        epoch: Option<u64>,
+    },
+    Unsubscribe {
+        consumer: u64,
+        force: bool,
+        reply: Reply<Result<(), RequestError>>,
+    },
+    Seek {
+        consumer: u64,
+        to: SeekTo,
+        reply: Reply<Result<(), RequestError>>,
+    },
+    LastMessage {
+        consumer: u64,
+        reply: Reply<Result<LastMessage, RequestError>>,
+    },
+    ConsumerStats {
+        consumer: u64,
+        reply: Reply<Result<ConsumerStats, RequestError>>,
+    },
+    CloseConsumer {
+        consumer: u64,
+        reply: Reply<()>,
+    },
+    Stats {
+        reply: Reply<TopicStats>,
+    },
+    IsIdle {
+        reply: Reply<bool>,
+    },
+    LastMessageId {
+        reply: Reply<Result<LastMessage, AdminError>>,
+    },
+    CreateSubscription {
+        name: String,
+        at: StartAt,
+        properties: Vec<(String, String)>,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    DeleteSubscription {
+        name: String,
+        force: bool,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    Skip {
+        subscription: String,
+        entries: Option<u64>,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    Terminate {
+        reply: Reply<Result<Position, AdminError>>,
+    },
+    Unload {
+        reply: Reply<()>,
+    },
+    /// Refused while in use unless `force`; once answered `Ok` nothing is attached and the task
+    /// ends without sealing: the caller deletes what is stored.
+    PrepareDelete {
+        force: bool,
+        reply: Reply<Result<(), AdminError>>,
+    },
+}
+
+/// Starts a topic that stores its entries.
+pub(crate) fn spawn_persistent(
+    name: geminga_types::TopicName,
+    ledger: geminga_managed_ledger::ManagedLedger,
+    grant: crate::ownership::Grant,
+    deps: TopicDeps,
+    shutdown: tokio_util::sync::CancellationToken,
+) -> TopicHandle {
+    persistent::spawn(name, ledger, grant, deps, shutdown)
+}
+
+/// Starts a topic that stores nothing.
+pub(crate) fn spawn_nonpersistent(
+    name: geminga_types::TopicName,
+    grant: crate::ownership::Grant,
+    deps: TopicDeps,
+    shutdown: tokio_util::sync::CancellationToken,
+) -> TopicHandle {
+    nonpersistent::spawn(name, grant, deps, shutdown)
+}

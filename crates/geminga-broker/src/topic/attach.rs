@@ -1,0 +1,41 @@
+//! Between what a client asks for and what the subscription machines know.
+
+use std::sync::Arc;
+
+use geminga_subscription::{AttachError, ConsumerInfo, KeySharedMode, KeySharedOptions, Kind};
+
+use crate::{SubscribeError, SubscribeRequest, SubscriptionKind};
+
+/// What the machines need to know of a consumer.
+pub(super) fn info_of(request: &SubscribeRequest) -> ConsumerInfo {
+    let kind = match request.kind {
+        SubscriptionKind::Exclusive => Kind::Exclusive,
+        SubscriptionKind::Failover => Kind::Failover,
+        SubscriptionKind::Shared => Kind::Shared,
+        SubscriptionKind::KeyShared => Kind::KeyShared,
+    };
+    let key_shared = (kind == Kind::KeyShared).then(|| KeySharedOptions {
+        mode: match &request.sticky_ranges {
+            None => KeySharedMode::AutoSplit,
+            Some(ranges) => {
+                KeySharedMode::Sticky(ranges.iter().map(|&(first, last)| first..=last).collect())
+            }
+        },
+        allow_out_of_order: request.allow_out_of_order,
+    });
+    let name = Arc::from(request.consumer_name.as_str());
+    ConsumerInfo { name, priority: request.priority, kind, key_shared }
+}
+
+/// Their refusal, as doors see it.
+pub(super) fn refusal(name: &str, error: AttachError) -> SubscribeError {
+    match error {
+        AttachError::ConsumerBusy => SubscribeError::Busy(format!(
+            "Exclusive consumer is already connected to subscription {name}"
+        )),
+        AttachError::KindMismatch { attached } => SubscribeError::Busy(format!(
+            "Subscription {name} is of different type: it has connected {attached:?} consumers"
+        )),
+        AttachError::Assign(reason) => SubscribeError::Assign(reason),
+    }
+}

@@ -1,0 +1,129 @@
+//! What the broker holds of a loaded topic.
+
+use geminga_types::Position;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Event;
+use crate::{
+    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, TopicError,
+    TopicStats, consumer::OpenConsumer, producer::OpenProducer,
+};
+
+/// Where a subscription made by an administrator begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartAt {
+    Earliest,
+    Latest,
+    Position(Position),
+}
+
+/// A loaded topic. Calls answer "gone" once its task has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicHandle {
+    pub(super) mailbox: mpsc::Sender<Event>,
+}
+
+/// The topic's task has ended: load it again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone;
+
+impl From<Gone> for AdminError {
+    fn from(_: Gone) -> Self {
+        Self::Unavailable("the topic is being closed; try again".to_owned())
+    }
+}
+
+impl TopicHandle {
+    /// Whether the task has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.mailbox.is_closed()
+    }
+
+    pub(crate) async fn open_producer(
+        &self,
+        open: OpenProducer,
+        gone: impl FnOnce() -> TopicError,
+    ) -> Result<Producer, ProduceError> {
+        let open = Box::new(open);
+        match self.ask(|reply| Event::OpenProducer { open, reply }).await {
+            Ok(answer) => answer,
+            Err(Gone) => Err(gone().into()),
+        }
+    }
+
+    pub(crate) async fn open_consumer(
+        &self,
+        open: OpenConsumer,
+        gone: impl FnOnce() -> TopicError,
+    ) -> Result<Consumer, SubscribeError> {
+        let open = Box::new(open);
+        match self.ask(|reply| Event::OpenConsumer { open, reply }).await {
+            Ok(answer) => answer,
+            Err(Gone) => Err(gone().into()),
+        }
+    }
+
+    pub(crate) async fn stats(&self) -> Option<TopicStats> {
+        self.ask(|reply| Event::Stats { reply }).await.ok()
+    }
+
+    /// Whether nothing is stored, produced or consumed.
+    pub(crate) async fn is_idle(&self) -> bool {
+        self.ask(|reply| Event::IsIdle { reply }).await.unwrap_or(false)
+    }
+
+    /// Closes producers and consumers, makes acks durable, seals ledgers, ends the task.
+    pub(crate) async fn unload(&self) {
+        _ = self.ask(|reply| Event::Unload { reply }).await; // Gone is unloaded.
+        self.mailbox.closed().await;
+    }
+
+    /// Ends the task so that what is stored can be deleted.
+    pub(crate) async fn prepare_delete(&self, force: bool) -> Result<(), AdminError> {
+        if let Ok(answer) = self.ask(|reply| Event::PrepareDelete { force, reply }).await {
+            answer?;
+        }
+        self.mailbox.closed().await;
+        Ok(())
+    }
+
+    pub(crate) async fn terminate(&self) -> Result<Position, AdminError> {
+        self.ask(|reply| Event::Terminate { reply }).await?
+    }
+
+    pub(crate) async fn create_subscription(
+        &self,
+        name: String,
+        at: StartAt,
+        properties: Vec<(String, String)>,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::CreateSubscription { name, at, properties, reply }).await?
+    }
+
+    pub(crate) async fn delete_subscription(
+        &self,
+        name: String,
+        force: bool,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::DeleteSubscription { name, force, reply }).await?
+    }
+
+    /// Acks the next `entries` entries of a subscription, or all of its backlog.
+    pub(crate) async fn skip(
+        &self,
+        subscription: String,
+        entries: Option<u64>,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::Skip { subscription, entries, reply }).await?
+    }
+
+    pub(crate) async fn last_message(&self) -> Result<LastMessage, AdminError> {
+        self.ask(|reply| Event::LastMessageId { reply }).await?
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(event(reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,529 @@
+//! A non-persistent topic: hands each message to who is connected and has permits, or drops it.
+//!
+//! The same mailbox as a persistent topic. Nothing is stored: acks are ignored, a seek or a last
+//! message id makes no sense, a subscription lives as long as its consumers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use geminga_subscription::{
+    ConsumerKey,
+    nonpersistent::{Dispatch, Message},
+};
+use geminga_types::{Position, TopicName};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span};
+
+use super::{
+    Event, Reply, TopicHandle,
+    attach::{info_of, refusal},
+    inbox::Inbox,
+    persistent::TopicDeps,
+    rates::Flow,
+};
+use crate::{
+    AccessMode, AdminError, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage,
+    Outgoing, ProduceError, Producer, Publish, PublisherStats, Receipt, RequestError,
+    SubscribeError, SubscriptionKind, SubscriptionStats, TopicError, TopicStats,
+    consumer::OpenConsumer, ownership::Grant, producer::OpenProducer,
+};
+
+const MAILBOX_CAPACITY: usize = 256;
+const BATCH: usize = 64;
+/// What every receipt of a non-persistent topic names, as in Pulsar.
+const NOWHERE: Position = Position::new(0, 0);
+
+struct Topic {
+    name: TopicName,
+    deps: TopicDeps,
+    inbox: Inbox,
+    mailbox: mpsc::WeakSender<Event>,
+    producers: BTreeMap<u64, OpenedProducer>,
+    consumers: BTreeMap<u64, OpenedConsumer>,
+    subscriptions: BTreeMap<Arc<str>, Sub>,
+    next_key: u64,
+    is_ended: bool,
+    unloaded: Vec<Reply<()>>,
+    flow_in: Flow,
+    flow_out: Flow,
+}
+
+struct OpenedProducer {
+    open: OpenProducer,
+    flow: Flow,
+    connected_since: u64,
+}
+
+struct OpenedConsumer {
+    open: OpenConsumer,
+    subscription: Arc<str>,
+    flow: Flow,
+    connected_since: u64,
+}
+
+struct Sub {
+    dispatch: Dispatch,
+    kind: SubscriptionKind,
+    flow: Flow,
+}
+
+/// Starts the task.
+pub(super) fn spawn(
+    name: TopicName,
+    grant: Grant,
+    deps: TopicDeps,
+    shutdown: CancellationToken,
+) -> TopicHandle {
+    let (mailbox, inbox) = mpsc::channel(MAILBOX_CAPACITY);
+    let now = deps.ledger.env.clock.now();
+    let tasks = deps.tasks.clone();
+    let topic = Topic {
+        name: name.clone(),
+        deps,
+        inbox: Inbox::default(),
+        mailbox: mailbox.downgrade(),
+        producers: BTreeMap::new(),
+        consumers: BTreeMap::new(),
+        subscriptions: BTreeMap::new(),
+        next_key: 0,
+        is_ended: false,
+        unloaded: Vec::new(),
+        flow_in: Flow::new(now),
+        flow_out: Flow::new(now),
+    };
+    let span = info_span!("topic", topic = %name);
+    tasks.spawn(run(topic, grant, inbox, shutdown).instrument(span));
+    TopicHandle { mailbox }
+}
+
+async fn run(
+    mut topic: Topic,
+    grant: Grant,
+    mut mailbox: mpsc::Receiver<Event>,
+    shutdown: CancellationToken,
+) {
+    let inbox = topic.inbox.clone();
+    let mut events = Vec::with_capacity(BATCH);
+    while !topic.is_ended {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => topic.is_ended = true,
+            () = grant.revoked() => topic.is_ended = true,
+            () = inbox.arrived() => topic.on_writable(),
+            count = mailbox.recv_many(&mut events, BATCH) => {
+                topic.is_ended = count == 0;
+                events.drain(..).for_each(|event| topic.on_event(event));
+            }
+        }
+    }
+    mailbox.close();
+    drop(topic);
+}
+
+impl Topic {
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::OpenProducer { open, reply } => {
+                _ = reply.send(self.open_producer(*open));
+            }
+            Event::Publish { producer, batch } => self.publish(producer, batch),
+            Event::CloseProducer { producer, reply } => {
+                self.producers.remove(&producer);
+                _ = reply.send(());
+            }
+            Event::OpenConsumer { open, reply } => {
+                _ = reply.send(self.open_consumer(*open));
+            }
+            Event::Flow { consumer, permits } => {
+                if let Some((key, sub)) = self.sub_of(consumer) {
+                    sub.dispatch.flow(key, permits);
+                }
+            }
+            Event::Ack { consumer, request } => self.ack(consumer, request.request_id),
+            Event::Redeliver { .. } => {} // Nothing is kept that could be delivered again.
+            Event::Unsubscribe { consumer, force, reply } => {
+                _ = reply.send(self.unsubscribe(consumer, force));
+            }
+            Event::Seek { reply, .. } => _ = reply.send(Err(self.not_stored("seek"))),
+            Event::LastMessage { reply, .. } => {
+                _ = reply.send(Err(self.not_stored("last message id")));
+            }
+            Event::ConsumerStats { consumer, reply } => {
+                let stats = self.consumer_entry(consumer).map(|entry| entry.stats);
+                _ = reply.send(stats.ok_or(RequestError::Closed));
+            }
+            Event::CloseConsumer { consumer, reply } => {
+                self.detach(consumer);
+                _ = reply.send(());
+            }
+            Event::Stats { reply } => _ = reply.send(self.stats()),
+            Event::IsIdle { reply } => {
+                _ = reply.send(self.producers.is_empty() && self.consumers.is_empty());
+            }
+            Event::Unload { reply } => {
+                self.unloaded.push(reply);
+                self.is_ended = true;
+            }
+            Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
+            event => self.refuse(event),
+        }
+    }
+
+    /// Administrative requests that only make sense where something is stored.
+    fn refuse(&self, event: Event) {
+        let error = || {
+            AdminError::NotAllowed(format!(
+                "Topic {} is non-persistent: nothing is stored",
+                self.name
+            ))
+        };
+        match event {
+            Event::CreateSubscription { reply, .. }
+            | Event::DeleteSubscription { reply, .. }
+            | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
+            Event::Terminate { reply } => _ = reply.send(Err(error())),
+            Event::LastMessageId { reply } => {
+                _ = reply.send(Err::<LastMessage, _>(error()));
+            }
+            _ => {}
+        }
+    }
+
+    fn not_stored(&self, what: &str) -> RequestError {
+        RequestError::NotAllowed(format!("Topic {} is non-persistent: no {what}", self.name))
+    }
+
+    fn new_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key
+    }
+
+    fn wall(&self) -> u64 {
+        self.deps.ledger.env.clock.wall().0
+    }
+
+    fn closing(&self) -> TopicError {
+        let reason = "it is being closed; look it up again".to_owned();
+        TopicError::Unavailable { topic: self.name.clone(), reason }
+    }
+
+    fn open_producer(&mut self, open: OpenProducer) -> Result<Producer, ProduceError> {
+        if open.request.access_mode != AccessMode::Shared {
+            return Err(ProduceError::NotAllowed(format!(
+                "Producer access mode {:?} is not supported yet (topic {})",
+                open.request.access_mode, self.name
+            )));
+        }
+        let twin = self.producers.iter().find(|(_, producer)| producer.open.name == open.name);
+        if let Some((&key, twin)) = twin {
+            let is_retry = twin.open.request.connection_id == open.request.connection_id
+                && twin.open.request.producer_id == open.request.producer_id;
+            if !is_retry {
+                let text = format!(
+                    "Producer with name '{}' is already connected to topic {}",
+                    open.name, self.name
+                );
+                return Err(ProduceError::Busy(text));
+            }
+            self.producers.remove(&key);
+        }
+        let mailbox = self.mailbox.upgrade().ok_or_else(|| self.closing())?;
+        let key = self.new_key();
+        let producer = Producer {
+            topic: self.name.clone(),
+            key,
+            mailbox,
+            name: open.name.clone(),
+            last_sequence_id: -1,
+            schema_version: open.schema_version,
+            topic_epoch: None,
+            is_ready: true,
+        };
+        let flow = Flow::new(self.deps.ledger.env.clock.now());
+        let connected_since = self.wall();
+        self.producers.insert(key, OpenedProducer { open, flow, connected_since });
+        Ok(producer)
+    }
+
+    fn publish(&mut self, key: u64, batch: Vec<Publish>) {
+        let Some(producer) = self.producers.get_mut(&key) else { return };
+        let mut receipts = Vec::with_capacity(batch.len());
+        let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
+        for publish in batch {
+            let size = publish.entry.len() as u64;
+            producer.flow.add(u64::from(publish.messages), size);
+            self.flow_in.add(u64::from(publish.messages), size);
+            for sub in self.subscriptions.values_mut() {
+                let (messages, key_hash) = (publish.messages, publish.key_hash);
+                let payload = publish.entry.clone();
+                let message = Message { messages, key_hash, payload };
+                if let Some(delivery) = sub.dispatch.publish(message) {
+                    sub.flow.add(u64::from(delivery.messages), size);
+                    out.entry(delivery.consumer.0).or_default().push(OutMessage {
+                        position: NOWHERE,
+                        redelivery_count: 0,
+                        ack_set: None,
+                        entry: delivery.payload,
+                    });
+                }
+            }
+            receipts.push(Receipt {
+                sequence_id: publish.sequence_id,
+                highest_sequence_id: publish.highest_sequence_id,
+                position: NOWHERE,
+            });
+        }
+        let producer_id = producer.open.request.producer_id;
+        producer.open.outbox.push(Outgoing::Receipts { producer_id, receipts });
+        for (key, messages) in out {
+            self.send(key, messages);
+        }
+    }
+
+    fn send(&mut self, key: u64, messages: Vec<OutMessage>) {
+        let Some(consumer) = self.consumers.get_mut(&key) else { return };
+        let bytes = messages.iter().map(|message| message.entry.len() as u64).sum();
+        consumer.flow.add(messages.len() as u64, bytes);
+        self.flow_out.add(messages.len() as u64, bytes);
+        let consumer_id = consumer.open.request.consumer_id;
+        let consumer_epoch = None;
+        consumer.open.outbox.push(Outgoing::Messages { consumer_id, consumer_epoch, messages });
+        if !consumer.open.outbox.is_writable() {
+            let inbox = self.inbox.clone();
+            let waker = Box::new(move || inbox.put_writable(key));
+            consumer.open.outbox.wake_when_writable(waker);
+            if let Some(sub) = self.subscriptions.get_mut(&consumer.subscription) {
+                sub.dispatch.set_writable(ConsumerKey(key), false);
+            }
+        }
+    }
+
+    fn on_writable(&mut self) {
+        for key in self.inbox.take().writable {
+            if let Some((key, sub)) = self.sub_of(key) {
+                sub.dispatch.set_writable(key, true);
+            }
+        }
+    }
+
+    fn open_consumer(&mut self, open: OpenConsumer) -> Result<Consumer, SubscribeError> {
+        let request = &open.request;
+        let twin = self.consumers.iter().find(|(_, other)| {
+            other.open.request.connection_id == request.connection_id
+                && other.open.request.consumer_id == request.consumer_id
+        });
+        if let Some((&key, _)) = twin {
+            self.detach(key);
+        }
+        let mailbox = self.mailbox.upgrade().ok_or_else(|| self.closing())?;
+        let key = self.new_key();
+        let now = self.deps.ledger.env.clock.now();
+        let name: Arc<str> = Arc::from(open.request.subscription.as_str());
+        let partition = self.name.partition();
+        let sub = self.subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Sub {
+            dispatch: Dispatch::new(partition),
+            kind: open.request.kind,
+            flow: Flow::new(now),
+        });
+        sub.dispatch
+            .attach(ConsumerKey(key), info_of(&open.request))
+            .map_err(|error| refusal(&name, error))?;
+        sub.kind = open.request.kind;
+        let connected_since = self.wall();
+        let subscription = Arc::clone(&name);
+        let flow = Flow::new(now);
+        self.consumers.insert(key, OpenedConsumer { open, subscription, flow, connected_since });
+        self.announce(&name);
+        Ok(Consumer { topic: self.name.clone(), key, mailbox })
+    }
+
+    /// Tells Failover consumers which of them is active.
+    fn announce(&mut self, name: &str) {
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        while let Some((key, is_active)) = sub.dispatch.poll_active_changed() {
+            if let Some(consumer) = self.consumers.get(&key.0) {
+                let consumer_id = consumer.open.request.consumer_id;
+                consumer.open.outbox.push(Outgoing::ActiveConsumer { consumer_id, is_active });
+            }
+        }
+    }
+
+    fn ack(&self, key: u64, request_id: Option<u64>) {
+        if let (Some(consumer), Some(request_id)) = (self.consumers.get(&key), request_id) {
+            let consumer_id = consumer.open.request.consumer_id;
+            let result = Ok(());
+            consumer.open.outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
+        }
+    }
+
+    fn unsubscribe(&mut self, key: u64, force: bool) -> Result<(), RequestError> {
+        let consumer = self.consumers.get(&key).ok_or(RequestError::Closed)?;
+        let name = Arc::clone(&consumer.subscription);
+        let of_it = self.consumers.iter().filter(|(_, other)| other.subscription == name);
+        let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
+        if 1 < keys.len() && !force {
+            return Err(RequestError::Busy(name.to_string()));
+        }
+        for other in keys {
+            if other != key
+                && let Some(consumer) = self.consumers.get(&other)
+            {
+                let consumer_id = consumer.open.request.consumer_id;
+                consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+            }
+            self.detach(other);
+        }
+        Ok(())
+    }
+
+    fn detach(&mut self, key: u64) {
+        let Some(consumer) = self.consumers.remove(&key) else { return };
+        let name = consumer.subscription;
+        if let Some(sub) = self.subscriptions.get_mut(&name) {
+            sub.dispatch.detach(ConsumerKey(key));
+            if sub.dispatch.is_empty() {
+                self.subscriptions.remove(&name);
+            }
+        }
+        self.announce(&name);
+    }
+
+    fn sub_of(&mut self, key: u64) -> Option<(ConsumerKey, &mut Sub)> {
+        let consumer = self.consumers.get(&key)?;
+        let sub = self.subscriptions.get_mut(&consumer.subscription)?;
+        Some((ConsumerKey(key), sub))
+    }
+
+    fn prepare_delete(&mut self, force: bool, reply: Reply<Result<(), AdminError>>) {
+        let (producers, consumers) = (self.producers.len(), self.consumers.len());
+        if !force && 0 < producers + consumers {
+            let text = format!(
+                "Topic {} has {producers} connected producers and {consumers} consumers",
+                self.name
+            );
+            _ = reply.send(Err(AdminError::Busy(text)));
+            return;
+        }
+        self.is_ended = true;
+        _ = reply.send(Ok(()));
+    }
+
+    fn stats(&mut self) -> TopicStats {
+        let now = self.deps.ledger.env.clock.now();
+        let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
+        let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
+        let publishers = self.producers.values_mut().map(|producer| {
+            let (message_rate_in, byte_rate_in) = producer.flow.rates(now);
+            let request = &producer.open.request;
+            PublisherStats {
+                producer_id: request.producer_id,
+                name: producer.open.name.clone(),
+                access_mode: "Shared",
+                message_rate_in,
+                byte_rate_in,
+                message_size_mean: if 0.0 < message_rate_in {
+                    byte_rate_in / message_rate_in
+                } else {
+                    0.0
+                },
+                address: request.address.clone(),
+                connected_since: producer.connected_since,
+                client_version: request.client_version.clone(),
+                metadata: request.metadata.clone(),
+            }
+        });
+        let publishers = publishers.collect();
+        TopicStats {
+            topic: self.name.clone(),
+            message_rate_in,
+            byte_rate_in,
+            message_rate_out,
+            byte_rate_out,
+            messages_in: self.flow_in.messages,
+            bytes_in: self.flow_in.bytes,
+            messages_out: self.flow_out.messages,
+            bytes_out: self.flow_out.bytes,
+            storage_bytes: 0,
+            storage_entries: 0,
+            last_position: Position::EARLIEST,
+            last_publish_time: 0,
+            is_terminated: false,
+            ledgers: Vec::new(),
+            publishers,
+            subscriptions: self.subscription_stats(),
+        }
+    }
+
+    fn subscription_stats(&mut self) -> Vec<SubscriptionStats> {
+        let now = self.deps.ledger.env.clock.now();
+        let names: Vec<Arc<str>> = self.subscriptions.keys().cloned().collect();
+        let stats = names.into_iter().filter_map(|name| {
+            let of_it = self.consumers.iter().filter(|(_, other)| other.subscription == name);
+            let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
+            let consumers = keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect();
+            let sub = self.subscriptions.get_mut(&name)?;
+            let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
+            let active = sub.dispatch.active().and_then(|key| self.consumers.get(&key.0));
+            Some(SubscriptionStats {
+                name: name.to_string(),
+                kind: sub.kind.as_str(),
+                is_durable: false,
+                backlog_entries: 0,
+                unacked_messages: 0,
+                message_rate_out,
+                byte_rate_out,
+                message_rate_redeliver: 0.0,
+                messages_out: sub.flow.messages,
+                bytes_out: sub.flow.bytes,
+                messages_dropped: sub.dispatch.dropped_messages(),
+                mark_delete: Position::EARLIEST,
+                active_consumer: active.map(|consumer| consumer.open.request.consumer_name.clone()),
+                properties: Vec::new(),
+                consumers,
+            })
+        });
+        stats.collect()
+    }
+
+    fn consumer_entry(&mut self, key: u64) -> Option<ConsumerEntry> {
+        let now = self.deps.ledger.env.clock.now();
+        let consumer = self.consumers.get_mut(&key)?;
+        let sub = self.subscriptions.get(&consumer.subscription)?;
+        let (message_rate_out, byte_rate_out) = consumer.flow.rates(now);
+        let request = &consumer.open.request;
+        let stats = ConsumerStats {
+            message_rate_out,
+            byte_rate_out,
+            consumer_name: request.consumer_name.clone(),
+            available_permits: sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0),
+            address: request.address.clone(),
+            connected_since: consumer.connected_since,
+            kind: request.kind.as_str(),
+            ..ConsumerStats::default()
+        };
+        Some(ConsumerEntry {
+            stats,
+            messages_out: consumer.flow.messages,
+            bytes_out: consumer.flow.bytes,
+            client_version: request.client_version.clone(),
+            metadata: request.metadata.clone(),
+        })
+    }
+}
+
+impl Drop for Topic {
+    /// However the task ends, a panic included, nobody is left attached to nothing.
+    fn drop(&mut self) {
+        for producer in self.producers.values() {
+            let producer_id = producer.open.request.producer_id;
+            producer.open.outbox.push(Outgoing::ProducerClosed { producer_id });
+        }
+        for consumer in self.consumers.values() {
+            let consumer_id = consumer.open.request.consumer_id;
+            consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+        }
+        for reply in std::mem::take(&mut self.unloaded) {
+            _ = reply.send(());
+        }
+    }
+}

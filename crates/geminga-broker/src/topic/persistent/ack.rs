@@ -1,0 +1,206 @@
+//! Acks: decided by the subscription's machine, then made durable in the cursor log.
+//!
+//! Deltas are merged until they are flushed: at once when somebody waits for the answer, else after
+//! `ack_flush_interval`. The cursor log merges again what comes while a write is in flight.
+
+use std::sync::Arc;
+
+use geminga_managed_ledger::CursorDelta;
+use geminga_subscription::{Ack, AckChange, ConsumerKey};
+use tracing::debug;
+
+use super::{
+    super::Reply,
+    SubscriptionName, Topic,
+    seek::SeekReply,
+    subscriptions::{InFlight, Sub},
+};
+use crate::{AckError, AckKind, AckRequest, AdminError, Outbox, Outgoing, SubscriptionKind};
+
+/// Who is told when an ack is durable.
+pub(super) enum AckWaiter {
+    Client { outbox: Outbox, consumer_id: u64, request_id: u64 },
+    Admin(Reply<Result<(), AdminError>>),
+    Seek(SeekReply),
+}
+
+impl AckWaiter {
+    pub(super) fn answer(self, result: Result<(), AckError>) {
+        match self {
+            Self::Client { outbox, consumer_id, request_id } => {
+                outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
+            }
+            Self::Admin(reply) => {
+                let result = result.map_err(|error| AdminError::Unavailable(error.to_string()));
+                _ = reply.send(result);
+            }
+            Self::Seek(reply) => reply.answer(result),
+        }
+    }
+}
+
+impl Sub {
+    /// Answers everyone who waits for an ack of this subscription.
+    pub(super) fn fail_waiters(&mut self, reason: &str) {
+        let waiting = std::mem::take(&mut self.delta_waiters);
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let in_flight = in_flight.into_iter().flat_map(|in_flight| in_flight.waiters);
+        for waiter in in_flight.chain(waiting) {
+            waiter.answer(Err(AckError::Persistence(reason.to_owned())));
+        }
+    }
+}
+
+impl Topic {
+    pub(super) fn ack(&mut self, key: u64, request: &AckRequest) {
+        let Some(consumer) = self.consumers.get(&key) else { return };
+        let name = Arc::clone(&consumer.subscription);
+        let waiter = request.request_id.map(|request_id| AckWaiter::Client {
+            outbox: consumer.outbox.clone(),
+            consumer_id: consumer.request.consumer_id,
+            request_id,
+        });
+        let kind = consumer.request.kind;
+        match self.apply(&name, key, kind, request) {
+            Ok(change) => self.note_acks(&name, &change, waiter),
+            Err(error) => {
+                debug!(topic = %self.name, subscription = %name, %error, "an ack was refused");
+                if let Some(waiter) = waiter {
+                    waiter.answer(Err(error));
+                }
+            }
+        }
+        self.ready.insert(name);
+    }
+
+    fn apply(
+        &mut self,
+        name: &SubscriptionName,
+        key: u64,
+        kind: SubscriptionKind,
+        request: &AckRequest,
+    ) -> Result<AckChange, AckError> {
+        match request.kind {
+            AckKind::Individual => {
+                let acks = request.ids.iter().filter_map(|id| {
+                    let ordinal = self.exact_ordinal(id.position)?;
+                    Some(Ack { ordinal, ack_set: id.ack_set.clone(), batch_size: id.batch_size })
+                });
+                let acks: Vec<Ack> = acks.collect();
+                let sub = self.subscriptions.get_mut(name).ok_or(AckError::Closed)?;
+                Ok(sub.machine.ack_individual(Some(ConsumerKey(key)), &acks))
+            }
+            AckKind::Cumulative => {
+                let Some(id) = request.ids.iter().max_by_key(|id| id.position) else {
+                    return Ok(AckChange::default());
+                };
+                let next = self.next_after(id.position);
+                let exact = self.exact_ordinal(id.position);
+                let (Some(last), ack_set) = (match exact {
+                    Some(ordinal) => (Some(ordinal), id.ack_set.clone()),
+                    None => (next.0.checked_sub(1).map(geminga_types::Ordinal), None),
+                }) else {
+                    return Ok(AckChange::default());
+                };
+                let sub = self.subscriptions.get_mut(name).ok_or(AckError::Closed)?;
+                sub.machine
+                    .ack_cumulative(Some(ConsumerKey(key)), last, ack_set)
+                    .map_err(|_| AckError::NotAllowed(kind.as_str()))
+            }
+        }
+    }
+
+    /// Notes what an ack changed, to be flushed with the next delta.
+    pub(super) fn note_acks(
+        &mut self,
+        name: &SubscriptionName,
+        change: &AckChange,
+        waiter: Option<AckWaiter>,
+    ) {
+        let part = self.delta_of(change);
+        let now = self.now();
+        let interval = self.deps.options.ack_flush_interval;
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        if !sub.is_durable {
+            if let Some(waiter) = waiter {
+                waiter.answer(Ok(()));
+            }
+            return;
+        }
+        merge(&mut sub.delta, part);
+        let is_urgent = waiter.is_some();
+        sub.delta_waiters.extend(waiter);
+        if is_empty(&sub.delta) && sub.delta_waiters.is_empty() {
+            return;
+        }
+        let flush_at = if is_urgent { now } else { now + interval };
+        sub.flush_at = Some(sub.flush_at.map_or(flush_at, |at| at.min(flush_at)));
+        self.unflushed.insert(Arc::clone(name));
+    }
+
+    fn delta_of(&self, change: &AckChange) -> CursorDelta {
+        let mark_delete = change.mark_delete.map(|next| self.position_before(next));
+        let is_behind = |next: &geminga_types::Ordinal| {
+            change.mark_delete.is_none_or(|mark_delete| mark_delete < *next)
+        };
+        let acked = change.acked.iter().filter(|range| is_behind(&range.end)).filter_map(|range| {
+            let last = range.end.0.checked_sub(1).map(geminga_types::Ordinal)?;
+            Some((self.ledger.position_of(range.start)?, self.ledger.position_of(last)?))
+        });
+        let partial = change.partial.iter().filter_map(|(ordinal, ack_set)| {
+            Some((self.ledger.position_of(*ordinal)?, ack_set.to_vec()))
+        });
+        CursorDelta {
+            mark_delete,
+            acked: acked.collect(),
+            partial: partial.collect(),
+            reset: false,
+        }
+    }
+
+    /// Sends deltas to the cursor log whose time has come.
+    pub(super) fn flush_due_acks(&mut self) {
+        if self.unflushed.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let is_due = |name: &&SubscriptionName| {
+            let sub = self.subscriptions.get(*name);
+            sub.is_some_and(|sub| sub.flush_at.is_some_and(|at| at <= now))
+        };
+        let due: Vec<SubscriptionName> = self.unflushed.iter().filter(is_due).cloned().collect();
+        for name in due {
+            self.flush_acks(&name);
+        }
+    }
+
+    pub(super) fn flush_acks(&mut self, name: &SubscriptionName) {
+        self.unflushed.remove(name);
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        sub.flush_at = None;
+        let delta = std::mem::take(&mut sub.delta);
+        let waiters = std::mem::take(&mut sub.delta_waiters);
+        if is_empty(&delta) {
+            // Nothing new: durable once what is in flight is.
+            match sub.in_flight.back_mut() {
+                Some(last) => last.waiters.extend(waiters),
+                None => waiters.into_iter().for_each(|waiter| waiter.answer(Ok(()))),
+            }
+            return;
+        }
+        let mark_delete = sub.machine.mark_delete();
+        let seq = self.ledger.append_cursor(name, delta);
+        sub.in_flight.push_back(InFlight { seq, waiters, mark_delete });
+    }
+}
+
+/// Adds a later change to one that waits. (Seeks do not wait, so neither is a reset.)
+fn merge(delta: &mut CursorDelta, later: CursorDelta) {
+    delta.mark_delete = later.mark_delete.or(delta.mark_delete);
+    delta.acked.extend(later.acked);
+    delta.partial.extend(later.partial);
+}
+
+const fn is_empty(delta: &CursorDelta) -> bool {
+    delta.mark_delete.is_none() && delta.acked.is_empty() && delta.partial.is_empty()
+}

@@ -1,0 +1,145 @@
+//! The topic's end: unload, deletion, loss of ownership; and termination, which is no end.
+
+use geminga_env::Instant;
+use geminga_types::Position;
+use std::time::Duration;
+use tracing::{info, warn};
+
+use super::{super::Reply, Topic};
+use crate::{AdminError, Outgoing};
+
+/// How long an unload waits for what is in flight.
+const UNLOAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Where the topic is in its life.
+pub(super) enum Phase {
+    /// Open for everything.
+    Serving,
+    /// Takes no more messages; waits for those in flight, so that each gets its receipt.
+    Draining { replies: Vec<Reply<()>>, deadline: Instant },
+    /// Nobody is attached; acks and ledgers are being closed.
+    Sealing { replies: Vec<Reply<()>>, deadline: Instant },
+    /// The task ends.
+    Ended { replies: Vec<Reply<()>> },
+}
+
+impl Topic {
+    pub(super) fn start_unload(&mut self, reply: Option<Reply<()>>) {
+        match &mut self.phase {
+            Phase::Serving => {
+                info!(topic = %self.name, "unloading");
+                let deadline = self.now() + UNLOAD_TIME_MAX;
+                self.phase = Phase::Draining { replies: reply.into_iter().collect(), deadline };
+            }
+            Phase::Draining { replies, .. }
+            | Phase::Sealing { replies, .. }
+            | Phase::Ended { replies } => replies.extend(reply),
+        }
+    }
+
+    pub(super) fn prepare_delete(&mut self, force: bool, reply: Reply<Result<(), AdminError>>) {
+        let (producers, consumers) = (self.producers.len(), self.consumers.len());
+        if !force && 0 < producers + consumers {
+            let text = format!(
+                "Topic {} has {producers} connected producers and {consumers} consumers",
+                self.name
+            );
+            _ = reply.send(Err(AdminError::Busy(text)));
+            return;
+        }
+        self.close_all();
+        self.end();
+        _ = reply.send(Ok(()));
+    }
+
+    /// Moves on through the phases of an unload, as far as it can now.
+    pub(super) fn move_phase(&mut self) {
+        self.tell_end_of_topic();
+        self.answer_terminations();
+        if self.ledger.is_fenced() && !matches!(self.phase, Phase::Ended { .. }) {
+            warn!(topic = %self.name, "another owner has taken over; closing");
+            self.close_all();
+            self.end();
+        }
+        let now = self.now();
+        if let Phase::Draining { replies, deadline } = &mut self.phase
+            && (self.pending.is_empty() || *deadline <= now)
+        {
+            self.phase = Phase::Sealing { replies: std::mem::take(replies), deadline: *deadline };
+            self.close_all();
+            let names: Vec<_> = self.unflushed.iter().cloned().collect();
+            names.iter().for_each(|name| self.flush_acks(name));
+        }
+        if let Phase::Sealing { deadline, .. } = &self.phase {
+            let deadline = *deadline;
+            let is_quiet = self.subscriptions.values().all(|sub| sub.in_flight.is_empty());
+            if is_quiet && !self.has_busy_names() {
+                self.ledger.close();
+            }
+            if self.ledger.is_closed() || deadline <= now {
+                self.end();
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let replies = match &mut self.phase {
+            Phase::Serving => Vec::new(),
+            Phase::Draining { replies, .. }
+            | Phase::Sealing { replies, .. }
+            | Phase::Ended { replies } => std::mem::take(replies),
+        };
+        self.phase = Phase::Ended { replies };
+    }
+
+    /// Closes every producer and consumer from our side; clients look the topic up again.
+    pub(super) fn close_all(&mut self) {
+        for (_, producer) in std::mem::take(&mut self.producers) {
+            let producer_id = producer.request.producer_id;
+            producer.outbox.push(Outgoing::ProducerClosed { producer_id });
+        }
+        let names: Vec<_> = self.subscriptions.keys().cloned().collect();
+        names.iter().for_each(|name| self.close_consumers_of(name));
+        self.fail_busy();
+    }
+
+    pub(super) fn terminate(&mut self, reply: Reply<Result<Position, AdminError>>) {
+        self.ledger.terminate();
+        self.terminating.push(reply);
+    }
+
+    pub(super) const fn is_terminated(&self) -> bool {
+        self.ledger.terminated().is_some()
+    }
+
+    fn answer_terminations(&mut self) {
+        if !self.terminating.is_empty() && self.is_terminated() && self.pending.is_empty() {
+            let last = self.ledger.last_position().unwrap_or(Position::EARLIEST);
+            for reply in std::mem::take(&mut self.terminating) {
+                _ = reply.send(Ok(last));
+            }
+        }
+    }
+}
+
+impl Drop for Topic {
+    /// However the task ends, a panic included, nobody is left attached to nothing.
+    fn drop(&mut self) {
+        for producer in self.producers.values() {
+            let producer_id = producer.request.producer_id;
+            producer.outbox.push(Outgoing::ProducerClosed { producer_id });
+        }
+        for consumer in self.consumers.values() {
+            let consumer_id = consumer.request.consumer_id;
+            consumer.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+        }
+        for sub in self.subscriptions.values_mut() {
+            sub.fail_waiters("the topic was closed");
+        }
+        if let Phase::Ended { replies } = &mut self.phase {
+            for reply in std::mem::take(replies) {
+                _ = reply.send(());
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the cursor log says: created, deleted, durable, in need of a snapshot, failed.
+
+use std::sync::Arc;
+
+use geminga_managed_ledger::{CursorEvent, CursorState};
+use tracing::warn;
+
+use super::Topic;
+
+impl Topic {
+    /// Takes news from the cursor log. False: there was none.
+    pub(super) fn settle_cursors(&mut self) -> bool {
+        let mut has_news = false;
+        while let Some(event) = self.ledger.poll_cursor_event() {
+            has_news = true;
+            match event {
+                CursorEvent::Created { name } => self.on_cursor_created(&name, Ok(())),
+                CursorEvent::CreateFailed { name, error } => {
+                    self.on_cursor_created(&name, Err(error.to_string()));
+                }
+                CursorEvent::Deleted { name } => self.on_cursor_deleted(&name, Ok(())),
+                CursorEvent::DeleteFailed { name, error } => {
+                    self.on_cursor_deleted(&name, Err(error.to_string()));
+                }
+                CursorEvent::Durable { name, up_to } => {
+                    let Some(sub) = self.subscriptions.get_mut(&*name) else { continue };
+                    while let Some(first) = sub.in_flight.front()
+                        && first.seq <= up_to
+                    {
+                        let Some(first) = sub.in_flight.pop_front() else { break };
+                        sub.durable_mark_delete = first.mark_delete;
+                        first.waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
+                    }
+                    let name = Arc::from(&*name);
+                    self.finish_seek(&name);
+                }
+                CursorEvent::NeedsSnapshot { name } => self.send_snapshot(&name),
+                CursorEvent::Failed { name, error } => {
+                    warn!(topic = %self.name, subscription = %name, %error, "acks were not stored");
+                    if let Some(sub) = self.subscriptions.get_mut(&*name) {
+                        sub.fail_waiters(&error.to_string());
+                    }
+                    let name = Arc::from(&*name);
+                    self.finish_seek(&name);
+                }
+            }
+        }
+        has_news
+    }
+
+    fn send_snapshot(&mut self, name: &str) {
+        let Some(sub) = self.subscriptions.get(name) else { return };
+        let acks = sub.machine.ack_state();
+        let acked = acks.acked.iter().filter_map(|range| {
+            let last = range.end.0.checked_sub(1).map(geminga_types::Ordinal)?;
+            Some((self.ledger.position_of(range.start)?, self.ledger.position_of(last)?))
+        });
+        let partial = acks.partial.iter().filter_map(|(ordinal, ack_set)| {
+            Some((self.ledger.position_of(*ordinal)?, ack_set.to_vec()))
+        });
+        let mark_delete = self.ledger.mark_delete_position(acks.next_unacked);
+        let state = CursorState {
+            acked: acked.collect(),
+            partial: partial.collect(),
+            cursor_properties: sub.properties.iter().cloned().collect(),
+            ..CursorState::at(mark_delete)
+        };
+        self.ledger.snapshot_cursor(name, state);
+    }
+}

@@ -1,0 +1,179 @@
+//! Runs the subscription machines: reads entries for them, sends what they hand out.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use geminga_managed_ledger::Chain;
+use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId};
+use geminga_types::Ordinal;
+use tracing::warn;
+
+use super::{Internal, ReadEntry, Stored, SubscriptionName, Topic, subscriptions::Sub, tail::Meta};
+use crate::{OutMessage, Outgoing};
+
+/// One read that a machine asked for.
+struct Read {
+    id: ReadId,
+    ranges: Vec<Range<Ordinal>>,
+    entries_max: usize,
+    bytes_max: usize,
+}
+
+impl Topic {
+    /// Runs every subscription that may have something to do. False: there was none.
+    pub(super) fn dispatch(&mut self) -> bool {
+        let ready = std::mem::take(&mut self.ready);
+        let was_ready = !ready.is_empty();
+        for name in ready {
+            let now = self.deps.ledger.env.clock.wall().0;
+            while let Some(action) =
+                self.subscriptions.get_mut(&name).and_then(|sub| sub.machine.next_action(now))
+            {
+                self.act(&name, action);
+            }
+        }
+        was_ready
+    }
+
+    fn act(&mut self, name: &SubscriptionName, action: Action<Stored>) {
+        match action {
+            Action::Read { id, ranges, entries_max, bytes_max } => {
+                self.read(name, Read { id, ranges, entries_max, bytes_max });
+            }
+            Action::Deliver { consumer, consumer_epoch, deliveries } => {
+                self.deliver(name, consumer, consumer_epoch, deliveries);
+            }
+            Action::ActiveChanged { consumer, active } => {
+                if let Some(opened) = self.consumers.get(&consumer.0)
+                    && opened.wants_active_changes()
+                {
+                    let consumer_id = opened.request.consumer_id;
+                    opened.outbox.push(Outgoing::ActiveConsumer { consumer_id, is_active: active });
+                }
+            }
+            Action::Acked(change) => self.note_acks(name, &change, None),
+        }
+    }
+
+    fn read(&mut self, name: &SubscriptionName, read: Read) {
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        if let Some(range) = read.ranges.first() {
+            let to = range.end.min(range.start.plus(read.entries_max as u64));
+            if let Some(cached) = self.ledger.cached(range.start, to, read.bytes_max) {
+                let entries = cached.into_iter().map(|entry| {
+                    let meta = self.tail.get(entry.ordinal);
+                    read_entry(entry, meta)
+                });
+                sub.machine.on_read(read.id, Ok(entries.collect()));
+                return;
+            }
+        }
+        self.spawn_read(name, read);
+    }
+
+    fn spawn_read(&self, name: &SubscriptionName, read: Read) {
+        let Some(sub) = self.subscriptions.get(name) else { return };
+        let (subscription, incarnation) = (Arc::clone(name), sub.incarnation);
+        let chain = self.ledger.chain();
+        let deps = self.deps.clone();
+        let internal = self.internal.clone();
+        let topic = self.name.clone();
+        self.deps.tasks.spawn(async move {
+            let permit = deps.reads.take(read.bytes_max).await;
+            let result = read_ranges(&chain, &deps.ledger, &read).await;
+            drop(permit);
+            let result = result.map_err(|error| {
+                warn!(%topic, %subscription, %error, "a read for dispatch failed; it will be tried again");
+                ReadFailed
+            });
+            let id = read.id;
+            let done = Internal::Read { subscription, incarnation, id, result };
+            _ = internal.send(done).await; // The topic may have ended.
+        });
+    }
+
+    fn deliver(
+        &mut self,
+        name: &SubscriptionName,
+        consumer: ConsumerKey,
+        consumer_epoch: Option<u64>,
+        deliveries: Vec<Delivery<Stored>>,
+    ) {
+        let Some(opened) = self.consumers.get_mut(&consumer.0) else { return };
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        let mut messages = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let size = delivery.payload.entry.len() as u64;
+            opened.note_delivered(delivery.messages, size, delivery.redelivery_count);
+            sub.note_delivered(delivery.messages, size, delivery.redelivery_count);
+            self.flow_out.add(u64::from(delivery.messages), size);
+            messages.push(OutMessage {
+                position: delivery.payload.position,
+                redelivery_count: delivery.redelivery_count,
+                ack_set: delivery.ack_set,
+                entry: delivery.payload.entry,
+            });
+        }
+        let consumer_id = opened.request.consumer_id;
+        opened.outbox.push(Outgoing::Messages { consumer_id, consumer_epoch, messages });
+        if !opened.outbox.is_writable() {
+            sub.machine.set_writable(consumer, false);
+            let inbox = self.inbox.clone();
+            let waker = Box::new(move || inbox.put_writable(consumer.0));
+            opened.outbox.wake_when_writable(waker);
+        }
+    }
+
+    /// Tells consumers of a terminated topic that they have everything.
+    pub(super) fn tell_end_of_topic(&mut self) {
+        if !self.is_terminated() {
+            return;
+        }
+        for opened in self.consumers.values_mut() {
+            let sub = self.subscriptions.get(&opened.subscription);
+            if !opened.was_told_end && sub.is_some_and(Sub::has_delivered_all) {
+                opened.was_told_end = true;
+                let consumer_id = opened.request.consumer_id;
+                opened.outbox.push(Outgoing::EndOfTopic { consumer_id });
+            }
+        }
+    }
+}
+
+async fn read_ranges(
+    chain: &Chain,
+    deps: &geminga_ledger::Deps,
+    read: &Read,
+) -> Result<Vec<ReadEntry>, geminga_managed_ledger::ReadError> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    for range in &read.ranges {
+        let mut from = range.start;
+        while from < range.end && entries.len() < read.entries_max && bytes < read.bytes_max {
+            let to = range.end.min(from.plus((read.entries_max - entries.len()) as u64));
+            let part = chain.read(deps, from, to, read.bytes_max - bytes).await?;
+            let Some(last) = part.last() else { break };
+            from = last.ordinal.plus(1);
+            for entry in part {
+                bytes += entry.body.len();
+                let meta = Meta::parse(&entry.body);
+                entries.push(read_entry(entry, Some(meta)));
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta>) -> ReadEntry {
+    let meta = meta.unwrap_or_else(|| Meta::parse(&entry.body));
+    let body: Bytes = entry.body;
+    ReadEntry {
+        ordinal: entry.ordinal,
+        messages: meta.messages,
+        bytes: body.len(),
+        key_hash: meta.key_hash,
+        deliver_at: meta.deliver_at,
+        visible: meta.is_visible,
+        payload: Stored { position: entry.position, entry: body },
+    }
+}

@@ -1,0 +1,46 @@
+//! Between positions, which clients and metadata name, and ordinals, which the machines count in.
+
+use geminga_types::{Ordinal, Position};
+
+use super::{Internal, Topic};
+
+impl Topic {
+    /// The ordinal of the entry at `position`, if it is stored here.
+    pub(super) fn exact_ordinal(&self, position: Position) -> Option<Ordinal> {
+        let ordinal = self.ledger.ordinal_of(position);
+        (self.ledger.position_of(ordinal)? == position).then_some(ordinal)
+    }
+
+    /// The ordinal behind the entry at `position`, stored here or not.
+    pub(super) fn next_after(&self, position: Position) -> Ordinal {
+        match self.exact_ordinal(position) {
+            Some(ordinal) => ordinal.plus(1),
+            None => self.ledger.ordinal_of(position),
+        }
+    }
+
+    /// Finds the first entry published at or after `time`; `done` goes to the topic's task.
+    pub(super) fn find_by_time(
+        &self,
+        time: u64,
+        done: impl FnOnce(Result<Ordinal, String>) -> Internal + Send + 'static,
+    ) {
+        let chain = self.ledger.chain();
+        let deps = self.deps.ledger.clone();
+        let internal = self.internal.clone();
+        self.deps.tasks.spawn(async move {
+            let is_late_enough = |entry: &[u8]| time <= published_at(entry);
+            let found = chain.find_first(&deps, is_late_enough).await;
+            let result = found.map_err(|error| error.to_string());
+            _ = internal.send(done(result)).await; // The topic may have ended.
+        });
+    }
+}
+
+/// Broker timestamp if the entry has one, else the client's publish time; 0 if unreadable.
+fn published_at(entry: &[u8]) -> u64 {
+    match geminga_wire::entry::EntryMeta::parse(entry) {
+        Ok(meta) => meta.broker_timestamp.unwrap_or(meta.publish_time),
+        Err(_) => 0,
+    }
+}

@@ -1,0 +1,222 @@
+//! Producers: opening, appending, receipts.
+
+use std::collections::BTreeMap;
+
+use geminga_managed_ledger::{AppendError, Outcome};
+use geminga_types::Position;
+use tracing::{debug, warn};
+
+use super::{
+    super::{Reply, rates::Flow},
+    Topic,
+    close::Phase,
+    tail::Meta,
+};
+use crate::{
+    AccessMode, BudgetPermit, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
+    PublishError, Receipt, TopicError, producer::OpenProducer,
+};
+
+/// A producer that is open.
+pub(super) struct OpenedProducer {
+    pub(super) request: ProducerRequest,
+    pub(super) name: String,
+    pub(super) outbox: Outbox,
+    pub(super) flow: Flow,
+    pub(super) connected_since: u64,
+}
+
+/// A publish that the managed ledger has not decided yet.
+pub(super) struct Pending {
+    producer: u64,
+    sequence_id: u64,
+    highest_sequence_id: Option<u64>,
+    meta: Meta,
+    /// Held until the entry is confirmed or has failed.
+    _permit: Option<BudgetPermit>,
+}
+
+impl Topic {
+    pub(super) fn open_producer(
+        &mut self,
+        open: OpenProducer,
+        reply: Reply<Result<Producer, ProduceError>>,
+    ) {
+        let opened = self.try_open_producer(open);
+        if let Err(Ok(producer)) = reply.send(opened) {
+            self.producers.remove(&producer.key); // Nobody waits for it any more.
+        }
+    }
+
+    fn try_open_producer(&mut self, open: OpenProducer) -> Result<Producer, ProduceError> {
+        if !matches!(self.phase, Phase::Serving) {
+            return Err(self.closing().into());
+        }
+        if self.is_terminated() {
+            return Err(ProduceError::Terminated(self.name.clone()));
+        }
+        if open.request.access_mode != AccessMode::Shared {
+            return Err(ProduceError::NotAllowed(format!(
+                "Producer access mode {:?} is not supported yet (topic {})",
+                open.request.access_mode, self.name
+            )));
+        }
+        let twin = self.producers.iter().find(|(_, producer)| producer.name == open.name);
+        if let Some((&key, twin)) = twin {
+            let is_retry = twin.request.connection_id == open.request.connection_id
+                && twin.request.producer_id == open.request.producer_id;
+            if !is_retry {
+                return Err(ProduceError::Busy(format!(
+                    "Producer with name '{}' is already connected to topic {}",
+                    open.name, self.name
+                )));
+            }
+            self.producers.remove(&key);
+        }
+        let Some(mailbox) = self.mailbox.upgrade() else {
+            return Err(self.closing().into());
+        };
+        let key = self.new_key();
+        let producer = Producer {
+            topic: self.name.clone(),
+            key,
+            mailbox,
+            name: open.name.clone(),
+            last_sequence_id: -1,
+            schema_version: open.schema_version,
+            topic_epoch: None,
+            is_ready: true,
+        };
+        let opened = OpenedProducer {
+            request: open.request,
+            name: open.name,
+            outbox: open.outbox,
+            flow: Flow::new(self.now()),
+            connected_since: self.deps.ledger.env.clock.wall().0,
+        };
+        self.producers.insert(key, opened);
+        Ok(producer)
+    }
+
+    pub(super) fn closing(&self) -> TopicError {
+        let reason = "it is being closed; look it up again".to_owned();
+        TopicError::Unavailable { topic: self.name.clone(), reason }
+    }
+
+    pub(super) fn publish(&mut self, key: u64, batch: Vec<Publish>) {
+        let is_terminated = self.is_terminated();
+        let Some(producer) = self.producers.get_mut(&key) else {
+            debug!(topic = %self.name, "dropped messages of a producer that is closed");
+            return;
+        };
+        if !matches!(self.phase, Phase::Serving) {
+            return; // CLOSE_PRODUCER is on its way; the client resends what has no receipt.
+        }
+        if is_terminated {
+            for publish in batch {
+                let error = PublishError::Terminated(self.name.clone());
+                fail(producer, publish.sequence_id, publish.highest_sequence_id, error);
+            }
+            return;
+        }
+        for publish in batch {
+            producer.flow.add(u64::from(publish.messages), publish.entry.len() as u64);
+            self.flow_in.add(u64::from(publish.messages), publish.entry.len() as u64);
+            self.pending.push_back(Pending {
+                producer: key,
+                sequence_id: publish.sequence_id,
+                highest_sequence_id: publish.highest_sequence_id,
+                meta: Meta {
+                    messages: publish.messages,
+                    key_hash: publish.key_hash,
+                    deliver_at: publish.deliver_at,
+                    is_visible: true,
+                },
+                _permit: publish.permit,
+            });
+            self.ledger.append(publish.entry, publish.sum);
+        }
+    }
+
+    /// Takes what the managed ledger has decided: receipts go out, subscriptions see the entries.
+    pub(super) fn settle_publishes(&mut self) {
+        let mut receipts: BTreeMap<u64, Vec<Receipt>> = BTreeMap::new();
+        let mut has_confirmed = false;
+        while let Some(outcome) = self.ledger.poll_outcome() {
+            let pending = self.pending.pop_front().expect("one pending publish for each append");
+            match outcome {
+                Outcome::Confirmed(confirmed) => {
+                    has_confirmed = true;
+                    self.tail.push(confirmed.ordinal, pending.meta);
+                    let receipt = receipt_of(&pending, confirmed.position);
+                    receipts.entry(pending.producer).or_default().push(receipt);
+                }
+                Outcome::Failed(error) => {
+                    self.send_receipts(&mut receipts);
+                    self.publish_failed(&pending, &error);
+                }
+            }
+        }
+        self.send_receipts(&mut receipts);
+        if has_confirmed {
+            self.last_publish_time = self.deps.ledger.env.clock.wall().0;
+            let end = self.ledger.end();
+            for (name, sub) in &mut self.subscriptions {
+                sub.machine.extend(end);
+                if sub.has_consumers() {
+                    self.ready.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    fn send_receipts(&self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) {
+        for (key, receipts) in std::mem::take(receipts) {
+            if let Some(producer) = self.producers.get(&key) {
+                let producer_id = producer.request.producer_id;
+                producer.outbox.push(Outgoing::Receipts { producer_id, receipts });
+            }
+        }
+    }
+
+    fn publish_failed(&mut self, pending: &Pending, error: &AppendError) {
+        let (sequence_id, highest) = (pending.sequence_id, pending.highest_sequence_id);
+        if *error == AppendError::Terminated {
+            if let Some(producer) = self.producers.get(&pending.producer) {
+                fail(producer, sequence_id, highest, PublishError::Terminated(self.name.clone()));
+            }
+            return;
+        }
+        // The client resends from here on, in order, when it has opened the producer again: what it
+        // has sent since must not overtake, so this producer takes nothing more.
+        if let Some(producer) = self.producers.remove(&pending.producer) {
+            warn!(topic = %self.name, producer = producer.name, %error, "a publish was not stored");
+            let (topic, reason) = (self.name.clone(), error.to_string());
+            fail(&producer, sequence_id, highest, PublishError::Persistence { topic, reason });
+        }
+    }
+}
+
+/// The only maker of receipts: from a position that the managed ledger confirmed.
+const fn receipt_of(pending: &Pending, position: Position) -> Receipt {
+    Receipt {
+        sequence_id: pending.sequence_id,
+        highest_sequence_id: pending.highest_sequence_id,
+        position,
+    }
+}
+
+fn fail(
+    producer: &OpenedProducer,
+    sequence_id: u64,
+    highest_sequence_id: Option<u64>,
+    error: PublishError,
+) {
+    let producer_id = producer.request.producer_id;
+    producer.outbox.push(Outgoing::SendFailed {
+        producer_id,
+        sequence_id,
+        highest_sequence_id,
+        error,
+    });
+}

@@ -1,0 +1,206 @@
+//! What the topic tells of itself.
+
+use geminga_subscription::ConsumerKey;
+use geminga_types::Position;
+
+use super::{super::Reply, Topic, consumers::OpenedConsumer, tail::Meta};
+use crate::{
+    AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, PublisherStats,
+    RequestError, SubscriptionStats, TopicStats,
+};
+
+impl Topic {
+    pub(super) fn is_idle(&self) -> bool {
+        self.producers.is_empty() && self.consumers.is_empty() && self.ledger.entries() == 0
+    }
+
+    pub(super) fn stats(&mut self) -> TopicStats {
+        let now = self.now();
+        let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
+        let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
+        let ledgers = self.ledger.chain_ref().spans().map(|span| LedgerStats {
+            ledger_id: span.ledger_id.0,
+            entries: span.entries,
+            bytes: span.bytes,
+            is_open: span.closed_at.is_none(),
+        });
+        let ledgers = ledgers.collect();
+        TopicStats {
+            topic: self.name.clone(),
+            message_rate_in,
+            byte_rate_in,
+            message_rate_out,
+            byte_rate_out,
+            messages_in: self.flow_in.messages,
+            bytes_in: self.flow_in.bytes,
+            messages_out: self.flow_out.messages,
+            bytes_out: self.flow_out.bytes,
+            storage_bytes: self.ledger.bytes(),
+            storage_entries: self.ledger.entries(),
+            last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
+            last_publish_time: self.last_publish_time,
+            is_terminated: self.is_terminated(),
+            ledgers,
+            publishers: self.publisher_stats(),
+            subscriptions: self.subscription_stats(),
+        }
+    }
+
+    fn publisher_stats(&mut self) -> Vec<PublisherStats> {
+        let now = self.now();
+        let stats = self.producers.values_mut().map(|producer| {
+            let (message_rate_in, byte_rate_in) = producer.flow.rates(now);
+            PublisherStats {
+                producer_id: producer.request.producer_id,
+                name: producer.name.clone(),
+                access_mode: "Shared",
+                message_rate_in,
+                byte_rate_in,
+                message_size_mean: if 0.0 < message_rate_in {
+                    byte_rate_in / message_rate_in
+                } else {
+                    0.0
+                },
+                address: producer.request.address.clone(),
+                connected_since: producer.connected_since,
+                client_version: producer.request.client_version.clone(),
+                metadata: producer.request.metadata.clone(),
+            }
+        });
+        stats.collect()
+    }
+
+    fn subscription_stats(&mut self) -> Vec<SubscriptionStats> {
+        let now = self.now();
+        let names: Vec<_> = self.subscriptions.keys().cloned().collect();
+        let stats = names.into_iter().filter_map(|name| {
+            let keys = self.consumers.iter().filter(|(_, consumer)| consumer.subscription == name);
+            let keys: Vec<u64> = keys.map(|(&key, _)| key).collect();
+            let consumers =
+                keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect::<Vec<_>>();
+            let mark_delete = self.subscriptions.get(&name)?.machine.mark_delete();
+            let mark_delete = self.position_before(mark_delete);
+            let sub = self.subscriptions.get_mut(&name)?;
+            let machine = sub.machine.stats();
+            let (message_rate_out, byte_rate_out) = sub.flow_out.rates(now);
+            let (message_rate_redeliver, _) = sub.flow_redelivered.rates(now);
+            let active = machine.active.and_then(|key| self.consumers.get(&key.0));
+            Some(SubscriptionStats {
+                name: name.to_string(),
+                kind: sub.kind.map_or("", crate::SubscriptionKind::as_str),
+                is_durable: sub.is_durable,
+                backlog_entries: machine.backlog_entries,
+                unacked_messages: machine.unacked_messages,
+                message_rate_out,
+                byte_rate_out,
+                message_rate_redeliver,
+                messages_out: sub.flow_out.messages,
+                bytes_out: sub.flow_out.bytes,
+                messages_dropped: 0,
+                mark_delete,
+                active_consumer: active.map(|consumer| consumer.request.consumer_name.clone()),
+                properties: sub.properties.clone(),
+                consumers,
+            })
+        });
+        stats.collect()
+    }
+
+    fn consumer_entry(&mut self, key: u64) -> Option<ConsumerEntry> {
+        let stats = self.consumer_stats(key).ok()?;
+        let consumer = self.consumers.get(&key)?;
+        Some(ConsumerEntry {
+            stats,
+            messages_out: consumer.flow_out.messages,
+            bytes_out: consumer.flow_out.bytes,
+            client_version: consumer.request.client_version.clone(),
+            metadata: consumer.request.metadata.clone(),
+        })
+    }
+
+    pub(super) fn consumer_stats(&mut self, key: u64) -> Result<ConsumerStats, RequestError> {
+        let now = self.now();
+        let consumer = self.consumers.get_mut(&key).ok_or(RequestError::Closed)?;
+        let sub = self.subscriptions.get(&consumer.subscription).ok_or(RequestError::Closed)?;
+        let machine = sub.machine.stats();
+        let own = machine.consumers.iter().find(|stats| stats.consumer == ConsumerKey(key));
+        let (message_rate_out, byte_rate_out) = consumer.flow_out.rates(now);
+        let (message_rate_redeliver, _) = consumer.flow_redelivered.rates(now);
+        Ok(ConsumerStats {
+            message_rate_out,
+            byte_rate_out,
+            message_rate_redeliver,
+            consumer_name: consumer.request.consumer_name.clone(),
+            available_permits: own.map_or(0, |own| own.permits),
+            unacked_messages: own.map_or(0, |own| own.unacked_messages),
+            is_blocked: own.is_some_and(|own| own.is_blocked_on_unacked),
+            address: consumer.request.address.clone(),
+            connected_since: consumer.connected_since,
+            kind: consumer.request.kind.as_str(),
+            backlog: machine.backlog_entries,
+        })
+    }
+
+    pub(super) fn last_message(
+        &mut self,
+        key: u64,
+        reply: Reply<Result<LastMessage, RequestError>>,
+    ) {
+        let sub = self.consumers.get(&key).map(OpenedConsumer::subscription_name);
+        let Some(sub) = sub.and_then(|name| self.subscriptions.get(&name)) else {
+            _ = reply.send(Err(RequestError::Closed));
+            return;
+        };
+        let mark_delete = self.position_before(sub.machine.mark_delete());
+        self.spawn_last_message(mark_delete, |result| {
+            _ = reply.send(result.map_err(RequestError::Unavailable));
+        });
+    }
+
+    pub(super) fn last_message_id(&self, reply: Reply<Result<LastMessage, AdminError>>) {
+        self.spawn_last_message(Position::EARLIEST, |result| {
+            _ = reply.send(result.map_err(AdminError::Unavailable));
+        });
+    }
+
+    /// Looks for the last visible entry, from the end backwards.
+    fn spawn_last_message(
+        &self,
+        mark_delete: Position,
+        done: impl FnOnce(Result<LastMessage, String>) + Send + 'static,
+    ) {
+        let (first, end) = (self.ledger.first(), self.ledger.end());
+        let none = LastMessage { position: Position::EARLIEST, batch_index: -1, mark_delete };
+        if end <= first {
+            done(Ok(none));
+            return;
+        }
+        let chain = self.ledger.chain();
+        let deps = self.deps.ledger.clone();
+        self.deps.tasks.spawn(async move {
+            let mut at = end.0;
+            while first.0 < at {
+                at -= 1;
+                let ordinal = geminga_types::Ordinal(at);
+                let entries = match chain.read(&deps, ordinal, ordinal.plus(1), 1).await {
+                    Ok(entries) => entries,
+                    Err(error) => return done(Err(error.to_string())),
+                };
+                let Some(entry) = entries.first() else { break };
+                if Meta::parse(&entry.body).is_visible {
+                    let batch_index = batch_index_of(&entry.body);
+                    let position = entry.position;
+                    return done(Ok(LastMessage { position, batch_index, mark_delete }));
+                }
+            }
+            done(Ok(none));
+        });
+    }
+}
+
+fn batch_index_of(entry: &[u8]) -> i32 {
+    match geminga_wire::entry::EntryMeta::parse(entry) {
+        Ok(meta) if meta.is_batch => i32::try_from(meta.messages).unwrap_or(i32::MAX) - 1,
+        _ => -1,
+    }
+}

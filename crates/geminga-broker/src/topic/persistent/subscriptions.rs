@@ -1,0 +1,483 @@
+//! Subscriptions: made, found, deleted; and who waits while that happens.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use geminga_env::Instant;
+use geminga_managed_ledger::{CursorDelta, CursorSeq, CursorState};
+use geminga_subscription::{AckState, Subscription};
+use geminga_types::{Ordinal, Position};
+use tracing::{info, warn};
+
+use super::{
+    super::{Reply, StartAt, rates::Flow},
+    Internal, Stored, SubscriptionName, Topic,
+    ack::AckWaiter,
+    close::Phase,
+    seek::Seeking,
+};
+use crate::{
+    AdminError, Consumer, RequestError, SubscribeError, SubscriptionKind, consumer::OpenConsumer,
+};
+
+/// Somebody who waits for an answer to SUBSCRIBE.
+pub(super) type Waiting = (Box<OpenConsumer>, Reply<Result<Consumer, SubscribeError>>);
+
+/// One subscription.
+pub(super) struct Sub {
+    pub(super) machine: Subscription<Stored>,
+    /// Tells answers for an earlier subscription of the same name apart.
+    pub(super) incarnation: u64,
+    pub(super) is_durable: bool,
+    /// Kind of the last consumer that was attached.
+    pub(super) kind: Option<SubscriptionKind>,
+    pub(super) properties: Vec<(String, String)>,
+    /// Acks that are not yet in the cursor log.
+    pub(super) delta: CursorDelta,
+    /// Who wants to know when `delta` is durable.
+    pub(super) delta_waiters: Vec<AckWaiter>,
+    /// When `delta` goes to the cursor log at the latest.
+    pub(super) flush_at: Option<Instant>,
+    /// What is on its way to the cursor log, oldest first: who waits, and the mark-delete position.
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// First entry that is not durably acked; what is before it may be trimmed.
+    pub(super) durable_mark_delete: Ordinal,
+    pub(super) seeking: Option<Seeking>,
+    pub(super) flow_out: Flow,
+    pub(super) flow_redelivered: Flow,
+    consumers: usize,
+}
+
+/// One write to the cursor log.
+pub(super) struct InFlight {
+    pub(super) seq: CursorSeq,
+    pub(super) waiters: Vec<AckWaiter>,
+    pub(super) mark_delete: Ordinal,
+}
+
+/// A name that is being made or deleted.
+pub(super) struct Busy {
+    what: BusyWith,
+    opens: Vec<Waiting>,
+    replies: Vec<Reply<Result<(), AdminError>>>,
+    unsubscribes: Vec<Reply<Result<(), RequestError>>>,
+}
+
+enum BusyWith {
+    FindingStart,
+    Creating { at: Ordinal, properties: Vec<(String, String)> },
+    Deleting,
+}
+
+impl Busy {
+    const fn new(what: BusyWith) -> Self {
+        Self { what, opens: Vec::new(), replies: Vec::new(), unsubscribes: Vec::new() }
+    }
+}
+
+impl Sub {
+    pub(super) const fn has_consumers(&self) -> bool {
+        0 < self.consumers
+    }
+
+    pub(super) const fn note_attached(&mut self) {
+        self.consumers += 1;
+    }
+
+    pub(super) const fn note_detached(&mut self) {
+        self.consumers = self.consumers.saturating_sub(1);
+    }
+
+    pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
+        self.flow_out.add(messages as u64, bytes);
+        if 0 < redelivery {
+            self.flow_redelivered.add(messages as u64, bytes);
+        }
+    }
+
+    /// Whether nothing is left to be handed out (some may be unacked).
+    pub(super) fn has_delivered_all(&self) -> bool {
+        let stats = self.machine.stats();
+        let is_settled = !stats.is_reading && stats.buffered_entries == 0;
+        let nothing_waits = stats.delayed_entries == 0 && stats.redelivery_entries == 0;
+        is_settled && nothing_waits && stats.backlog_entries <= stats.unacked_messages
+    }
+}
+
+impl Topic {
+    /// Makes subscriptions of the cursors found in metadata.
+    pub(super) fn adopt_recovered_cursors(&mut self) {
+        for (name, state) in self.ledger.take_recovered_cursors() {
+            let acks = self.ack_state_of(&state);
+            let properties = state.cursor_properties.into_iter().collect();
+            self.insert_subscription(Arc::from(name), acks, true, properties);
+        }
+    }
+
+    fn ack_state_of(&self, state: &CursorState) -> AckState {
+        let next_unacked = self.next_after(state.mark_delete);
+        let acked = state
+            .acked
+            .iter()
+            .map(|&(first, last)| self.ledger.ordinal_of(first)..self.next_after(last));
+        let partial = state.partial.iter().filter_map(|(position, ack_set)| {
+            Some((self.exact_ordinal(*position)?, ack_set.clone().into_boxed_slice()))
+        });
+        AckState { next_unacked, acked: acked.collect(), partial: partial.collect() }
+    }
+
+    fn insert_subscription(
+        &mut self,
+        name: SubscriptionName,
+        acks: AckState,
+        is_durable: bool,
+        properties: Vec<(String, String)>,
+    ) {
+        let limits = &self.deps.options.limits;
+        let options = geminga_subscription::Options {
+            partition: self.name.partition(),
+            read_entries_max: limits.read_entries_max,
+            read_bytes_max: limits.read_bytes_max,
+            consumer_unacked_messages_max: limits.unacked_per_consumer_max as u64,
+            unacked_messages_max: limits.unacked_per_subscription_max as u64,
+            ..geminga_subscription::Options::default()
+        };
+        let now = self.now();
+        let durable_mark_delete = acks.next_unacked;
+        let machine = Subscription::new(options, acks, self.ledger.first(), self.ledger.end());
+        self.next_incarnation += 1;
+        let sub = Sub {
+            machine,
+            incarnation: self.next_incarnation,
+            is_durable,
+            kind: None,
+            properties,
+            delta: CursorDelta::default(),
+            delta_waiters: Vec::new(),
+            flush_at: None,
+            in_flight: VecDeque::new(),
+            durable_mark_delete,
+            seeking: None,
+            flow_out: Flow::new(now),
+            flow_redelivered: Flow::new(now),
+            consumers: 0,
+        };
+        self.subscriptions.insert(name, sub);
+    }
+
+    pub(super) fn open_consumer(
+        &mut self,
+        open: Box<OpenConsumer>,
+        reply: Reply<Result<Consumer, SubscribeError>>,
+    ) {
+        if !matches!(self.phase, Phase::Serving) {
+            _ = reply.send(Err(self.closing().into()));
+            return;
+        }
+        let name: SubscriptionName = Arc::from(open.request.subscription.as_str());
+        if let Some(busy) = self.busy.get_mut(&name) {
+            busy.opens.push((open, reply));
+            return;
+        }
+        match self.subscriptions.get_mut(&name) {
+            Some(Sub { seeking: Some(seeking), .. }) => seeking.opens.push((open, reply)),
+            Some(_) => self.attach(&name, *open, reply),
+            None => self.open_new_subscription(name, open, reply),
+        }
+    }
+
+    fn open_new_subscription(
+        &mut self,
+        name: SubscriptionName,
+        open: Box<OpenConsumer>,
+        reply: Reply<Result<Consumer, SubscribeError>>,
+    ) {
+        let request = &open.request;
+        if request.is_durable && !self.deps.options.auto_subscription_creation {
+            let (topic, subscription) = (self.name.clone(), name.to_string());
+            _ = reply.send(Err(SubscribeError::NotFound { topic, subscription }));
+            return;
+        }
+        if 0 < request.start_rollback_seconds {
+            let since = request.start_rollback_seconds.saturating_mul(1_000);
+            let at = self.deps.ledger.env.clock.wall().0.saturating_sub(since);
+            let mut busy = Busy::new(BusyWith::FindingStart);
+            busy.opens.push((open, reply));
+            self.busy.insert(Arc::clone(&name), busy);
+            self.find_by_time(at, move |result| Internal::StartFound {
+                subscription: name,
+                result,
+            });
+            return;
+        }
+        let at = match request.start {
+            Some(start) if !request.is_durable => self.ledger.ordinal_of(start),
+            _ if request.is_earliest => self.ledger.first(),
+            _ => self.ledger.end(),
+        };
+        self.create_at(name, at, (open, reply));
+    }
+
+    /// The start of a subscription that begins at a time has been found.
+    pub(super) fn on_start_found(
+        &mut self,
+        name: &SubscriptionName,
+        result: Result<Ordinal, String>,
+    ) {
+        let Some(mut busy) = self.busy.remove(name) else { return };
+        let mut opens = std::mem::take(&mut busy.opens).into_iter();
+        match result {
+            Ok(at) => {
+                if let Some(first) = opens.next() {
+                    self.create_at(Arc::clone(name), at, first);
+                }
+                opens.for_each(|(open, reply)| self.open_consumer(open, reply));
+            }
+            Err(reason) => {
+                opens.for_each(|(_, reply)| {
+                    _ = reply.send(Err(SubscribeError::Unavailable(reason.clone())));
+                });
+            }
+        }
+        self.answer_rest(name, busy);
+    }
+
+    /// Whoever else waited for a name is asked again now that it is free.
+    fn answer_rest(&mut self, name: &SubscriptionName, busy: Busy) {
+        for reply in busy.unsubscribes {
+            _ = reply.send(Ok(()));
+        }
+        for reply in busy.replies {
+            let exists = self.subscriptions.contains_key(name);
+            let answer = if exists { Ok(()) } else { Err(in_progress(name)) };
+            _ = reply.send(answer);
+        }
+    }
+
+    fn create_at(&mut self, name: SubscriptionName, at: Ordinal, waiting: Waiting) {
+        let (open, reply) = waiting;
+        if open.request.is_durable {
+            let properties = open.request.subscription_properties.clone();
+            self.create_durable(name, at, properties).opens.push((open, reply));
+        } else {
+            let acks = acked_before(at);
+            let properties = open.request.subscription_properties.clone();
+            self.insert_subscription(Arc::clone(&name), acks, false, properties);
+            self.attach(&name, *open, reply);
+        }
+    }
+
+    fn create_durable(
+        &mut self,
+        name: SubscriptionName,
+        at: Ordinal,
+        properties: Vec<(String, String)>,
+    ) -> &mut Busy {
+        let position = self.ledger.mark_delete_position(at);
+        let cursor_properties: BTreeMap<String, String> = properties.iter().cloned().collect();
+        self.ledger.create_cursor(&name, position, cursor_properties);
+        let what = BusyWith::Creating { at, properties };
+        self.busy.entry(name).or_insert_with(|| Busy::new(what))
+    }
+
+    /// The cursor log has the new cursor, or could not make it.
+    pub(super) fn on_cursor_created(&mut self, name: &str, result: Result<(), String>) {
+        let Some((name, mut busy)) = self.busy.remove_entry(name) else { return };
+        let opens = std::mem::take(&mut busy.opens);
+        if let (Ok(()), BusyWith::Creating { at, properties }) = (&result, &busy.what) {
+            info!(topic = %self.name, subscription = %name, "subscription created");
+            let acks = acked_before(*at);
+            self.insert_subscription(Arc::clone(&name), acks, true, properties.clone());
+        }
+        for (open, reply) in opens {
+            match &result {
+                Ok(()) => self.open_consumer(open, reply),
+                Err(reason) => _ = reply.send(Err(SubscribeError::Unavailable(reason.clone()))),
+            }
+        }
+        for reply in busy.replies {
+            _ = reply.send(result.clone().map_err(AdminError::Unavailable));
+        }
+    }
+
+    pub(super) fn on_cursor_deleted(&mut self, name: &str, result: Result<(), String>) {
+        let Some((name, busy)) = self.busy.remove_entry(name) else { return };
+        if let Err(reason) = &result {
+            warn!(topic = %self.name, subscription = %name, reason, "a cursor was not deleted");
+        }
+        for reply in busy.unsubscribes {
+            _ = reply.send(result.clone().map_err(RequestError::Unavailable));
+        }
+        for reply in busy.replies {
+            _ = reply.send(result.clone().map_err(AdminError::Unavailable));
+        }
+        for (open, reply) in busy.opens {
+            self.open_consumer(open, reply);
+        }
+    }
+
+    pub(super) fn create_subscription(
+        &mut self,
+        name: &str,
+        at: StartAt,
+        properties: Vec<(String, String)>,
+        reply: Reply<Result<(), AdminError>>,
+    ) {
+        let name: SubscriptionName = Arc::from(name);
+        if !matches!(self.phase, Phase::Serving) {
+            _ = reply.send(Err(AdminError::Unavailable(self.closing().to_string())));
+        } else if self.subscriptions.contains_key(&name) || self.busy.contains_key(&name) {
+            let text = format!("Subscription {name} already exists for topic {}", self.name);
+            _ = reply.send(Err(AdminError::Conflict(text)));
+        } else {
+            let at = match at {
+                StartAt::Earliest => self.ledger.first(),
+                StartAt::Latest => self.ledger.end(),
+                StartAt::Position(position) => self.ledger.ordinal_of(position),
+            };
+            self.create_durable(name, at, properties).replies.push(reply);
+        }
+    }
+
+    pub(super) fn delete_subscription(
+        &mut self,
+        name: &str,
+        force: bool,
+        reply: Reply<Result<(), AdminError>>,
+    ) {
+        if self.busy.contains_key(name) {
+            _ = reply.send(Err(in_progress(name)));
+            return;
+        }
+        match self.subscriptions.get(name) {
+            None => _ = reply.send(Err(self.no_subscription(name))),
+            Some(sub) if sub.has_consumers() && !force => {
+                let text = format!("Subscription {name} has active connected consumers");
+                _ = reply.send(Err(AdminError::Busy(text)));
+            }
+            Some(_) => {
+                if let Some(busy) = self.remove_subscription(name) {
+                    busy.replies.push(reply);
+                } else {
+                    _ = reply.send(Ok(()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn no_subscription(&self, name: &str) -> AdminError {
+        AdminError::NotFound(format!("Subscription {name} not found on topic {}", self.name))
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        key: u64,
+        force: bool,
+        reply: Reply<Result<(), RequestError>>,
+    ) {
+        let Some(consumer) = self.consumers.get(&key) else {
+            _ = reply.send(Err(RequestError::Closed));
+            return;
+        };
+        let name = Arc::clone(&consumer.subscription);
+        let others = self
+            .consumers
+            .iter()
+            .any(|(other, consumer)| *other != key && consumer.subscription == name);
+        if others && !force {
+            _ = reply.send(Err(RequestError::Busy(name.to_string())));
+            return;
+        }
+        self.detach(key);
+        match self.remove_subscription(&name) {
+            Some(busy) => busy.unsubscribes.push(reply),
+            None => _ = reply.send(Ok(())),
+        }
+    }
+
+    /// Closes its consumers and forgets it. `None`: it was not durable, nothing is to be deleted.
+    fn remove_subscription(&mut self, name: &str) -> Option<&mut Busy> {
+        self.close_consumers_of(name);
+        let (name, mut sub) = self.subscriptions.remove_entry(name)?;
+        sub.fail_waiters("the subscription was deleted");
+        self.ready.remove(&name);
+        self.unflushed.remove(&name);
+        if !sub.is_durable {
+            return None;
+        }
+        self.ledger.delete_cursor(&name);
+        Some(self.busy.entry(name).or_insert_with(|| Busy::new(BusyWith::Deleting)))
+    }
+
+    /// Acks the next `entries` entries of a subscription, or all of its backlog.
+    pub(super) fn skip(
+        &mut self,
+        name: &str,
+        entries: Option<u64>,
+        reply: Reply<Result<(), AdminError>>,
+    ) {
+        let Some((key, sub)) = self.subscriptions.get_key_value(name) else {
+            _ = reply.send(Err(self.no_subscription(name)));
+            return;
+        };
+        let name = Arc::clone(key);
+        let is_durable = sub.is_durable;
+        let Some(sub) = self.subscriptions.get_mut(&name) else { return };
+        let change = match entries {
+            Some(entries) => sub.machine.skip(entries),
+            None => sub.machine.clear_backlog(),
+        };
+        if is_durable && !change.is_empty() {
+            self.note_acks(&name, &change, Some(AckWaiter::Admin(reply)));
+        } else {
+            _ = reply.send(Ok(()));
+        }
+        self.ready.insert(name);
+    }
+
+    /// First entries that durable subscriptions still need; `None` when there is no such one.
+    pub(super) fn slowest(&self) -> Option<Ordinal> {
+        let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
+        let needed = durable.map(|sub| sub.durable_mark_delete);
+        let creating = self.busy.values().filter_map(|busy| match busy.what {
+            BusyWith::Creating { at, .. } => Some(at),
+            BusyWith::FindingStart | BusyWith::Deleting => None,
+        });
+        needed.chain(creating).min()
+    }
+
+    /// Whether a name is being made or deleted.
+    pub(super) fn has_busy_names(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    /// Answers everyone who waits for a name: the topic is closing.
+    pub(super) fn fail_busy(&mut self) {
+        let error = self.closing();
+        for (_, busy) in std::mem::take(&mut self.busy) {
+            for (_, reply) in busy.opens {
+                _ = reply.send(Err(error.clone().into()));
+            }
+            for reply in busy.replies {
+                _ = reply.send(Err(AdminError::Unavailable(error.to_string())));
+            }
+            for reply in busy.unsubscribes {
+                _ = reply.send(Err(RequestError::Unavailable(error.to_string())));
+            }
+        }
+    }
+
+    pub(super) fn position_before(&self, next: Ordinal) -> Position {
+        self.ledger.mark_delete_position(next)
+    }
+}
+
+const fn acked_before(next_unacked: Ordinal) -> AckState {
+    AckState { next_unacked, acked: Vec::new(), partial: Vec::new() }
+}
+
+fn in_progress(name: &str) -> AdminError {
+    AdminError::Unavailable(format!("Subscription {name} is being created or deleted; try again"))
+}

@@ -1,0 +1,156 @@
+//! The task: waits for events, completions and time, and lets the topic decide.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::FutureExt as _;
+use geminga_env::Instant;
+use geminga_managed_ledger::ManagedLedger;
+use geminga_types::TopicName;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, error, info_span, warn};
+
+use super::{
+    super::{Event, TopicHandle, inbox::Inbox, rates::Flow},
+    Internal, Topic, TopicDeps,
+    close::Phase,
+    tail::Tail,
+};
+use crate::ownership::Grant;
+
+const MAILBOX_CAPACITY: usize = 256;
+const INTERNAL_CAPACITY: usize = 64;
+/// Most events handled before completions are looked at again.
+const BATCH: usize = 64;
+
+/// Starts the task of a topic whose ledgers are open.
+pub(in crate::topic) fn spawn(
+    name: TopicName,
+    ledger: ManagedLedger,
+    grant: Grant,
+    deps: TopicDeps,
+    shutdown: CancellationToken,
+) -> TopicHandle {
+    let (mailbox, inbox) = mpsc::channel(MAILBOX_CAPACITY);
+    let (internal, completions) = mpsc::channel(INTERNAL_CAPACITY);
+    let now = deps.ledger.env.clock.now();
+    let tasks = deps.tasks.clone();
+    let mut topic = Topic {
+        name: name.clone(),
+        next_trim: now + deps.options.trim_interval,
+        deps,
+        grant,
+        inbox: Inbox::default(),
+        internal,
+        mailbox: mailbox.downgrade(),
+        ledger,
+        pending: std::collections::VecDeque::new(),
+        tail: Tail::default(),
+        producers: std::collections::BTreeMap::new(),
+        consumers: std::collections::BTreeMap::new(),
+        subscriptions: std::collections::BTreeMap::new(),
+        busy: std::collections::BTreeMap::new(),
+        ready: std::collections::BTreeSet::new(),
+        unflushed: std::collections::BTreeSet::new(),
+        next_key: 0,
+        next_incarnation: 0,
+        phase: Phase::Serving,
+        flow_in: Flow::new(now),
+        flow_out: Flow::new(now),
+        last_publish_time: 0,
+        terminating: Vec::new(),
+    };
+    topic.adopt_recovered_cursors();
+    let span = info_span!("topic", topic = %name);
+    let run = AssertUnwindSafe(run(topic, inbox, completions, shutdown)).catch_unwind();
+    let guarded = async move {
+        if run.await.is_err() {
+            error!(topic = %name, "a panic closed this topic; it loads again when it is asked for");
+        }
+    };
+    tasks.spawn(guarded.instrument(span));
+    TopicHandle { mailbox }
+}
+
+async fn run(
+    mut topic: Topic,
+    mut mailbox: mpsc::Receiver<Event>,
+    mut completions: mpsc::Receiver<Internal>,
+    shutdown: CancellationToken,
+) {
+    let grant = topic.grant.clone();
+    let inbox = topic.inbox.clone();
+    let mut events = Vec::with_capacity(BATCH);
+    let mut done = Vec::with_capacity(BATCH);
+    topic.pump();
+    while !matches!(topic.phase, Phase::Ended { .. }) {
+        let timeout = topic.next_timeout();
+        let is_serving = matches!(topic.phase, Phase::Serving);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled(), if is_serving => topic.start_unload(None),
+            () = grant.revoked(), if is_serving => {
+                warn!(bundle = grant.bundle(), epoch = grant.epoch(), "ownership was revoked; closing");
+                topic.start_unload(None);
+            }
+            () = inbox.arrived() => topic.on_arrived(),
+            _ = completions.recv_many(&mut done, BATCH) => {
+                done.drain(..).for_each(|internal| topic.on_internal(internal));
+            }
+            () = tokio::time::sleep_until(timeout) => topic.on_timeout(),
+            count = mailbox.recv_many(&mut events, BATCH) => {
+                if count == 0 {
+                    topic.start_unload(None); // Nobody holds a handle any more.
+                }
+                events.drain(..).for_each(|event| topic.on_event(event));
+            }
+        }
+        topic.pump();
+    }
+    mailbox.close();
+    drop(topic); // Answers who waited; then the mailbox, so that "gone" means all that.
+}
+
+impl Topic {
+    fn next_timeout(&self) -> Instant {
+        let now = self.now();
+        let mut at = self.next_trim;
+        if let Some(timeout) = self.ledger.next_timeout() {
+            at = at.min(timeout);
+        }
+        for name in &self.unflushed {
+            if let Some(flush_at) = self.subscriptions.get(name).and_then(|sub| sub.flush_at) {
+                at = at.min(flush_at);
+            }
+        }
+        let wall = self.deps.ledger.env.clock.wall().0;
+        for sub in self.subscriptions.values() {
+            if let Some(due) = sub.machine.next_timeout() {
+                at = at.min(now + Duration::from_millis(due.saturating_sub(wall)));
+            }
+        }
+        match &self.phase {
+            Phase::Draining { deadline, .. } | Phase::Sealing { deadline, .. } => at.min(*deadline),
+            Phase::Serving | Phase::Ended { .. } => at,
+        }
+    }
+
+    fn on_timeout(&mut self) {
+        let now = self.now();
+        self.ledger.on_timeout(now);
+        let wall = self.deps.ledger.env.clock.wall();
+        for (name, sub) in &self.subscriptions {
+            if sub.machine.next_timeout().is_some_and(|due| due <= wall.0) {
+                self.ready.insert(name.clone());
+            }
+        }
+        if self.next_trim <= now {
+            self.next_trim = now + self.deps.options.trim_interval;
+            self.ledger.trim(self.slowest(), wall);
+            let first = self.ledger.first();
+            for sub in self.subscriptions.values_mut() {
+                sub.machine.trim(first);
+            }
+        }
+    }
+}
