@@ -1,1 +1,31 @@
 //! JSON of the admin REST API, shared by server and command line.
+//!
+//! Field names and their presence are Pulsar's (`org.apache.pulsar.common.policies.data` and its
+//! neighbours): a key whose value is null is left out, but for [`LookupData`], whose readers insist
+//! on every key. Readers ignore keys they do not know.
+
+mod cluster;
+mod internal;
+mod lookup;
+mod message_id;
+mod schema;
+mod subscription;
+mod timestamp;
+mod topic;
+
+pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
+pub use internal::{
+    CursorStats, LedgerInfo, PartitionedTopicInternalStats, PersistentTopicInternalStats,
+};
+pub use lookup::LookupData;
+pub use message_id::MessageId;
+pub use schema::{
+    GetSchemaResponse, PostSchemaPayload, PostSchemaResponse, SchemaType, SchemaVersionLong,
+    UnknownSchemaType,
+};
+pub use subscription::{ConsumerStats, PublisherStats, SubscriptionStats};
+pub use timestamp::iso_8601;
+pub use topic::{CompactionStats, PartitionedTopicMetadata, PartitionedTopicStats, TopicStats};
+
+#[cfg(test)]
+mod tests;
