@@ -50,6 +50,8 @@ pub struct Subscription<P> {
     is_blocked: bool,
     /// How many messages an entry had in the last read, rounded up.
     messages_per_entry: u64,
+    /// Entries for one turn on Shared, for what the last read brought; 0 is not yet known.
+    turn_entries: usize,
 }
 
 impl<P> Subscription<P> {
@@ -70,6 +72,7 @@ impl<P> Subscription<P> {
             own_acks: AckChange::default(),
             is_blocked: false,
             messages_per_entry: 1,
+            turn_entries: 0,
             acks,
         }
     }

@@ -1,1 +1,42 @@
+use super::*;
 
+fn info(name: &str, kind: Kind) -> ConsumerInfo {
+    ConsumerInfo { name: name.into(), priority: 0, kind, key_shared: None }
+}
+
+#[test]
+fn consumers_of_one_name_have_different_slots() {
+    let mut members = Members::new(None);
+    for key in [1, 2, 3] {
+        members.attach(ConsumerKey(key), info("same", Kind::KeyShared)).unwrap();
+    }
+    let share = |members: &Members, key| {
+        (0..SLOTS).filter(|&slot| members.owner(slot) == Some(ConsumerKey(key))).count()
+    };
+    for key in [1, 2, 3] {
+        assert!(12_000 < share(&members, key), "consumer {key} has {}", share(&members, key));
+    }
+    let before = share(&members, 2);
+    members.detach(ConsumerKey(2));
+    members.attach(ConsumerKey(4), info("same", Kind::KeyShared)).unwrap();
+    assert_eq!(share(&members, 4), before, "who comes back gets the same slots");
+}
+
+#[test]
+fn turns_go_round_among_those_who_are_ready() {
+    let mut members = Members::new(None);
+    for key in [1, 2, 3] {
+        members.attach(ConsumerKey(key), info("c", Kind::Shared)).unwrap();
+        members.grant(ConsumerKey(key), 5);
+    }
+    let turns = |members: &mut Members| -> Vec<u64> {
+        (0..5).filter_map(|_| members.take_turn()).map(|(key, _)| key.0).collect()
+    };
+    assert_eq!(turns(&mut members), [1, 2, 3, 1, 2]);
+    members.get_mut(ConsumerKey(3)).unwrap().is_writable = false;
+    assert_eq!(turns(&mut members), [1, 2, 1, 2, 1]);
+    members.get_mut(ConsumerKey(1)).unwrap().charge(5);
+    assert_eq!(members.take_turn(), Some((ConsumerKey(2), 1)));
+    members.get_mut(ConsumerKey(2)).unwrap().is_blocked = true;
+    assert_eq!((members.take_turn(), members.ready_permits()), (None, 0));
+}

@@ -31,15 +31,20 @@ impl<P> Subscription<P> {
         Some((consumer, self.hand_out_first(consumer, usize::MAX)))
     }
 
-    /// The next one's turn, with an even part of what is there, so that none takes all of it.
+    /// The next one's turn. What a read has brought is divided evenly, so that none takes all of it;
+    /// the remainder moves on the turn.
     fn deliver_shared(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
         if self.is_blocked {
             return None;
         }
         let (consumer, peers) = self.members.take_turn()?;
-        let share = self.queue.buffer.len().div_ceil(peers.max(1));
-        let entries_max = share.min(self.options.round_robin_entries_max).max(1);
-        Some((consumer, self.hand_out_first(consumer, entries_max)))
+        if self.turn_entries == 0 {
+            let (entries, peers) = (self.queue.buffer.len(), peers.max(1));
+            let round = peers.saturating_mul(self.options.round_robin_entries_max.max(1));
+            let turns = peers.saturating_mul(entries.div_ceil(round));
+            self.turn_entries = (entries / turns.max(1)).max(1);
+        }
+        Some((consumer, self.hand_out_first(consumer, self.turn_entries)))
     }
 
     fn hand_out_first(&mut self, consumer: ConsumerKey, entries_max: usize) -> Vec<Delivery<P>> {

@@ -30,6 +30,7 @@ impl<P> Subscription<P> {
         let entries = result.unwrap_or_default();
         let entries: BTreeMap<Ordinal, Entry<P>> =
             entries.into_iter().map(|entry| (entry.ordinal, entry)).collect();
+        self.turn_entries = 0;
         let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, false);
         for (at, entry) in entries {
             messages += u64::from(entry.messages.max(1));

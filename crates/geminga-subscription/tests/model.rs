@@ -1,0 +1,56 @@
+//! Random schedules against a naive model of a subscription, for each kind.
+//!
+//! Goal: whatever happens, in whatever order, no entry is lost, stuck, delivered where it must not be,
+//! or acked by nobody. Method: a world keeps, for each entry and consumer, what must be true in the
+//! plainest form (arrays and flags); it plays random steps (connect, disconnect, flow, acks of all
+//! sorts, nacks, seeks, reads that fail or come late, trims, crashes), polls the machine dry after each
+//! and compares every action with what it knows. At the end the world heals, and everything must be
+//! delivered and acked.
+#![cfg(test)]
+
+use geminga_subscription::Kind;
+
+mod model {
+    pub(crate) mod checks;
+    pub(crate) mod steps;
+    pub(crate) mod world;
+}
+
+use model::world::World;
+
+const STEPS: usize = 100;
+
+fn run(kind: Kind, seeds: std::ops::Range<u64>) {
+    let mut delivered = 0;
+    for seed in seeds {
+        let mut world = World::new(kind, seed);
+        for _ in 0..STEPS {
+            world.step();
+            world.poll_dry();
+            world.check();
+        }
+        world.heal();
+        delivered += world.delivered;
+    }
+    assert!(1000 < delivered, "the schedules deliver next to nothing: {delivered}");
+}
+
+#[test]
+fn exclusive_agrees_with_the_model() {
+    run(Kind::Exclusive, 0..1000);
+}
+
+#[test]
+fn failover_agrees_with_the_model() {
+    run(Kind::Failover, 0..1000);
+}
+
+#[test]
+fn shared_agrees_with_the_model() {
+    run(Kind::Shared, 0..1000);
+}
+
+#[test]
+fn key_shared_agrees_with_the_model() {
+    run(Kind::KeyShared, 0..1000);
+}

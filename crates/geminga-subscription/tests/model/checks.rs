@@ -1,0 +1,163 @@
+//! What must hold after each poll, and at the end.
+
+use geminga_subscription::{AckChange, ConsumerKey, Kind};
+use geminga_types::Ordinal;
+
+use super::world::{World, whole, words};
+
+impl World {
+    /// Whether `at` may go to `key` now, as far as order is concerned.
+    pub(crate) fn check_order(&self, key: ConsumerKey, at: u64) {
+        let seed = self.seed;
+        if !self.is_shared() {
+            let is_next = |other: &u64| {
+                !self.is_acked(*other) && self.entries[usize::try_from(*other).unwrap()].visible
+            };
+            let next = (self.cursor..self.end()).find(is_next);
+            assert_eq!(Some(at), next, "seed {seed}: out of order");
+        } else if self.keeps_order {
+            let why = self.key_is_held_back(key, at);
+            assert_eq!(why, None, "seed {seed}: {at} overtakes or splits its key");
+        }
+    }
+
+    /// The entry of the same key for which `at` must wait before it goes to `key`.
+    fn key_is_held_back(&self, key: ConsumerKey, at: u64) -> Option<u64> {
+        let slot = self.entries[usize::try_from(at).unwrap()].slot;
+        let stands_in_the_way = |other: &u64| {
+            let entry = &self.entries[usize::try_from(*other).unwrap()];
+            let is_elsewhere = entry.at.is_some_and(|holder| holder != key);
+            let is_due = entry.deliver_at.is_none();
+            let is_before = *other < at && entry.at.is_none() && entry.visible && is_due;
+            *other != at
+                && entry.slot == slot
+                && entry.remaining != 0
+                && (is_elsewhere || is_before)
+        };
+        (0..self.end()).find(stands_in_the_way)
+    }
+
+    /// Compares the whole state, once polled dry.
+    pub(crate) fn check(&mut self) {
+        let seed = self.seed;
+        assert!(self.unsaid.is_empty(), "seed {seed}: {:?} acked and not said", self.unsaid);
+        let state = self.sub.ack_state();
+        let from = self.mark_delete();
+        assert_eq!(state.next_unacked.0, from, "seed {seed}");
+        assert_eq!(self.sub.mark_delete(), state.next_unacked, "seed {seed}");
+        let acked: Vec<u64> = state.acked.iter().flat_map(|r| r.start.0..r.end.0).collect();
+        let expected: Vec<u64> = (from..self.end()).filter(|&at| self.is_acked(at)).collect();
+        assert_eq!(acked, expected, "seed {seed}");
+        let is_partial = |entry: &super::world::Published| {
+            entry.remaining != 0 && entry.remaining != whole(entry.messages)
+        };
+        let partial: Vec<_> = (0_u64..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| is_partial(entry))
+            .map(|(at, entry)| (Ordinal(at), words(entry.remaining)))
+            .collect();
+        assert_eq!(state.partial, partial, "seed {seed}");
+        self.check_stats();
+        if self.kind == Kind::Failover {
+            for (&key, consumer) in &self.consumers {
+                let is_active = self.active() == Some(key);
+                assert_eq!(consumer.told_active, Some(is_active), "seed {seed}: {key:?}");
+            }
+        }
+        self.check_no_stall();
+        let timeout = self.sub.next_timeout();
+        assert!(timeout.is_none_or(|at| self.now < at), "seed {seed}: it would spin");
+    }
+
+    fn check_stats(&self) {
+        let (seed, stats) = (self.seed, self.sub.stats());
+        let backlog = (0..self.end()).filter(|&at| !self.is_acked(at)).count() as u64;
+        assert_eq!(stats.backlog_entries, backlog, "seed {seed}");
+        assert_eq!(stats.active, self.active(), "seed {seed}");
+        assert_eq!(stats.consumers.len(), self.consumers.len(), "seed {seed}");
+        let in_order = (0..self.cursor.min(self.end())).filter(|&at| !self.is_acked(at)).count();
+        for (stats, (&key, consumer)) in stats.consumers.iter().zip(&self.consumers) {
+            assert_eq!(stats.consumer, key, "seed {seed}");
+            assert_eq!(stats.permits, consumer.permits, "seed {seed}");
+            assert_eq!(stats.is_blocked_on_unacked, consumer.is_blocked, "seed {seed}");
+            let unacked = match self.active() {
+                Some(active) if active == key => in_order as u64,
+                _ => self.unacked_of(key),
+            };
+            assert_eq!(stats.unacked_messages, unacked, "seed {seed}");
+        }
+        let unacked = stats.consumers.iter().map(|c| c.unacked_messages).sum::<u64>();
+        assert_eq!(stats.unacked_messages, unacked, "seed {seed}");
+        let is_reading = self.reads.iter().any(|read| read.is_wanted);
+        assert_eq!(stats.is_reading, is_reading, "seed {seed}");
+        assert!(stats.buffered_entries <= 2 * self.options.read_entries_max as u64, "seed {seed}");
+        assert!(stats.delayed_entries <= self.max_delayed(), "seed {seed}");
+    }
+
+    /// Redelivery with a clock that steps never happens here, so the bound is exact.
+    fn max_delayed(&self) -> u64 {
+        self.options.delayed_entries_max as u64
+    }
+
+    /// With no read out and no back-off, whoever is ready has got all there is for it.
+    fn check_no_stall(&mut self) {
+        let stats = self.sub.stats();
+        let waits_to_retry = self.retry_at.is_some_and(|at| self.now < at);
+        let is_full = self.is_shared() && self.max_delayed() <= stats.delayed_entries;
+        if stats.is_reading || waits_to_retry || is_full {
+            return;
+        }
+        let held_back = stats.buffered_entries + stats.redelivery_entries;
+        if self.kind == Kind::KeyShared && self.options.look_ahead_entries_max as u64 <= held_back {
+            return;
+        }
+        let ready: Vec<_> =
+            self.consumers.keys().copied().filter(|&key| self.is_ready(key)).collect();
+        for at in 0..self.end() {
+            let taker = ready.iter().find(|&&key| self.could_take(key, at));
+            assert_eq!(taker, None, "seed {}: {at} is stuck: {stats:?}", self.seed);
+        }
+    }
+
+    fn could_take(&self, key: ConsumerKey, at: u64) -> bool {
+        let entry = &self.entries[usize::try_from(at).unwrap()];
+        let is_due = entry.deliver_at.is_none_or(|due| due <= self.now);
+        match self.kind {
+            _ if entry.remaining == 0 => false,
+            Kind::Exclusive | Kind::Failover => self.active() == Some(key) && self.cursor <= at,
+            Kind::Shared => entry.at.is_none() && is_due,
+            Kind::KeyShared => {
+                let is_owner = match &self.consumers[&key].slots {
+                    Some(slots) => slots.contains(&entry.slot),
+                    None => self.consumers.len() == 1,
+                };
+                let is_free = !self.keeps_order || self.key_is_held_back(key, at).is_none();
+                entry.at.is_none() && is_due && is_owner && is_free
+            }
+        }
+    }
+
+    /// Compares a change with the model before (`remaining` of each entry, mark-delete) and now.
+    pub(crate) fn check_change(&self, change: &AckChange, before: &[u128], mark_delete: u64) {
+        let seed = self.seed;
+        let now = || (0_u64..).zip(before.iter().zip(&self.entries));
+        let acked: Vec<u64> = now()
+            .filter(|(_, (before, entry))| **before != 0 && entry.remaining == 0)
+            .map(|(at, _)| at)
+            .collect();
+        let said: Vec<u64> = change.acked.iter().flat_map(|r| r.start.0..r.end.0).collect();
+        assert_eq!(said, acked, "seed {seed}");
+        assert!(change.acked.windows(2).all(|pair| pair[0].end < pair[1].start), "seed {seed}");
+        let partial: Vec<_> = now()
+            .filter(|(_, (before, entry))| **before != entry.remaining && entry.remaining != 0)
+            .map(|(at, (_, entry))| (Ordinal(at), words(entry.remaining)))
+            .collect();
+        assert_eq!(change.partial, partial, "seed {seed}");
+        let moved = self.mark_delete();
+        assert_eq!(
+            change.mark_delete,
+            (moved != mark_delete).then_some(Ordinal(moved)),
+            "seed {seed}"
+        );
+    }
+}

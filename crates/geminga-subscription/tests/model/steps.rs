@@ -1,0 +1,404 @@
+//! The random steps, and the healing at the end.
+
+use std::collections::BTreeSet;
+
+use geminga_subscription::{
+    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, ReadFailed, Subscription,
+};
+use geminga_types::Ordinal;
+use rand::Rng;
+
+use super::world::{Consumer, Held, Published, World, whole, words};
+
+impl World {
+    pub(crate) fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..12 => self.publish(),
+            12..18 => self.attach(),
+            18..22 => self.detach(),
+            22..40 => self.flow(),
+            40..62 => self.answer_read(),
+            62..74 => self.ack_some(),
+            74..78 => self.ack_cumulative(),
+            78..86 => self.redeliver(),
+            86..88 => self.set_writable(),
+            88..94 => self.let_time_pass(),
+            94..96 => self.trim(),
+            96..97 => self.skip(),
+            97..99 => self.seek(),
+            _ => self.crash(),
+        }
+    }
+
+    fn publish(&mut self) {
+        for _ in 0..self.random.random_range(1..8) {
+            let messages = match self.random.random_range(0..10) {
+                0..6 => 1,
+                6..9 => self.random.random_range(2..6),
+                _ => self.random.random_range(60..70),
+            };
+            let is_delayed = self.random.random_bool(0.15);
+            self.entries.push(Published {
+                messages,
+                slot: self.random.random_range(0..8) * 8000,
+                deliver_at: is_delayed.then(|| self.now + self.random.random_range(0..3000)),
+                visible: self.random.random_bool(0.93),
+                remaining: whole(messages),
+                count: 0,
+                at: None,
+                held: Held::No,
+            });
+        }
+        self.sub.extend(Ordinal(self.end()));
+    }
+
+    fn attach(&mut self) {
+        let free = (0..4).map(|index| index * 16_384..(index + 1) * 16_384);
+        let is_free = |slots: &std::ops::Range<u32>| {
+            self.consumers.values().all(|consumer| consumer.slots.as_ref() != Some(slots))
+        };
+        let slots = free.into_iter().find(is_free);
+        if 4 <= self.consumers.len() {
+            return;
+        }
+        let consumer = Consumer {
+            name: format!("c{}", self.random.random_range(0..3)),
+            priority: self.random.random_range(0..2),
+            permits: 0,
+            is_writable: true,
+            is_blocked: false,
+            told_active: None,
+            slots: slots.filter(|_| self.is_sticky),
+        };
+        let key = ConsumerKey(self.next_key);
+        self.next_key += 1;
+        let attached = self.sub.attach(key, self.info(&consumer));
+        if self.kind == Kind::Exclusive && !self.consumers.is_empty() {
+            assert!(attached.is_err(), "seed {}", self.seed);
+            return;
+        }
+        assert_eq!(attached, Ok(()), "seed {}", self.seed);
+        let active = self.active();
+        self.consumers.insert(key, consumer);
+        if active != self.active() {
+            self.rewind();
+        }
+    }
+
+    fn detach(&mut self) {
+        let Some(key) = self.any_consumer() else { return };
+        self.sub.detach(key);
+        let active = self.active();
+        self.consumers.remove(&key);
+        for entry in self.entries.iter_mut().filter(|entry| entry.at == Some(key)) {
+            entry.at = None;
+        }
+        if active != self.active() || self.consumers.is_empty() {
+            self.rewind();
+        }
+    }
+
+    fn flow(&mut self) {
+        let Some(key) = self.any_consumer() else { return };
+        let permits = self.random.random_range(1..12);
+        self.consumers.get_mut(&key).unwrap().permits += i64::from(permits);
+        self.sub.flow(key, permits);
+    }
+
+    /// Answers one of the reads that are out, wanted or not, well or badly.
+    fn answer_read(&mut self) {
+        if self.reads.is_empty() {
+            return;
+        }
+        let index = self.random.random_range(0..self.reads.len());
+        let how = self.random.random_range(0..10);
+        self.answer(index, how);
+    }
+
+    fn answer(&mut self, index: usize, how: u32) {
+        let read = self.reads.remove(index);
+        if how == 0 || how == 1 {
+            let answer = if how == 0 { Err(ReadFailed) } else { Ok(Vec::new()) };
+            self.sub.on_read(read.id, answer);
+            if read.is_wanted {
+                self.wait_for_retry();
+            }
+            return;
+        }
+        let ordinals = read.ranges.iter().flat_map(|range| range.start.0..range.end.0);
+        let mut ordinals: Vec<u64> = ordinals.filter(|&at| self.first <= at).collect();
+        assert!(ordinals.len() <= read.entries_max);
+        let mut hole = usize::MAX;
+        match how {
+            2 | 3 => {
+                let keep = self.random.random_range(0..=ordinals.len());
+                ordinals.truncate(keep);
+            }
+            4 if 2 < ordinals.len() => {
+                hole = 1;
+                ordinals.remove(hole);
+            }
+            _ => {}
+        }
+        if read.is_wanted {
+            self.hand_over(&ordinals, hole);
+        }
+        let entries = ordinals.iter().map(|&at| self.stored(at)).collect();
+        self.sub.on_read(read.id, Ok(entries));
+        if read.is_wanted && ordinals.is_empty() {
+            self.wait_for_retry();
+        }
+    }
+
+    /// Notes what the machine now holds. Behind a hole among unread entries it may drop the rest.
+    fn hand_over(&mut self, ordinals: &[u64], hole: usize) {
+        let wanted: Vec<_> =
+            ordinals.iter().enumerate().filter(|(_, at)| !self.is_acked(**at)).collect();
+        for (index, &at) in wanted {
+            self.entry(at).held = if index < hole { Held::Yes } else { Held::Maybe };
+        }
+    }
+
+    fn stored(&self, at: u64) -> Entry<u64> {
+        let entry = &self.entries[usize::try_from(at).unwrap()];
+        Entry {
+            ordinal: Ordinal(at),
+            messages: entry.messages,
+            bytes: 100,
+            key_hash: entry.slot,
+            deliver_at: entry.deliver_at,
+            visible: entry.visible,
+            payload: at,
+        }
+    }
+
+    /// The back-off is set at the next poll; it ends at some time up to the longest one.
+    fn wait_for_retry(&mut self) {
+        self.retry_at = Some(self.now + self.options.retry_ms_max);
+    }
+
+    fn any_entry(&mut self) -> Option<u64> {
+        (!self.entries.is_empty()).then(|| self.random.random_range(0..self.end()))
+    }
+
+    fn any_consumer(&mut self) -> Option<ConsumerKey> {
+        let keys: Vec<_> = self.consumers.keys().copied().collect();
+        (!keys.is_empty()).then(|| keys[self.random.random_range(0..keys.len())])
+    }
+
+    fn remaining(&self) -> Vec<u128> {
+        self.entries.iter().map(|entry| entry.remaining).collect()
+    }
+
+    fn ack_some(&mut self) {
+        let (before, mark_delete) = (self.remaining(), self.mark_delete());
+        let mut acks = Vec::new();
+        for _ in 0..self.random.random_range(1..6) {
+            let Some(at) = self.any_entry() else { return };
+            let messages = self.entry(at).messages;
+            let is_out = self.entry(at).at.is_some() || at < self.cursor;
+            if !is_out && self.random.random_bool(0.8) {
+                continue;
+            }
+            let (keep, ack_set, batch_size) = self.any_ack_set(messages);
+            acks.push(Ack { ordinal: Ordinal(at), ack_set, batch_size });
+            self.ack(at, keep);
+        }
+        acks.push(Ack { ordinal: Ordinal(self.end()), ack_set: None, batch_size: None });
+        let key = self.any_consumer();
+        let change = self.sub.ack_individual(key, &acks);
+        self.check_change(&change, &before, mark_delete);
+    }
+
+    /// What stays unacked, and how a client says so.
+    fn any_ack_set(&mut self, messages: u32) -> (u128, Option<Box<[i64]>>, Option<u32>) {
+        if self.random.random_bool(0.5) {
+            return (0, None, None);
+        }
+        let dropped = 1 << self.random.random_range(0..messages);
+        let keep = self.random.random::<u128>() & !dropped;
+        if self.random.random_bool(0.5) {
+            return (keep, Some(words(keep)), Some(messages));
+        }
+        (keep, Some(words(keep & whole(messages))), None)
+    }
+
+    fn ack_cumulative(&mut self) {
+        let Some(at) = self.any_entry() else { return };
+        let at = if self.random.random_bool(0.8) { at.min(self.cursor) } else { at };
+        let at = at.min(self.end() - 1);
+        let (before, mark_delete) = (self.remaining(), self.mark_delete());
+        let messages = self.entry(at).messages;
+        let (keep, ack_set, _) = self.any_ack_set(messages);
+        let ack_set = ack_set.map(|_| words(keep & whole(messages)));
+        let key = self.any_consumer();
+        let result = self.sub.ack_cumulative(key, Ordinal(at), ack_set);
+        if self.is_shared() && !self.consumers.is_empty() {
+            assert_eq!(result, Err(NotCumulative), "seed {}", self.seed);
+            return;
+        }
+        (0..at).for_each(|at| self.ack(at, 0));
+        self.ack(at, keep);
+        self.check_change(&result.unwrap(), &before, mark_delete);
+        let past = self.sub.ack_cumulative(key, Ordinal(self.end()), None).unwrap();
+        assert!(past.is_empty(), "seed {}: acked what is not there", self.seed);
+    }
+
+    fn redeliver(&mut self) {
+        let Some(key) = self.any_consumer() else { return };
+        if self.random.random_bool(0.3) {
+            self.sub.redeliver(key, None, None);
+            let all = (0..self.end()).collect::<Vec<_>>();
+            self.expect_again(key, &all, self.is_shared());
+            return;
+        }
+        let count = self.random.random_range(1..5);
+        let mut ids: Vec<u64> = (0..count).filter_map(|_| self.any_entry()).collect();
+        ids.extend(ids.first().copied().filter(|_| self.is_shared()));
+        let ordinals: Vec<Ordinal> = ids.iter().copied().map(Ordinal).collect();
+        self.sub.redeliver(key, Some(&ordinals), None);
+        self.expect_again(key, &ids, true);
+    }
+
+    fn expect_again(&mut self, key: ConsumerKey, ids: &[u64], raises: bool) {
+        let (is_shared, is_active) = (self.is_shared(), self.active() == Some(key));
+        for &at in ids {
+            let is_delivered = at < self.cursor;
+            let entry = self.entry(at);
+            let is_ours = if is_shared { entry.at == Some(key) } else { is_active && is_delivered };
+            if is_ours && raises && entry.remaining != 0 {
+                entry.count += 1;
+            }
+            if is_shared && is_ours {
+                entry.at = None;
+            }
+        }
+        if is_active {
+            self.rewind();
+        }
+    }
+
+    fn set_writable(&mut self) {
+        let Some(key) = self.any_consumer() else { return };
+        let is_writable = self.random.random_bool(0.5);
+        self.consumers.get_mut(&key).unwrap().is_writable = is_writable;
+        self.sub.set_writable(key, is_writable);
+    }
+
+    fn let_time_pass(&mut self) {
+        self.now = match self.sub.next_timeout() {
+            Some(at) if self.random.random_bool(0.5) => at,
+            _ => self.now + self.random.random_range(1..2000),
+        };
+    }
+
+    fn trim(&mut self) {
+        let first = match self.random.random_bool(0.9) {
+            true => self.first.max(self.mark_delete()),
+            false => self.random.random_range(self.first..=self.end()).min(self.first + 5),
+        };
+        self.first = first;
+        for at in 0..first {
+            if !self.is_acked(at) {
+                self.unsaid.push(at);
+                self.ack(at, 0);
+            }
+        }
+        self.sub.trim(Ordinal(first));
+    }
+
+    fn skip(&mut self) {
+        let (before, mark_delete) = (self.remaining(), self.mark_delete());
+        let change = if self.random.random_bool(0.2) {
+            (0..self.end()).for_each(|at| self.ack(at, 0));
+            self.sub.clear_backlog()
+        } else {
+            let count = self.random.random_range(0..6_usize);
+            let skipped: Vec<u64> =
+                (0..self.end()).filter(|&at| !self.is_acked(at)).take(count).collect();
+            skipped.into_iter().for_each(|at| self.ack(at, 0));
+            self.sub.skip(count as u64)
+        };
+        self.check_change(&change, &before, mark_delete);
+    }
+
+    fn seek(&mut self) {
+        if self.random.random_bool(0.8) {
+            while !self.consumers.is_empty() {
+                self.detach();
+            }
+        }
+        let to = self.random.random_range(0..=self.end() + 1);
+        self.sub.reset(Ordinal(to));
+        let to = to.max(self.first).min(self.end());
+        for at in 0..self.end() {
+            let entry = self.entry(at);
+            entry.remaining = if at < to { 0 } else { whole(entry.messages) };
+            entry.count = 0;
+        }
+        self.rewind();
+    }
+
+    /// The broker is gone: only the ack state survives, its parts in any order.
+    fn crash(&mut self) {
+        let AckState { next_unacked, mut acked, mut partial } = self.sub.ack_state();
+        acked.reverse();
+        partial.reverse();
+        let state = AckState { next_unacked, acked, partial };
+        let (first, end) = (Ordinal(self.first), Ordinal(self.end()));
+        self.sub = Subscription::new(self.options.clone(), state, first, end);
+        self.consumers.clear();
+        self.reads.clear();
+        (self.is_blocked, self.retry_at) = (false, None);
+        self.entries.iter_mut().for_each(|entry| entry.count = 0);
+        self.rewind();
+    }
+
+    /// All goes well from now on: everything must come and be acked, in a bounded time.
+    pub(crate) fn heal(&mut self) {
+        if self.is_sticky {
+            while self.consumers.len() < 4 {
+                self.attach();
+            }
+        } else if self.consumers.is_empty() {
+            self.attach();
+        }
+        for round in 0.. {
+            self.poll_dry();
+            self.check();
+            if self.mark_delete() == self.end() {
+                return;
+            }
+            assert!(round < 2000, "seed {}: stuck: {:?}", self.seed, self.sub.stats());
+            self.heal_once();
+        }
+    }
+
+    fn heal_once(&mut self) {
+        for key in self.consumers.keys().copied().collect::<BTreeSet<_>>() {
+            let consumer = self.consumers.get_mut(&key).unwrap();
+            consumer.is_writable = true;
+            self.sub.set_writable(key, true);
+            if consumer.permits <= 0 {
+                let permits = u32::try_from(1 - consumer.permits).unwrap();
+                consumer.permits += i64::from(permits);
+                self.sub.flow(key, permits);
+            }
+        }
+        if let Some(index) = self.reads.iter().position(|read| read.is_wanted) {
+            self.answer(index, 9);
+        } else if let Some(at) = self.sub.next_timeout() {
+            self.now = at;
+        }
+        let is_shared = self.is_shared();
+        let is_out = |(at, entry): &(u64, &Published)| {
+            let is_delivered = if is_shared { entry.at.is_some() } else { *at < self.cursor };
+            is_delivered && entry.remaining != 0 && entry.visible
+        };
+        let acked: Vec<u64> = (0..).zip(&self.entries).filter(is_out).map(|(at, _)| at).collect();
+        let ack = |&at: &u64| Ack { ordinal: Ordinal(at), ack_set: None, batch_size: None };
+        let acks: Vec<Ack> = acked.iter().map(ack).collect();
+        self.sub.ack_individual(None, &acks);
+        acked.into_iter().for_each(|at| self.ack(at, 0));
+    }
+}

@@ -1,0 +1,335 @@
+//! What the model knows, and how the machine's actions are compared with it.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use geminga_subscription::{
+    AckChange, AckState, Action, ConsumerInfo, ConsumerKey, Delivery, KeySharedMode,
+    KeySharedOptions, Kind, Options, ReadId, Subscription,
+};
+use geminga_types::Ordinal;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+/// A published entry.
+pub(crate) struct Published {
+    pub(crate) messages: u32,
+    pub(crate) slot: u32,
+    pub(crate) deliver_at: Option<u64>,
+    pub(crate) visible: bool,
+    /// One bit for each message that is not acked.
+    pub(crate) remaining: u128,
+    pub(crate) count: u32,
+    /// Where it is, on Shared and `Key_Shared`.
+    pub(crate) at: Option<ConsumerKey>,
+    /// Whether the machine has its payload.
+    pub(crate) held: Held,
+}
+
+/// Whether an entry was handed to the machine since it began anew, and neither delivered nor set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    No,
+    /// It came behind a hole, where the machine may drop it.
+    Maybe,
+    Yes,
+}
+
+/// An attached consumer.
+pub(crate) struct Consumer {
+    pub(crate) name: String,
+    pub(crate) priority: i32,
+    pub(crate) permits: i64,
+    pub(crate) is_writable: bool,
+    pub(crate) is_blocked: bool,
+    pub(crate) told_active: Option<bool>,
+    /// The slots it has, if they are sticky.
+    pub(crate) slots: Option<Range<u32>>,
+}
+
+/// A read that is out.
+pub(crate) struct Out {
+    pub(crate) id: ReadId,
+    pub(crate) ranges: Vec<Range<Ordinal>>,
+    pub(crate) entries_max: usize,
+    pub(crate) is_wanted: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) random: StdRng,
+    pub(crate) kind: Kind,
+    pub(crate) options: Options,
+    pub(crate) is_sticky: bool,
+    pub(crate) keeps_order: bool,
+    pub(crate) sub: Subscription<u64>,
+    pub(crate) now: u64,
+    pub(crate) entries: Vec<Published>,
+    pub(crate) first: u64,
+    pub(crate) consumers: BTreeMap<ConsumerKey, Consumer>,
+    pub(crate) next_key: u64,
+    pub(crate) reads: Vec<Out>,
+    /// Exclusive and Failover: everything before was delivered since the last rewind, or is acked.
+    pub(crate) cursor: u64,
+    /// Acked by the machine's own doing, not yet said.
+    pub(crate) unsaid: Vec<u64>,
+    pub(crate) is_blocked: bool,
+    pub(crate) delivered: u64,
+    /// A read failed; until then at most nothing is read.
+    pub(crate) retry_at: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn new(kind: Kind, seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let options = Options {
+            partition: random.random_bool(0.5).then(|| random.random_range(0..4)),
+            read_entries_max: random.random_range(1..12),
+            round_robin_entries_max: random.random_range(1..5),
+            consumer_unacked_messages_max: random.random_range(0..20),
+            unacked_messages_max: if random.random_bool(0.5) {
+                0
+            } else {
+                random.random_range(5..40)
+            },
+            delayed_entries_max: random.random_range(1..12),
+            look_ahead_entries_max: random.random_range(1..30),
+            ..Options::default()
+        };
+        let start = AckState { next_unacked: Ordinal(0), acked: Vec::new(), partial: Vec::new() };
+        Self {
+            sub: Subscription::new(options.clone(), start, Ordinal(0), Ordinal(0)),
+            is_sticky: kind == Kind::KeyShared && random.random_bool(0.5),
+            keeps_order: kind == Kind::KeyShared && random.random_bool(0.8),
+            random,
+            seed,
+            kind,
+            options,
+            now: 1_000_000,
+            entries: Vec::new(),
+            first: 0,
+            consumers: BTreeMap::new(),
+            next_key: 0,
+            reads: Vec::new(),
+            cursor: 0,
+            unsaid: Vec::new(),
+            is_blocked: false,
+            delivered: 0,
+            retry_at: None,
+        }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Shared | Kind::KeyShared)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(crate) fn entry(&mut self, at: u64) -> &mut Published {
+        &mut self.entries[usize::try_from(at).unwrap()]
+    }
+
+    pub(crate) fn is_acked(&self, at: u64) -> bool {
+        self.entries[usize::try_from(at).unwrap()].remaining == 0
+    }
+
+    pub(crate) fn mark_delete(&self) -> u64 {
+        self.entries.iter().take_while(|entry| entry.remaining == 0).count() as u64
+    }
+
+    pub(crate) fn active(&self) -> Option<ConsumerKey> {
+        if self.is_shared() {
+            return None;
+        }
+        let best = self.consumers.values().map(|consumer| consumer.priority).min()?;
+        let mut peers: Vec<_> = self.consumers.iter().filter(|(_, c)| c.priority == best).collect();
+        let Some(partition) = self.options.partition else {
+            return Some(*peers[0].0);
+        };
+        peers.sort_by_key(|(key, consumer)| (consumer.name.clone(), **key));
+        Some(*peers[partition as usize % peers.len()].0)
+    }
+
+    pub(crate) fn unacked_of(&self, key: ConsumerKey) -> u64 {
+        let held = self.entries.iter().filter(|entry| entry.at == Some(key));
+        held.map(|entry| u64::from(entry.remaining.count_ones())).sum()
+    }
+
+    pub(crate) fn unacked(&self) -> u64 {
+        self.consumers.keys().map(|&key| self.unacked_of(key)).sum()
+    }
+
+    pub(crate) fn refresh_blocked(&mut self) {
+        let blocked = |was, unacked, max| 0 < max && (max <= unacked || was && max / 2 < unacked);
+        if self.is_shared() {
+            self.is_blocked =
+                blocked(self.is_blocked, self.unacked(), self.options.unacked_messages_max);
+            let max = self.options.consumer_unacked_messages_max;
+            for key in self.consumers.keys().copied().collect::<Vec<_>>() {
+                let unacked = self.unacked_of(key);
+                let consumer = self.consumers.get_mut(&key).unwrap();
+                consumer.is_blocked = blocked(consumer.is_blocked, unacked, max);
+            }
+        }
+    }
+
+    pub(crate) fn is_ready(&self, key: ConsumerKey) -> bool {
+        self.consumers.get(&key).is_some_and(|consumer| {
+            0 < consumer.permits && consumer.is_writable && !consumer.is_blocked && !self.is_blocked
+        })
+    }
+
+    pub(crate) fn info(&self, consumer: &Consumer) -> ConsumerInfo {
+        let mode = match &consumer.slots {
+            Some(slots) => {
+                let middle = u32::midpoint(slots.start, slots.end);
+                KeySharedMode::Sticky(vec![middle..=slots.end - 1, slots.start..=middle - 1])
+            }
+            None => KeySharedMode::AutoSplit,
+        };
+        ConsumerInfo {
+            name: consumer.name.as_str().into(),
+            priority: consumer.priority,
+            kind: self.kind,
+            key_shared: (self.kind == Kind::KeyShared)
+                .then_some(KeySharedOptions { mode, allow_out_of_order: !self.keeps_order }),
+        }
+    }
+
+    /// The machine has begun anew from the mark-delete position.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = self.mark_delete();
+        self.reads.iter_mut().for_each(|read| read.is_wanted = false);
+        for entry in &mut self.entries {
+            (entry.at, entry.held) = (None, Held::No);
+        }
+    }
+
+    /// Acks messages of an entry in the model.
+    pub(crate) fn ack(&mut self, at: u64, keep: u128) {
+        let entry = self.entry(at);
+        entry.remaining &= keep;
+        if entry.remaining == 0 {
+            (entry.count, entry.at, entry.held) = (0, None, Held::No);
+        }
+    }
+
+    /// Lets the machine say all it wants.
+    pub(crate) fn poll_dry(&mut self) {
+        self.refresh_blocked();
+        let (is_shared, now) = (self.is_shared(), self.now);
+        let is_early = |entry: &&mut Published| entry.deliver_at.is_some_and(|due| now < due);
+        for entry in self.entries.iter_mut().filter(is_early).filter(|_| is_shared) {
+            entry.held = Held::No;
+        }
+        for _ in 0..10_000 {
+            match self.sub.next_action(self.now) {
+                None => return,
+                Some(Action::ActiveChanged { consumer, active }) => {
+                    let consumer = self.consumers.get_mut(&consumer).unwrap();
+                    consumer.told_active = Some(active);
+                }
+                Some(Action::Acked(change)) => self.on_own_acks(&change),
+                Some(Action::Deliver { consumer, deliveries, .. }) => {
+                    assert!(!deliveries.is_empty(), "seed {}", self.seed);
+                    deliveries.iter().for_each(|delivery| self.on_delivery(consumer, delivery));
+                }
+                Some(Action::Read { id, ranges, entries_max, .. }) => {
+                    self.on_read_wanted(id, ranges, entries_max);
+                }
+            }
+        }
+        panic!("seed {}: it never ends", self.seed);
+    }
+
+    fn on_own_acks(&mut self, change: &AckChange) {
+        let seed = self.seed;
+        assert!(!change.is_empty() && change.partial.is_empty(), "seed {seed}");
+        for at in change.acked.iter().flat_map(|range| range.start.0..range.end.0) {
+            let is_unsaid = self.unsaid.contains(&at);
+            self.unsaid.retain(|&unsaid| unsaid != at);
+            let is_invisible = !self.is_acked(at) && !self.entry(at).visible;
+            assert!(is_unsaid || is_invisible, "seed {seed}: acked {at} by itself");
+            self.ack(at, 0);
+        }
+        assert_eq!(self.sub.mark_delete().0, self.mark_delete(), "seed {seed}");
+        if let Some(to) = change.mark_delete {
+            assert_eq!(to.0, self.mark_delete(), "seed {seed}");
+        }
+    }
+
+    fn on_delivery(&mut self, key: ConsumerKey, delivery: &Delivery<u64>) {
+        let (seed, at, now) = (self.seed, delivery.ordinal.0, self.now);
+        assert_eq!(delivery.payload, at, "seed {seed}: another entry's payload");
+        assert!(self.is_ready(key), "seed {seed}: {key:?} was sent {at} and is not ready");
+        self.check_order(key, at);
+        let (is_shared, active) = (self.is_shared(), self.active());
+        let entry = self.entry(at);
+        assert!(entry.visible && entry.remaining != 0, "seed {seed}: {at} is not to be seen");
+        assert_eq!(delivery.messages, entry.remaining.count_ones(), "seed {seed}: {at}");
+        assert_eq!(delivery.redelivery_count, entry.count, "seed {seed}: {at}");
+        let is_whole = entry.remaining == whole(entry.messages);
+        let words = (!is_whole).then(|| words(entry.remaining));
+        assert_eq!(delivery.ack_set, words, "seed {seed}: {at}");
+        assert_ne!(entry.held, Held::No, "seed {seed}: {at} was delivered without being read");
+        entry.held = Held::No;
+        if is_shared {
+            assert_eq!(entry.at, None, "seed {seed}: {at} is at two consumers");
+            assert!(entry.deliver_at.is_none_or(|due| due <= now), "seed {seed}: {at} is early");
+            entry.at = Some(key);
+        } else {
+            assert_eq!(Some(key), active, "seed {seed}: {at} to an inactive consumer");
+            self.cursor = at + 1;
+        }
+        self.consumers.get_mut(&key).unwrap().permits -= i64::from(delivery.messages);
+        self.delivered += 1;
+        self.refresh_blocked_up();
+    }
+
+    /// Within a poll, limits that are reached count at once; freeing happens between polls.
+    fn refresh_blocked_up(&mut self) {
+        let was =
+            (self.is_blocked, self.consumers.values().map(|c| c.is_blocked).collect::<Vec<_>>());
+        self.refresh_blocked();
+        let is_kept = |(was, now): (&bool, bool)| !was || now;
+        assert!(is_kept((&was.0, self.is_blocked)));
+        assert!(was.1.iter().zip(self.consumers.values().map(|c| c.is_blocked)).all(is_kept));
+    }
+
+    fn on_read_wanted(&mut self, id: ReadId, ranges: Vec<Range<Ordinal>>, entries_max: usize) {
+        let seed = self.seed;
+        assert!(self.reads.iter().all(|read| !read.is_wanted), "seed {seed}: two reads at a time");
+        assert!(self.consumers.keys().any(|&key| self.is_ready(key)), "seed {seed}: for nobody");
+        assert!(ranges.iter().all(|range| range.start < range.end), "seed {seed}");
+        assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start), "seed {seed}");
+        let wanted: Vec<u64> = ranges.iter().flat_map(|range| range.start.0..range.end.0).collect();
+        assert_eq!(wanted.len(), entries_max, "seed {seed}");
+        assert!(1 <= entries_max && entries_max <= self.options.read_entries_max, "seed {seed}");
+        let may_evict = self.kind == Kind::KeyShared;
+        for at in wanted {
+            assert!(self.first <= at && at < self.end(), "seed {seed}: reads {at}");
+            assert!(!self.is_acked(at), "seed {seed}: reads {at}, which is acked");
+            let entry = self.entry(at);
+            assert_eq!(entry.at, None, "seed {seed}: reads {at}, which is pending");
+            let is_known = entry.held == Held::Yes && !may_evict;
+            assert!(!is_known, "seed {seed}: reads {at}, which it has");
+        }
+        self.reads.push(Out { id, ranges, entries_max, is_wanted: true });
+    }
+}
+
+/// The ack set of a batch with nothing acked.
+pub(crate) fn whole(messages: u32) -> u128 {
+    if messages == 128 { u128::MAX } else { (1 << messages) - 1 }
+}
+
+/// An ack set as it goes over the wire.
+pub(crate) fn words(remaining: u128) -> Box<[i64]> {
+    let bytes = remaining.to_le_bytes();
+    let mut words: Vec<i64> =
+        bytes.chunks(8).map(|word| i64::from_le_bytes(word.try_into().unwrap())).collect();
+    while words.last() == Some(&0) {
+        words.pop();
+    }
+    words.into()
+}
