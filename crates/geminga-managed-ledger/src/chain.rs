@@ -14,7 +14,7 @@ use std::sync::Arc;
 use geminga_env::Timestamp;
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
-pub use read::{ReadError, Entry};
+pub use read::{Entry, ReadError};
 pub(crate) use spans::Spans;
 
 /// One ledger of a chain.
@@ -127,9 +127,14 @@ impl Chain {
         if self.end <= ordinal {
             return None;
         }
+        self.spans_from(ordinal).next()
+    }
+
+    /// The ledgers from the one on that holds `ordinal`.
+    pub(crate) fn spans_from(&self, ordinal: Ordinal) -> impl Iterator<Item = &Span> {
         // Empty spans end where they begin, so the first that ends behind the entry holds it.
         let sealed = self.sealed.partition_point(|span| span.end() <= ordinal);
-        self.sealed.get(sealed).or(self.open.as_ref())
+        self.sealed[sealed..].iter().chain(self.open.as_ref())
     }
 }
 

@@ -72,10 +72,6 @@ impl Encoder {
         self.previous = (next_ledger, next_entry);
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes
-    }
-
     pub(crate) fn crc32c(&mut self) {
         let sum = geminga_checksum::Sum::of(&self.bytes);
         self.bytes.put_u32_le(sum.crc());
@@ -96,8 +92,8 @@ impl<'a> Decoder<'a> {
     }
 
     fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
-        let end = self.at.checked_add(len).ok_or(self.malformed(what))?;
-        let taken = self.bytes.get(self.at..end).ok_or(self.malformed(what))?;
+        let end = self.at.checked_add(len).ok_or_else(|| self.malformed(what))?;
+        let taken = self.bytes.get(self.at..end).ok_or_else(|| self.malformed(what))?;
         self.at = end;
         Ok(taken)
     }
@@ -129,7 +125,7 @@ impl<'a> Decoder<'a> {
         usize::try_from(count)
             .ok()
             .filter(|&count| count <= left)
-            .ok_or(self.malformed("a count no larger than what follows"))
+            .ok_or_else(|| self.malformed("a count no larger than what follows"))
     }
 
     pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {

@@ -140,6 +140,12 @@ impl CursorState {
     }
 }
 
+impl Default for CursorState {
+    fn default() -> Self {
+        Self::at(Position::EARLIEST)
+    }
+}
+
 impl CursorDelta {
     /// Adds a later change to this one.
     fn merge(&mut self, later: Self) {

@@ -27,14 +27,12 @@ mod tail_cache;
 mod tombstone;
 
 pub use append::{AppendError, Confirmed, Outcome};
-pub use chain::{Chain, ReadError, Entry, Span};
-pub use cursor::{
-    CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState,
-};
+pub use chain::{Chain, Entry, ReadError, Span};
+pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState};
 pub use delete::{DeleteError, delete};
 pub use geminga_ledger::{Deps, LedgerOptions};
 pub use job::{Job, JobDone};
-pub use managed_ledger::ManagedLedger;
+pub use managed_ledger::{LedgerStats, ManagedLedger};
 pub use open::{OpenError, open};
 pub use options::Options;
 pub use tombstone::{ReplayError, replay_tombstones};

@@ -29,8 +29,7 @@ use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 use self::{lifecycle::Life, transition::Ledgers};
 use crate::{
     append::{AppendError, AppendQueue, Confirmed, Outcome},
-
-    chain::{Chain, Entry, Spans},
+    chain::{Chain, Entry, Span, Spans},
     cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
     info::Closed,
     job::{Done, Job, JobDone, Kind},
@@ -55,6 +54,21 @@ pub struct ManagedLedger {
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
     doomed: VecDeque<Doomed>,
     burials: usize,
+}
+
+/// One ledger of a managed ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerStats {
+    /// The ledger.
+    pub ledger_id: LedgerId,
+    /// Its confirmed entries.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// Whether it is not closed.
+    pub is_open: bool,
 }
 
 /// What [`crate::open`] found.
@@ -284,12 +298,24 @@ impl ManagedLedger {
         self.chain_ref().bytes()
     }
 
+    /// The ledgers, oldest first.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<LedgerStats> {
+        let stats = |span: &Span| LedgerStats {
+            ledger_id: span.ledger_id,
+            entries: span.entries,
+            bytes: span.bytes,
+            closed_at: span.closed_at,
+            is_open: span.closed_at.is_none(),
+        };
+        self.chain_ref().spans().map(stats).collect()
+    }
+
     /// Entries `from..to` from memory, up to `bytes_max` bytes but at least one; `None` when `from`
     /// is not there.
     #[must_use]
     pub fn cached(&self, from: Ordinal, to: Ordinal, bytes_max: usize) -> Option<Vec<Entry>> {
-        let chain = self.chain_ref();
-        let mut spans = chain.spans().skip_while(|span| span.end() <= from).peekable();
+        let mut spans = self.chain_ref().spans_from(from).peekable();
         let entries = self.cache.get(from..to, bytes_max, |ordinal, body| {
             while spans.next_if(|span| span.end() <= ordinal).is_some() {}
             let position = spans.peek().and_then(|span| span.position_of(ordinal));
@@ -328,7 +354,8 @@ impl ManagedLedger {
         mark_delete: Position,
         cursor_properties: BTreeMap<String, String>,
     ) {
-        self.cursors.create(name, CursorState { cursor_properties, ..CursorState::at(mark_delete) });
+        self.cursors
+            .create(name, CursorState { cursor_properties, ..CursorState::at(mark_delete) });
     }
 
     /// Deletes a cursor; [`CursorEvent::Deleted`] or `DeleteFailed` follows.

@@ -6,21 +6,23 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use geminga_env::Timestamp;
 use geminga_ledger::{Deps, RecoverError, Sealed};
-use geminga_metadata::{MetadataError, Versioned};
+use geminga_metadata::{MetadataError, Versioned, values::InvalidValue};
 use geminga_types::{LedgerId, TopicName};
 
 use crate::{
     chain::Spans,
     cursor::{self, CursorLoadError, CursorState},
-    info::{self, Closed, InvalidInfo},
+    info::{self, Closed},
     managed_ledger::{ManagedLedger, Opened},
     options::Options,
     owned_key::OwnedKey,
 };
 
 const PAGE_LEN: usize = 1_000;
+const CURSORS_AT_ONCE: usize = 16;
 
 /// Why a managed ledger was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -136,22 +138,36 @@ async fn open_cursors(
     topic: &TopicName,
     path: &Arc<str>,
 ) -> Result<OpenCursors, OpenError> {
-    let mut keys = Vec::new();
+    let listed = stream::iter(list_cursors(deps, path).await?);
+    let opened: Vec<_> = listed
+        .map(|(name, path, found)| open_cursor(deps, topic, name, path, found))
+        .buffered(CURSORS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut keys = Vec::with_capacity(opened.len());
     let mut states = BTreeMap::new();
-    for (name, path, found) in list_cursors(deps, path).await? {
-        let invalid = |error: InvalidInfo| corrupt(&path, &error);
-        let ledger_id = info::cursor_ledger(&found.value).map_err(invalid)?;
-        let in_key = info::decode_cursor(&found.value).map_err(invalid)?;
-        let state = match ledger_id {
-            Some(ledger_id) => cursor::load(deps, ledger_id).await.map_err(|cause| {
-                OpenError::Cursor { topic: topic.clone(), name: Arc::clone(&name), cause }
-            })?,
-            None => in_key,
-        };
+    for (name, key, state) in opened {
         states.insert(name.as_ref().to_owned(), state);
-        keys.push((name, OwnedKey::held(path, found)));
+        keys.push((name, key));
     }
     Ok((keys, states))
+}
+
+async fn open_cursor(
+    deps: &Deps,
+    topic: &TopicName,
+    name: Arc<str>,
+    path: Arc<str>,
+    found: Versioned,
+) -> Result<(Arc<str>, OwnedKey, CursorState), OpenError> {
+    let invalid = |error: InvalidValue| corrupt(&path, &error);
+    let state = match info::cursor_ledger(&found.value).map_err(invalid)? {
+        None => info::cursor_state(&found.value).map_err(invalid)?,
+        Some(ledger_id) => cursor::load(deps, ledger_id).await.map_err(|cause| {
+            OpenError::Cursor { topic: topic.clone(), name: Arc::clone(&name), cause }
+        })?,
+    };
+    Ok((name, OwnedKey::held(path, found), state))
 }
 
 /// The name, key and value of each cursor of a managed ledger.
@@ -178,6 +194,6 @@ pub(crate) async fn list_cursors(
     }
 }
 
-fn corrupt(path: &Arc<str>, error: &InvalidInfo) -> OpenError {
+fn corrupt(path: &Arc<str>, error: &InvalidValue) -> OpenError {
     OpenError::Corrupt { path: Arc::clone(path), reason: error.to_string() }
 }

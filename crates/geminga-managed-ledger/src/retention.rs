@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn the_last_ledger_stays() {
         let retention = Retention { time: Some(Duration::ZERO), bytes: None };
-        let chosen = |closed: &[Span]| expendable(retention, (closed, true), 0, None, Timestamp(9000));
+        let chosen =
+            |closed: &[Span]| expendable(retention, (closed, true), 0, None, Timestamp(9000));
         assert_eq!(chosen(&[]).len(), 0);
         assert_eq!(chosen(&[span(0, 1)]).len(), 0);
         assert_eq!(chosen(&[span(0, 1), span(1, 1)]), [LedgerId(0)].into());

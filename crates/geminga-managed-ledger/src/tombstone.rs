@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use geminga_checksum::Sum;
 use geminga_ledger::{DeleteError, Deps};
-use geminga_metadata::{Expected, Lifetime, MetadataError};
+use geminga_metadata::{Expected, Lifetime, MetadataError, paths};
 use geminga_types::LedgerId;
 use tracing::warn;
 
@@ -23,8 +23,6 @@ use crate::{
     info,
 };
 
-/// Where tombstones are.
-pub(crate) const PARENT: &str = "/geminga/tombstones";
 const VERSION: u8 = 1;
 const PAGE_LEN: usize = 1_000;
 const CRC_BYTES: usize = 4;
@@ -80,7 +78,7 @@ impl Tombstone {
         ledgers: Vec<LedgerId>,
     ) -> Result<Option<Self>, MetadataError> {
         let Some(first) = ledgers.first() else { return Ok(None) };
-        let path = format!("{PARENT}/{}", first.0);
+        let path = paths::tombstone(*first);
         let value = encode(owner, &ledgers);
         deps.metadata.put(&path, value, Expected::Any, Lifetime::Persistent).await?;
         Ok(Some(Self { path, ledgers }))
@@ -89,11 +87,6 @@ impl Tombstone {
     /// States that the owner's key lists these ledgers no more: the caller has changed it.
     pub(crate) fn doom(self) -> Doomed {
         Doomed { path: self.path, ledgers: self.ledgers }
-    }
-
-    /// Takes it back: the ledgers stay listed.
-    pub(crate) async fn withdraw(self, deps: &Deps) {
-        remove(deps, &self.path).await;
     }
 }
 
@@ -123,9 +116,9 @@ async fn remove(deps: &Deps, path: &str) {
 pub async fn replay_tombstones(deps: &Deps) -> Result<(), ReplayError> {
     let mut after: Option<String> = None;
     loop {
-        let page = deps.metadata.children(PARENT, after.as_deref(), PAGE_LEN).await?;
+        let page = deps.metadata.children(paths::TOMBSTONES, after.as_deref(), PAGE_LEN).await?;
         for name in &page.names {
-            replay(deps, format!("{PARENT}/{name}")).await?;
+            replay(deps, format!("{}/{name}", paths::TOMBSTONES)).await?;
         }
         match page.names.last() {
             Some(last) if page.more => after = Some(last.clone()),
@@ -136,8 +129,10 @@ pub async fn replay_tombstones(deps: &Deps) -> Result<(), ReplayError> {
 
 async fn replay(deps: &Deps, path: String) -> Result<(), ReplayError> {
     let Some(stored) = deps.metadata.get(&path).await? else { return Ok(()) };
-    let (owner, mut ledgers) = decode(&stored.value)
-        .map_err(|reason| ReplayError::Corrupt { path: path.clone(), reason: reason.to_string() })?;
+    let (owner, mut ledgers) = decode(&stored.value).map_err(|reason| ReplayError::Corrupt {
+        path: path.clone(),
+        reason: reason.to_string(),
+    })?;
     let listed = listed(deps, &owner).await?;
     ledgers.retain(|ledger_id| !listed.contains(ledger_id));
     Doomed { path, ledgers }.bury(deps).await?;

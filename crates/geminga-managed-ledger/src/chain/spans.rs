@@ -15,9 +15,7 @@ pub(crate) struct Spans {
 
 impl Spans {
     /// The chain of `(ledger, entries, bytes, closed at)`, all closed, numbered from 0.
-    pub(crate) fn new(
-        ledgers: impl IntoIterator<Item = (LedgerId, u64, u64, Timestamp)>,
-    ) -> Self {
+    pub(crate) fn new(ledgers: impl IntoIterator<Item = (LedgerId, u64, u64, Timestamp)>) -> Self {
         let mut end = Ordinal(0);
         let mut sealed: Vec<Span> = Vec::new();
         for (ledger_id, entries, bytes, closed_at) in ledgers {

@@ -144,8 +144,7 @@ fn decode_snapshot(decoder: &mut Decoder<'_>) -> Result<LogEntry, Malformed> {
 
 fn decode_delta(decoder: &mut Decoder<'_>) -> Result<CursorDelta, Malformed> {
     let flags = decoder.byte()?;
-    let mark_delete =
-        if flags & FLAG_MARK_DELETE == 0 { None } else { Some(decoder.position()?) };
+    let mark_delete = if flags & FLAG_MARK_DELETE == 0 { None } else { Some(decoder.position()?) };
     let acked = decode_acked(decoder)?;
     let partial = decode_partial(decoder)?;
     Ok(CursorDelta { mark_delete, acked, partial, reset: flags & FLAG_RESET != 0 })

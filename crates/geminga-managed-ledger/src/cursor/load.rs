@@ -136,7 +136,8 @@ mod tests {
         let snapshot = encode_snapshot(&state);
         assert!(1 < snapshot.len());
         assert_eq!(read(&snapshot), Ok(state.clone()));
-        let delta = encode_delta(&CursorDelta { mark_delete: Some(p(4)), ..CursorDelta::default() });
+        let delta =
+            encode_delta(&CursorDelta { mark_delete: Some(p(4)), ..CursorDelta::default() });
         let moved = read(&[snapshot.as_slice(), &delta].concat()).unwrap();
         assert_eq!((moved.mark_delete, moved.acked[0]), (p(4), (p(6), p(6))));
         assert_eq!(moved.properties, state.properties);

@@ -275,7 +275,8 @@ impl CursorLog {
 impl OpenLog {
     const fn is_large(&self, roll_at: RollAt) -> bool {
         // A snapshot larger than the bound must not be written again for every delta.
-        let bytes = if roll_at.bytes < self.snapshot_bytes { self.snapshot_bytes } else { roll_at.bytes };
+        let bytes =
+            if roll_at.bytes < self.snapshot_bytes { self.snapshot_bytes } else { roll_at.bytes };
         roll_at.entries <= self.entries || bytes <= self.bytes
     }
 

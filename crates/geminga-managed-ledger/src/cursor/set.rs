@@ -143,6 +143,7 @@ impl Cursors {
                     log.is_doomed = false;
                     log.on_roll_failed(key, now);
                     self.backing_off.insert(Arc::clone(&name));
+                    self.to_start.insert(Arc::clone(&name));
                 }
                 let error = CursorError::Unavailable(reason);
                 self.events.push_back(CursorEvent::DeleteFailed { name, error });
@@ -151,9 +152,15 @@ impl Cursors {
         None
     }
 
-    pub(crate) fn append(&mut self, name: &str, delta: CursorDelta, options: &Options) -> CursorSeq {
+    pub(crate) fn append(
+        &mut self,
+        name: &str,
+        delta: CursorDelta,
+        options: &Options,
+    ) -> CursorSeq {
         let Some((name, _)) = self.logs.get_key_value(name) else {
-            let failed = CursorEvent::Failed { name: Arc::from(name), error: CursorError::NotFound };
+            let failed =
+                CursorEvent::Failed { name: Arc::from(name), error: CursorError::NotFound };
             self.events.push_back(failed);
             return CursorSeq(0);
         };

@@ -65,6 +65,12 @@ impl ManagedLedger {
         }
     }
 
+    /// Whether the topic is terminated, durably.
+    #[must_use]
+    pub const fn is_terminated(&self) -> bool {
+        self.terminated().is_some()
+    }
+
     /// Closes the ledgers that are open, so that the next load need not recover them. Entries on
     /// their way and changes of cursors are finished first; go on polling, answering
     /// [`crate::CursorEvent::NeedsSnapshot`] too, until [`Self::is_closed`].

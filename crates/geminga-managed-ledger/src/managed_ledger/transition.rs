@@ -58,11 +58,7 @@ pub(super) struct GivenUp {
 }
 
 impl Ledgers {
-    pub(super) fn new(
-        key: OwnedKey,
-        unrecorded: Vec<Closed>,
-        orphans: BTreeSet<LedgerId>,
-    ) -> Self {
+    pub(super) fn new(key: OwnedKey, unrecorded: Vec<Closed>, orphans: BTreeSet<LedgerId>) -> Self {
         Self {
             key: Some(key),
             open: None,
@@ -178,6 +174,7 @@ impl ManagedLedger {
             self.ledgers.unsealed = None;
         }
         self.spans.remove(&removed);
+        self.cache.evict_before(self.spans.chain().first());
         self.ledgers.trimming.retain(|ledger_id| !removed.contains(ledger_id));
         self.ledgers.orphans.clear();
         self.ledgers.unrecorded.clear();
@@ -196,7 +193,9 @@ impl ManagedLedger {
         if self.life.termination != Termination::Wanted || self.ledgers.open.is_some() {
             return None;
         }
-        debug_assert!(self.ledgers.unsealed.is_none_or(|(_, sealed)| EntryId::NONE <= sealed.last_entry));
+        debug_assert!(
+            self.ledgers.unsealed.is_none_or(|(_, sealed)| EntryId::NONE <= sealed.last_entry)
+        );
         Some(self.spans.chain().mark_delete_position(self.spans.chain().end()))
     }
 }

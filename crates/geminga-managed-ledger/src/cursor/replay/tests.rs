@@ -50,9 +50,11 @@ fn range() -> impl Strategy<Value = (Position, Position)> {
 
 fn delta() -> impl Strategy<Value = CursorDelta> {
     let acked = prop::collection::vec(range(), 0..4);
-    let partial = prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 1..3)), 0..3);
-    (prop::option::weighted(0.3, position()), acked, partial, prop::bool::weighted(0.1))
-        .prop_map(|(mark_delete, acked, partial, reset)| CursorDelta { mark_delete, acked, partial, reset })
+    let partial =
+        prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 1..3)), 0..3);
+    (prop::option::weighted(0.3, position()), acked, partial, prop::bool::weighted(0.1)).prop_map(
+        |(mark_delete, acked, partial, reset)| CursorDelta { mark_delete, acked, partial, reset },
+    )
 }
 
 fn check(state: &CursorState, model: &Model) {
@@ -116,8 +118,8 @@ fn an_ack_that_spans_ledgers_swallows_what_lies_between() {
     ];
     replay.apply(CursorDelta { acked, ..CursorDelta::default() });
     let state = replay.into_state();
-    assert_eq!(state.acked, [
-        (Position::new(0, 4), Position::new(0, 4)),
-        (Position::new(0, 9), Position::new(2, 0)),
-    ]);
+    assert_eq!(
+        state.acked,
+        [(Position::new(0, 4), Position::new(0, 4)), (Position::new(0, 9), Position::new(2, 0)),]
+    );
 }
