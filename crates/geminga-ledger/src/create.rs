@@ -1,11 +1,15 @@
 //! Makes a new ledger and its writer.
 
-use geminga_metadata::MetadataError;
-use geminga_types::LedgerId;
+use std::collections::BTreeMap;
+
+use geminga_metadata::{
+    MetadataError, paths,
+    values::ledger::{DigestType, LedgerMetadata, LedgerState},
+};
+use geminga_types::{EntryId, LedgerId};
 
 use crate::{
     Deps, LedgerOptions, Writer,
-    metadata::{ID_GENERATOR, LedgerMetadata, LedgerState},
     quorum::Quorums,
     record::{self, ATTEMPTS_MAX, Record},
 };
@@ -59,15 +63,18 @@ pub async fn create(deps: &Deps, options: &LedgerOptions) -> Result<Writer, Crea
     if (ensemble.len(), distinct.len()) != (needed, needed) {
         return Err(unavailable(distinct.len()));
     }
+    let bookies = ensemble.iter().map(|id| id.0.to_string()).collect();
     let metadata = LedgerMetadata {
         ensemble_size,
         write_quorum,
         ack_quorum,
         state: LedgerState::Open,
-        ensembles: vec![(0, ensemble.iter().map(|id| id.0.to_string()).collect())],
+        ensembles: BTreeMap::from([(EntryId(0), bookies)]),
+        digest_type: Some(DigestType::Crc32c),
         password: options.password.clone(),
-        created_ms: deps.env.clock.wall().0,
-        custom_metadata: options.custom_metadata.clone(),
+        created_ms: i64::try_from(deps.env.clock.wall().0).ok(),
+        custom: options.custom_metadata.clone(),
+        creation_token: Some(deps.env.random.next_u64().cast_signed()),
     };
     let record = Record::new(quorums, ensemble.clone(), metadata);
     let ledger_id = insert_at_new_id(deps, &record).await?;
@@ -79,10 +86,10 @@ async fn insert_at_new_id(deps: &Deps, record: &Record) -> Result<LedgerId, Meta
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let number = deps.metadata.next_in_sequence(ID_GENERATOR).await?;
+        let number = deps.metadata.next_in_sequence(paths::LEDGER_IDS).await?;
         let ledger_id = i64::try_from(number)
             .map(LedgerId)
-            .map_err(|_| MetadataError::Corrupt(format!("{ID_GENERATOR} is at {number}")))?;
+            .map_err(|_| MetadataError::Corrupt(format!("{} is at {number}", paths::LEDGER_IDS)))?;
         match record::insert(deps, ledger_id, record.clone()).await {
             Ok(()) => return Ok(ledger_id),
             Err(MetadataError::Conflict { .. }) if attempt < ATTEMPTS_MAX => {}

@@ -2,10 +2,10 @@
 
 use futures_util::future::try_join_all;
 use geminga_bookie_api::AddError;
-use geminga_metadata::{Expected, MetadataError};
+use geminga_metadata::{Expected, MetadataError, paths};
 use geminga_types::LedgerId;
 
-use crate::{Deps, call, metadata::path, record};
+use crate::{Deps, call, record};
 
 /// Why a ledger is not, or not wholly, deleted. Deleting again goes on where this stopped.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub async fn delete(deps: &Deps, ledger_id: LedgerId) -> Result<(), DeleteError>
     let calls = bookies.iter().map(|id| call::delete(deps, id, ledger_id));
     try_join_all(calls).await.map_err(|error| DeleteError::Unavailable { ledger_id, error })?;
     deps.cache.forget(ledger_id);
-    match deps.metadata.delete(&path(ledger_id.0), Expected::Any).await {
+    match deps.metadata.delete(&paths::ledger(ledger_id), Expected::Any).await {
         Ok(()) | Err(MetadataError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

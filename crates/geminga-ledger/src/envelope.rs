@@ -9,10 +9,11 @@ use geminga_types::{EntryId, LedgerId};
 
 const SUMMED_BYTES: usize = 32;
 
-/// Bodies up to this size are read again instead of combining their sum: that is faster.
+/// Bodies up to this size are read again; above it their sum is combined.
 ///
-/// Measured: a combination takes as long as reading about this many bytes that are in the cache.
-const READ_AGAIN_BYTES_MAX: usize = 4096;
+/// Measured on x86-64 with SSE 4.2: a combination takes 10 to 20 µs for small bodies and 70 µs for
+/// 1 MiB, reading 1 KiB takes 0.1 µs, 64 KiB 4 µs and 1 MiB 60 µs.
+const READ_AGAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// What an envelope says of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,3 +101,6 @@ fn followed_by(head: &[u8], body: &[u8], body_sum: Sum) -> Sum {
     let head = Sum::of(head);
     if body.len() <= READ_AGAIN_BYTES_MAX { head.append(body) } else { head.then(body_sum) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,6 @@ mod delete;
 mod envelope;
 mod fence;
 mod find_lac;
-mod metadata;
 mod quorum;
 mod read;
 mod record;

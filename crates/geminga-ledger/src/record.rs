@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use geminga_bookie_api::BookieId;
-use geminga_metadata::{Expected, Lifetime, MetadataError, Version};
+use geminga_metadata::{
+    Expected, Lifetime, MetadataError, Version, paths,
+    values::ledger::{DigestType, LedgerMetadata, LedgerState},
+};
 use geminga_types::{EntryId, LedgerId};
 
-use crate::{
-    Deps, Sealed,
-    metadata::{LedgerMetadata, LedgerState, path},
-    quorum::Quorums,
-};
+use crate::{Deps, Sealed, quorum::Quorums};
 
 /// How often a procedure reads again after its write met another's, before it gives up.
 pub(crate) const ATTEMPTS_MAX: u32 = 16;
@@ -20,7 +19,7 @@ pub(crate) const ATTEMPTS_MAX: u32 = 16;
 pub(crate) struct Record {
     pub(crate) quorums: Quorums,
     pub(crate) state: State,
-    /// Each with the first entry it holds; the first begins at 0, and each has E bookies.
+    /// Each with the first entry it holds, ascending from 0; each has E bookies.
     ensembles: Vec<(EntryId, Vec<BookieId>)>,
     metadata: LedgerMetadata,
 }
@@ -48,34 +47,29 @@ impl Record {
         Self { quorums, state: State::Open, ensembles: vec![(EntryId(0), ensemble)], metadata }
     }
 
-    /// Checks what was decoded; the reason when it makes no sense.
+    /// Takes decoded metadata, whose invariants the decoder has checked; the reason when we cannot
+    /// read such a ledger.
     fn check(metadata: LedgerMetadata) -> Result<Self, &'static str> {
         let quorums =
             Quorums::new(metadata.ensemble_size, metadata.write_quorum, metadata.ack_quorum)
                 .ok_or("impossible quorums")?;
+        if metadata.digest_type != Some(DigestType::Crc32c) {
+            return Err("its entries have another digest than CRC32C, which is not supported");
+        }
         let state = match metadata.state {
             LedgerState::Open => State::Open,
             LedgerState::InRecovery => State::InRecovery,
             LedgerState::Closed { last_entry, length } => {
-                let length = u64::try_from(length).map_err(|_| "a negative length")?;
-                if last_entry < EntryId::NONE.0 {
-                    return Err("an impossible last entry");
-                }
-                State::Closed(Sealed { last_entry: EntryId(last_entry), length })
+                State::Closed(Sealed { last_entry, length })
             }
         };
-        let mut ensembles = Vec::new();
-        for (first, bookies) in &metadata.ensembles {
-            let bookies = bookies.iter().map(|id| BookieId(id.as_str().into())).collect();
-            ensembles.push((EntryId(*first), bookies));
-        }
-        let starts_at_0 = ensembles.first().is_some_and(|(first, _)| first.0 == 0);
-        if !starts_at_0 || !ensembles.is_sorted_by(|a, b| a.0 < b.0) {
-            return Err("ensembles out of order");
-        }
-        let size = quorums.ensemble_size() as usize;
-        if ensembles.iter().any(|(_, bookies): &(_, Vec<BookieId>)| bookies.len() != size) {
-            return Err("an ensemble of another size");
+        let named = |bookies: &Vec<String>| {
+            bookies.iter().map(|id| BookieId(id.as_str().into())).collect::<Vec<_>>()
+        };
+        let ensembles: Vec<_> =
+            metadata.ensembles.iter().map(|(first, bookies)| (*first, named(bookies))).collect();
+        if ensembles.is_empty() {
+            return Err("it has no ensemble");
         }
         Ok(Self { quorums, state, ensembles, metadata })
     }
@@ -113,10 +107,9 @@ impl Record {
         next.metadata.state = match state {
             State::Open => LedgerState::Open,
             State::InRecovery => LedgerState::InRecovery,
-            State::Closed(Sealed { last_entry, length }) => LedgerState::Closed {
-                last_entry: last_entry.0,
-                length: i64::try_from(length).expect("a ledger is smaller than 8 EiB"),
-            },
+            State::Closed(Sealed { last_entry, length }) => {
+                LedgerState::Closed { last_entry, length }
+            }
         };
         next
     }
@@ -127,14 +120,14 @@ pub(crate) async fn load(
     deps: &Deps,
     ledger_id: LedgerId,
 ) -> Result<Option<(Arc<Record>, Version)>, MetadataError> {
-    let path = path(ledger_id.0);
+    let path = paths::ledger(ledger_id);
     let Some(found) = deps.metadata.get(&path).await? else {
         deps.cache.forget(ledger_id);
         return Ok(None);
     };
     let corrupt = |reason: &str| MetadataError::Corrupt(format!("{path}: {reason}"));
     let metadata =
-        LedgerMetadata::decode(&found.value).ok_or_else(|| corrupt("not ledger metadata"))?;
+        LedgerMetadata::decode(&found.value).map_err(|error| corrupt(&error.to_string()))?;
     let record = Arc::new(Record::check(metadata).map_err(corrupt)?);
     deps.cache.put(ledger_id, &record);
     Ok(Some((record, found.version)))
@@ -147,7 +140,7 @@ pub(crate) async fn insert(
     record: Record,
 ) -> Result<(), MetadataError> {
     let value = record.metadata.encode();
-    let path = path(ledger_id.0);
+    let path = paths::ledger(ledger_id);
     deps.metadata.put(&path, value, Expected::Absent, Lifetime::Persistent).await?;
     deps.cache.put(ledger_id, &Arc::new(record));
     Ok(())
@@ -163,7 +156,7 @@ pub(crate) async fn advance(
     assert!(!matches!(record.state, State::Closed(_)), "a closed ledger does not change");
     let next = record.in_state(state);
     let value = next.metadata.encode();
-    let path = path(ledger_id.0);
+    let path = paths::ledger(ledger_id);
     let expected = Expected::At(version);
     match deps.metadata.put(&path, value, expected, Lifetime::Persistent).await {
         Ok(version) => {
@@ -178,6 +171,3 @@ pub(crate) async fn advance(
         Err(error @ (MetadataError::Invalid { .. } | MetadataError::Corrupt(_))) => Err(error),
     }
 }
-
-#[cfg(test)]
-mod tests;
