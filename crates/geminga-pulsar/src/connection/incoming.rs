@@ -1,0 +1,176 @@
+//! The read buffer and the decoder behind it.
+//!
+//! # Invariants
+//!
+//! 1. The buffer grows by what has come, at most doubling, never by a size that a frame only claims.
+//! 2. Frames are slices of the buffer: nothing that has come is copied, except the beginning of a
+//!    frame whose rest does not fit in its block.
+
+use std::io;
+
+use bytes::BytesMut;
+use geminga_wire::frame::{Frame, FrameDecoder, FrameError};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Blocks begin at this size, so that a thousand idle connections cost little.
+const BLOCK_MIN: usize = 4 << 10;
+/// Blocks grow up to this while reads fill them.
+const BLOCK_MAX: usize = 64 << 10;
+/// A read with less room than this is not worth a system call.
+const READ_MIN: usize = 2 << 10;
+
+/// Bytes that have come and are no frame yet.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    buf: BytesMut,
+    decoder: FrameDecoder,
+    block: usize,
+}
+
+impl Incoming {
+    pub(super) fn new(max_frame: usize) -> Self {
+        Self { buf: BytesMut::new(), decoder: FrameDecoder::new(max_frame), block: BLOCK_MIN }
+    }
+
+    /// The next complete frame.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        self.decoder.decode(&mut self.buf)
+    }
+
+    /// Bytes that wait for the rest of their frame.
+    pub(super) fn len(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Reads once; 0 is the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing was read unless this returns.
+    pub(super) async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        self.make_room();
+        let room = self.buf.capacity() - self.buf.len();
+        let read = from.read_buf(&mut self.buf).await?;
+        if read == room {
+            self.block = (self.block * 2).min(BLOCK_MAX);
+        } else if read < self.block / 16 {
+            self.block = (self.block / 2).max(BLOCK_MIN);
+        }
+        Ok(read)
+    }
+
+    /// Nothing has come for long: gives the block back.
+    pub(super) fn release(&mut self) {
+        if self.buf.is_empty() {
+            self.buf = BytesMut::new();
+            self.block = BLOCK_MIN;
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.buf.capacity() - self.buf.len() < READ_MIN {
+            self.buf.reserve(self.block.max(self.buf.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use geminga_wire::{
+        frame::{Command, FlowCommand, SendCommand, encode_flow, encode_ping, encode_send},
+        proto,
+    };
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    fn send(payload: &[u8], buf: &mut BytesMut) {
+        let command = SendCommand {
+            producer_id: 1,
+            sequence_id: 2,
+            num_messages: 1,
+            highest_sequence_id: None,
+            txn: None,
+            is_chunk: false,
+            marker: false,
+            message_id: None,
+        };
+        encode_send(&command, payload, buf);
+    }
+
+    /// Cuts a stream of frames into reads at random places.
+    #[tokio::test]
+    async fn frames_come_out_however_they_are_cut() {
+        for seed in 0..200 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut bytes = BytesMut::new();
+            let mut sizes = Vec::new();
+            for _ in 0..rng.random_range(1..20) {
+                let size = match rng.random_range(0..3) {
+                    0 => 0,
+                    1 => rng.random_range(1..200),
+                    _ => rng.random_range(1..200_000),
+                };
+                sizes.push(size);
+                if size == 0 {
+                    encode_ping(&mut bytes);
+                } else {
+                    send(&vec![7; size], &mut bytes);
+                }
+            }
+            let (mut near, mut far) = tokio::io::duplex(rng.random_range(1..100_000));
+            let writing = async move {
+                far.write_all(&bytes).await.unwrap();
+            };
+            let reading = async {
+                let mut incoming = Incoming::new(300_000);
+                let mut found = Vec::new();
+                while incoming.read(&mut near).await.unwrap() != 0 {
+                    while let Some(frame) = incoming.next().unwrap() {
+                        found.push(frame.payload.map_or(0, |payload| payload.len()));
+                    }
+                }
+                assert_eq!(incoming.len(), 0, "seed {seed}");
+                found
+            };
+            let ((), found) = tokio::join!(writing, reading);
+            assert_eq!(found, sizes, "seed {seed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claimed_size_reserves_nothing() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(&5_000_000_u32.to_be_bytes()).await.unwrap();
+        let mut incoming = Incoming::new(6_000_000);
+        incoming.read(&mut near).await.unwrap();
+        assert!(incoming.next().unwrap().is_none());
+        incoming.make_room();
+        assert!(incoming.buf.capacity() <= 2 * BLOCK_MIN, "{}", incoming.buf.capacity());
+    }
+
+    #[tokio::test]
+    async fn too_big_a_frame_is_an_error_before_it_has_come() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut incoming = Incoming::new(1_000);
+        incoming.read(&mut near).await.unwrap();
+        assert!(matches!(incoming.next(), Err(FrameError::Oversized { limit: 1_000, .. })));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_holds_no_block() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let mut bytes = BytesMut::new();
+        encode_flow(&FlowCommand { consumer_id: 1, message_permits: 1 }, &mut bytes);
+        far.write_all(&bytes).await.unwrap();
+        let mut incoming = Incoming::new(1_000);
+        incoming.read(&mut near).await.unwrap();
+        let frame = incoming.next().unwrap().unwrap();
+        assert!(matches!(frame.command, Command::Flow(_)));
+        assert_eq!(frame.command.kind(), proto::base_command::Type::Flow);
+        incoming.release();
+        assert_eq!(incoming.buf.capacity(), 0);
+    }
+}

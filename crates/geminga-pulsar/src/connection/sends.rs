@@ -1,0 +1,261 @@
+//! SENDs on their way to their topics: checked one by one, handed on as one batch for each producer.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use geminga_broker::{BudgetPermit, Producer, Publish};
+use geminga_wire::{
+    entry::{EntryError, EntryHeader, EntryMeta},
+    frame::SendCommand,
+    proto::ServerError,
+};
+use tracing::warn;
+
+use super::{Connection, end::Violation, lock, window::RefusedSend, writer::send_error};
+use crate::errors::{Coded, Refusal};
+
+/// What was read and not handed on yet.
+#[derive(Debug, Default)]
+pub(super) struct Sends(BTreeMap<u64, Batch>);
+
+#[derive(Debug)]
+struct Batch {
+    producer: Arc<Producer>,
+    publishes: Vec<Publish>,
+}
+
+impl Sends {
+    /// Takes a SEND in. Waits while its window, or the publish budget, is full.
+    pub(super) async fn add(
+        &mut self,
+        connection: &Arc<Connection>,
+        send: SendCommand,
+        entry: Bytes,
+    ) -> Result<(), Violation> {
+        let producer_id = send.producer_id;
+        if connection.producer_of(producer_id)?.is_none() {
+            return Ok(());
+        }
+        let mut publish = match publish_of(&send, entry) {
+            Ok(publish) => publish,
+            Err(refusal) => {
+                connection.refuse_send(producer_id, send.sequence_id, refusal);
+                return Ok(());
+            }
+        };
+        if connection.windows.full(producer_id).is_some() {
+            self.flush(connection).await;
+            connection.wait_for_window(producer_id).await;
+        }
+        let bytes = publish.entry.len();
+        let permit = match connection.door.broker.publish_budget().try_take(bytes) {
+            Some(permit) => Some(permit),
+            None => {
+                self.flush(connection).await;
+                connection.wait_for_budget(producer_id, bytes).await
+            }
+        };
+        // It may have been closed meanwhile.
+        let producer = connection.producer_of(producer_id)?;
+        if let Some((producer, permit)) = producer.zip(permit) {
+            publish.permit = Some(permit);
+            connection.windows.add(producer_id, bytes);
+            let batch = self.0.entry(producer_id);
+            let batch = batch.or_insert_with(|| Batch { producer, publishes: Vec::new() });
+            batch.publishes.push(publish);
+        }
+        Ok(())
+    }
+
+    /// Hands on what waits.
+    pub(super) async fn flush(&mut self, connection: &Arc<Connection>) {
+        while let Some((producer_id, batch)) = self.0.pop_first() {
+            connection.publish(producer_id, batch).await;
+        }
+    }
+}
+
+impl Connection {
+    /// The producer of a SEND; `None` when it was closed a moment ago and the SEND is to be dropped.
+    fn producer_of(&self, producer_id: u64) -> Result<Option<Arc<Producer>>, Violation> {
+        let is_closing = {
+            let producers = lock(&self.producers);
+            if let Some(open) = producers.get(producer_id) {
+                return Ok(Some(Arc::clone(open)));
+            }
+            producers.is_closing(producer_id)
+        };
+        if is_closing || lock(&self.recently_closed).contains(producer_id, self.now()) {
+            return Ok(None);
+        }
+        Err(Violation::UnknownProducer { producer_id })
+    }
+
+    /// Tells the client, after the answers to what it sent before, that a SEND is refused.
+    fn refuse_send(&self, producer_id: u64, sequence_id: u64, refusal: Refusal) {
+        if refusal.code == ServerError::ChecksumError {
+            self.options().counters.note_checksum_error();
+        }
+        let (peer, reason) = (self.peer, &refusal.message);
+        warn!(%peer, producer_id, sequence_id, reason, "message refused");
+        let refused = RefusedSend { sequence_id, refusal };
+        if let Some(now) = self.windows.refuse(producer_id, refused) {
+            self.answer(send_error(producer_id, now.sequence_id, now.refusal));
+        }
+    }
+
+    /// Waits until one more SEND fits; the producer that blocks for too long is closed.
+    async fn wait_for_window(self: &Arc<Self>, producer_id: u64) {
+        let mut deadline = self.now() + self.options().window_timeout;
+        let mut is_noted = false;
+        loop {
+            let freed = self.windows.freed();
+            let Some(full) = self.windows.full(producer_id) else { return };
+            if !is_noted {
+                self.note_paused(full.what, full.limit, full.value);
+                is_noted = true;
+            }
+            tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                () = freed => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    self.give_up_producer(full.producer_id, full.what);
+                    self.windows.remove(full.producer_id);
+                    deadline = self.now() + self.options().window_timeout;
+                }
+            }
+        }
+    }
+
+    async fn wait_for_budget(
+        self: &Arc<Self>,
+        producer_id: u64,
+        bytes: usize,
+    ) -> Option<BudgetPermit> {
+        let budget = self.door.broker.publish_budget();
+        self.note_paused(budget.name(), budget.limit(), budget.used());
+        let deadline = self.now() + self.options().window_timeout;
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => None,
+            permit = budget.take(bytes) => Some(permit),
+            () = tokio::time::sleep_until(deadline) => {
+                self.give_up_producer(producer_id, "the publish budget stays full");
+                None
+            }
+        }
+    }
+
+    async fn publish(self: &Arc<Self>, producer_id: u64, batch: Batch) {
+        let deadline = self.now() + self.options().window_timeout;
+        tokio::select! {
+            biased;
+            result = batch.producer.publish(batch.publishes) => {
+                if let Err(error) = result {
+                    self.give_up_producer(producer_id, &error.to_string());
+                }
+            }
+            () = self.closed.cancelled() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                self.give_up_producer(producer_id, "its topic takes nothing");
+            }
+        }
+    }
+}
+
+/// Checks an entry and reads of its metadata what the topic must know.
+fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
+    if send.txn.is_some() {
+        return Err(Refusal::not_allowed("Transactions are not enabled on this server"));
+    }
+    let refused = |error: EntryError| error.refusal();
+    let checked = EntryHeader::check(&entry).map_err(refused)?;
+    let meta = EntryMeta::parse_with(checked.header, &entry).map_err(refused)?;
+    let (messages, key_hash) = (meta.messages, meta.key_hash());
+    let deliver_at = meta.deliver_at.and_then(|at| u64::try_from(at).ok()).filter(|at| *at != 0);
+    Ok(Publish {
+        sequence_id: send.sequence_id,
+        highest_sequence_id: send.highest_sequence_id,
+        messages,
+        sum: checked.sum,
+        key_hash,
+        deliver_at,
+        entry,
+        permit: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use geminga_checksum::Sum;
+    use geminga_wire::{
+        entry::{encode_entry, key_hash},
+        frame::TxnId,
+        proto::MessageMetadata,
+    };
+
+    use super::*;
+
+    fn send() -> SendCommand {
+        SendCommand {
+            producer_id: 1,
+            sequence_id: 5,
+            num_messages: 3,
+            highest_sequence_id: Some(7),
+            txn: None,
+            is_chunk: false,
+            marker: false,
+            message_id: None,
+        }
+    }
+
+    fn entry() -> Bytes {
+        let metadata = MessageMetadata {
+            producer_name: "p".to_owned(),
+            sequence_id: 5,
+            publish_time: 1,
+            num_messages_in_batch: Some(3),
+            partition_key: Some("A".to_owned()),
+            deliver_at_time: Some(99),
+            ..MessageMetadata::default()
+        };
+        encode_entry(&metadata, b"payload")
+    }
+
+    #[test]
+    fn a_topic_is_told_what_it_must_know() {
+        let publish = publish_of(&send(), entry()).unwrap();
+        assert_eq!(publish.entry, entry());
+        assert_eq!(publish.sum, Sum::of(&entry()));
+        assert_eq!((publish.sequence_id, publish.highest_sequence_id), (5, Some(7)));
+        assert_eq!((publish.messages, publish.deliver_at), (3, Some(99)));
+        assert_eq!(publish.key_hash, key_hash(b"A"));
+    }
+
+    #[test]
+    fn a_changed_byte_is_a_checksum_error() {
+        for at in 2..entry().len() {
+            let mut bytes = entry().to_vec();
+            bytes[at] ^= 1;
+            let refusal = publish_of(&send(), bytes.into()).unwrap_err();
+            // Within the sizes it shows as an entry that does not fit.
+            let is_size = (6..10).contains(&at);
+            assert!(
+                is_size || refusal.code == ServerError::ChecksumError,
+                "byte {at}: {refusal:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_not_allowed() {
+        for bytes in [&b""[..], b"x", b"\x0e\x01", b"\x00\x00\x00\x00"] {
+            let refusal = publish_of(&send(), Bytes::copy_from_slice(bytes)).unwrap_err();
+            assert_eq!(refusal.code, ServerError::NotAllowedError, "{bytes:?}");
+        }
+        let in_txn = SendCommand { txn: Some(TxnId { most: 0, least: 1 }), ..send() };
+        let refusal = publish_of(&in_txn, entry()).unwrap_err();
+        assert_eq!(refusal.code, ServerError::NotAllowedError);
+    }
+}

@@ -1,0 +1,352 @@
+//! How many SENDs are in flight: handed to a topic, and not yet taken from the outbox as a receipt
+//! or an error. Beyond its producer's window, or the connection's, nothing more is read.
+//!
+//! SENDs that were refused here (a bad checksum) wait among the others, so that their SEND_ERROR
+//! comes after the answers to what was sent before them.
+//!
+//! # Invariants
+//!
+//! 1. Answers of one producer come in the order of its SENDs, one for each.
+//! 2. `total` is the number of SENDs in all windows; a debug build recounts.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Notify, futures::Notified};
+
+use crate::errors::Refusal;
+
+/// Closed producers whose last answers are waited for; their client has closed them and can't miss
+/// much when more are forgotten.
+const RETIRED_MAX: usize = 1_024;
+
+/// What may be in flight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) producer_messages: usize,
+    pub(super) producer_bytes: usize,
+    pub(super) connection_messages: usize,
+}
+
+/// The windows of all producers of a connection.
+#[derive(Debug)]
+pub(super) struct Windows {
+    limits: Limits,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_producer: BTreeMap<u64, Window>,
+    total: usize,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    sends: VecDeque<Sent>,
+    /// Published ones of them.
+    messages: usize,
+    bytes: usize,
+    /// Its producer is closed; what is left counts no more.
+    is_retired: bool,
+}
+
+#[derive(Debug)]
+enum Sent {
+    Published { bytes: usize },
+    Refused(RefusedSend),
+}
+
+/// A SEND that never went to the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RefusedSend {
+    pub(super) sequence_id: u64,
+    pub(super) refusal: Refusal,
+}
+
+/// A limit that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full {
+    /// The producer that takes up most of it.
+    pub(super) producer_id: u64,
+    pub(super) what: &'static str,
+    pub(super) limit: usize,
+    pub(super) value: usize,
+}
+
+impl Windows {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, state: Mutex::default(), freed: Notify::new() }
+    }
+
+    /// A producer was opened: nothing of it is in flight.
+    pub(super) fn reset(&self, producer_id: u64) {
+        self.lock().replace(producer_id, Some(Window::default()));
+        self.freed.notify_waiters();
+    }
+
+    /// A producer was closed: answers that are in the outbox are told, others will not come.
+    pub(super) fn retire(&self, producer_id: u64) {
+        self.lock().retire(producer_id);
+        self.freed.notify_waiters();
+    }
+
+    /// A producer was closed: nothing of it is to be answered.
+    pub(super) fn remove(&self, producer_id: u64) {
+        self.lock().replace(producer_id, None);
+        self.freed.notify_waiters();
+    }
+
+    /// A SEND of `bytes` is on its way to the topic.
+    pub(super) fn add(&self, producer_id: u64, bytes: usize) {
+        let mut state = self.lock();
+        if let Some(window) = state.by_producer.get_mut(&producer_id) {
+            window.sends.push_back(Sent::Published { bytes });
+            window.messages += 1;
+            window.bytes += bytes;
+            if !window.is_retired {
+                state.total += 1;
+            }
+        }
+    }
+
+    /// A SEND is refused. Given back when nothing before it is unanswered: answer it now.
+    pub(super) fn refuse(&self, producer_id: u64, refused: RefusedSend) -> Option<RefusedSend> {
+        let mut state = self.lock();
+        match state.by_producer.get_mut(&producer_id) {
+            Some(window) if !window.sends.is_empty() => {
+                window.sends.push_back(Sent::Refused(refused));
+                None
+            }
+            _ => Some(refused),
+        }
+    }
+
+    /// The topic has answered the oldest SEND: what was refused right after it is to be told next.
+    /// `None`: no SEND waits for an answer, it is of a producer that was closed.
+    pub(super) fn settle(&self, producer_id: u64) -> Option<Vec<RefusedSend>> {
+        let mut state = self.lock();
+        let window = state.by_producer.get_mut(&producer_id)?;
+        let Some(Sent::Published { bytes }) = window.sends.pop_front() else { return None };
+        window.messages -= 1;
+        window.bytes -= bytes;
+        let mut refused = Vec::new();
+        while let Some(Sent::Refused(send)) =
+            window.sends.pop_front_if(|sent| matches!(sent, Sent::Refused(_)))
+        {
+            refused.push(send);
+        }
+        if window.is_retired {
+            if window.sends.is_empty() {
+                state.by_producer.remove(&producer_id);
+            }
+        } else {
+            state.total -= 1;
+        }
+        drop(state);
+        self.freed.notify_waiters();
+        Some(refused)
+    }
+
+    /// The limit that one more SEND of this producer would break, if any.
+    pub(super) fn full(&self, producer_id: u64) -> Option<Full> {
+        let state = self.lock();
+        let Limits { producer_messages, producer_bytes, connection_messages } = self.limits;
+        let window = state.by_producer.get(&producer_id)?;
+        let full = |producer_id, what, limit, value| Full { producer_id, what, limit, value };
+        if producer_messages <= window.messages {
+            let what = "SENDs in flight of the producer";
+            return Some(full(producer_id, what, producer_messages, window.messages));
+        }
+        if producer_bytes <= window.bytes {
+            let what = "bytes in flight of the producer";
+            return Some(full(producer_id, what, producer_bytes, window.bytes));
+        }
+        if connection_messages <= state.total {
+            let most = state.in_use().max_by_key(|(_, window)| window.messages);
+            let most = most.map_or(producer_id, |(id, _)| id);
+            let what = "maxPendingPublishRequestsPerConnection";
+            return Some(full(most, what, connection_messages, state.total));
+        }
+        None
+    }
+
+    /// Waits for the next change. Ask for it before [`Self::full`].
+    pub(super) fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        debug_assert_eq!(
+            state.total,
+            state.in_use().map(|(_, window)| window.messages).sum::<usize>()
+        );
+        state
+    }
+}
+
+impl State {
+    fn in_use(&self) -> impl Iterator<Item = (u64, &Window)> {
+        let in_use = self.by_producer.iter().filter(|(_, window)| !window.is_retired);
+        in_use.map(|(id, window)| (*id, window))
+    }
+
+    fn retire(&mut self, producer_id: u64) {
+        let Some(window) = self.by_producer.get_mut(&producer_id) else { return };
+        if window.is_retired {
+            return;
+        }
+        window.is_retired = true;
+        self.total -= window.messages;
+        if window.sends.is_empty() {
+            self.by_producer.remove(&producer_id);
+        } else if RETIRED_MAX < self.by_producer.len() - self.in_use().count() {
+            self.by_producer.retain(|_, window| !window.is_retired);
+        }
+    }
+
+    fn replace(&mut self, producer_id: u64, window: Option<Window>) {
+        if let Some(old) = self.by_producer.remove(&producer_id)
+            && !old.is_retired
+        {
+            self.total -= old.messages;
+        }
+        if let Some(window) = window {
+            self.by_producer.insert(producer_id, window);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use geminga_wire::proto::ServerError;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { producer_messages: 4, producer_bytes: 100, connection_messages: 6 };
+
+    fn refused(sequence_id: u64) -> RefusedSend {
+        let refusal = Refusal::new(ServerError::ChecksumError, "bad");
+        RefusedSend { sequence_id, refusal }
+    }
+
+    #[test]
+    fn each_limit_is_found_with_its_producer() {
+        let windows = Windows::new(LIMITS);
+        windows.reset(1);
+        windows.reset(2);
+        windows.add(1, 99);
+        assert_eq!(windows.full(1), None);
+        windows.add(1, 1);
+        assert_eq!(windows.full(1).map(|full| (full.limit, full.value)), Some((100, 100)));
+        assert_eq!(windows.full(2), None);
+        for _ in 0..3 {
+            windows.add(2, 1);
+        }
+        assert_eq!(windows.full(2), None);
+        windows.add(2, 1);
+        assert_eq!(windows.full(2).map(|full| (full.producer_id, full.limit)), Some((2, 4)));
+        windows.settle(2);
+        windows.reset(3);
+        windows.add(3, 1);
+        let full = windows.full(3).unwrap();
+        assert_eq!((full.producer_id, full.limit, full.value), (2, 6, 6));
+        windows.remove(2);
+        assert_eq!(windows.full(3), None);
+    }
+
+    #[test]
+    fn a_refused_send_is_told_after_what_was_sent_before_it() {
+        let windows = Windows::new(LIMITS);
+        windows.reset(1);
+        assert_eq!(windows.refuse(1, refused(0)), Some(refused(0)));
+        windows.add(1, 1);
+        windows.add(1, 1);
+        assert_eq!(windows.refuse(1, refused(3)), None);
+        assert_eq!(windows.refuse(1, refused(4)), None);
+        windows.add(1, 1);
+        assert_eq!(windows.settle(1), Some(vec![]));
+        assert_eq!(windows.settle(1), Some(vec![refused(3), refused(4)]));
+        assert_eq!(windows.settle(1), Some(vec![]));
+        assert_eq!(windows.settle(1), None);
+    }
+
+    #[test]
+    fn the_last_answers_of_a_closed_producer_are_told_and_do_not_count() {
+        let windows = Windows::new(LIMITS);
+        windows.reset(1);
+        windows.add(1, 100);
+        windows.add(1, 1);
+        windows.retire(1);
+        windows.retire(1);
+        assert_eq!(windows.lock().total, 0);
+        assert_eq!(windows.settle(1), Some(vec![]));
+        assert_eq!(windows.settle(1), Some(vec![]));
+        assert_eq!(windows.settle(1), None);
+        assert!(windows.lock().by_producer.is_empty());
+        for id in 0..2 * RETIRED_MAX as u64 {
+            windows.reset(id);
+            windows.add(id, 1);
+            windows.retire(id);
+        }
+        assert!(windows.lock().by_producer.len() <= RETIRED_MAX + 1);
+    }
+
+    #[test]
+    fn stale_answers_change_nothing() {
+        let windows = Windows::new(LIMITS);
+        assert_eq!(windows.settle(1), None);
+        windows.reset(1);
+        windows.add(1, 1);
+        windows.reset(1);
+        assert_eq!(windows.settle(1), None);
+        windows.add(9, 1);
+        assert_eq!(windows.lock().total, 0);
+    }
+
+    #[test]
+    fn random_histories_agree_with_lists() {
+        for seed in 0..1_000 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let windows = Windows::new(LIMITS);
+            let mut model: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+            for _ in 0..50 {
+                let id = rng.random_range(0..3);
+                match rng.random_range(0..8) {
+                    0 => {
+                        windows.reset(id);
+                        model.insert(id, Vec::new());
+                    }
+                    1 => {
+                        windows.remove(id);
+                        model.remove(&id);
+                    }
+                    2..5 => {
+                        windows.settle(id);
+                        if let Some(sends) = model.get_mut(&id).filter(|sends| !sends.is_empty()) {
+                            sends.remove(0);
+                        }
+                    }
+                    _ => {
+                        let bytes = rng.random_range(1..40);
+                        windows.add(id, bytes);
+                        if let Some(sends) = model.get_mut(&id) {
+                            sends.push(bytes);
+                        }
+                    }
+                }
+                let total: usize = model.values().map(Vec::len).sum();
+                let is_full = model.get(&id).is_some_and(|sends| {
+                    4 <= sends.len() || 100 <= sends.iter().sum::<usize>() || 6 <= total
+                });
+                assert_eq!(windows.full(id).is_some(), is_full, "seed {seed}");
+            }
+        }
+    }
+}

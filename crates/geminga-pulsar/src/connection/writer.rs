@@ -1,0 +1,228 @@
+//! The writer: takes all that waits in the outbox, sends it with one vectored write, and says so.
+//!
+//! It also sees first what a topic closes and which SENDs were answered, so it keeps the slots and
+//! windows in step with what the client is told.
+
+use std::{collections::VecDeque, io, sync::Arc};
+
+use geminga_broker::{OutMessage, Outgoing, PublishError, Receipt};
+use geminga_env::net::Stream;
+use geminga_wire::{
+    entry::EntryHeader,
+    frame::{
+        AckResponse, MessageHeader, SendReceipt, encode_ack_response, encode_command,
+        encode_message_header, encode_send_receipt,
+    },
+    proto::{
+        BaseCommand, CommandActiveConsumerChange, CommandCloseConsumer, CommandCloseProducer,
+        CommandReachedEndOfTopic, CommandSendError,
+    },
+    version,
+};
+use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    Connection, answer::NO_REQUEST, encode::Pieces, lock, turns::Ready, window::RefusedSend,
+};
+use crate::errors::{Coded, Refusal, SendFailure, send_failure};
+
+/// How entries with metadata of the broker begin; clients get them without it.
+const BROKER_METADATA: [u8; 2] = [0x0e, 0x02];
+
+struct Writer {
+    connection: Arc<Connection>,
+    pieces: Pieces,
+}
+
+/// Writes until the outbox is closed, the socket fails, or all is written after `drain`.
+pub(super) async fn run(
+    connection: Arc<Connection>,
+    mut write: WriteHalf<Stream>,
+    drain: CancellationToken,
+) {
+    // However this ends, nothing can be answered any more: the reader must stop.
+    let _closed = connection.closed.clone().drop_guard();
+    let peer = connection.peer;
+    let mut writer = Writer { connection, pieces: Pieces::default() };
+    if let Err(error) = writer.serve(&mut write, drain).await {
+        debug!(%peer, %error, "writing failed");
+        return;
+    }
+    _ = write.shutdown().await; // The client may be gone already.
+}
+
+impl Writer {
+    async fn serve(
+        &mut self,
+        write: &mut WriteHalf<Stream>,
+        drain: CancellationToken,
+    ) -> io::Result<()> {
+        let outbox = self.connection.outbox.clone();
+        let mut items = VecDeque::new();
+        loop {
+            let is_open = tokio::select! {
+                biased;
+                is_open = outbox.take(&mut items) => is_open,
+                () = drain.cancelled() => false,
+            };
+            if !is_open {
+                return Ok(());
+            }
+            let mut size_bytes = 0;
+            let mut answers_bytes = 0;
+            for item in items.drain(..) {
+                let item_bytes = item.size_bytes();
+                size_bytes += item_bytes;
+                if matches!(item, Outgoing::Frame(_)) {
+                    answers_bytes += item_bytes;
+                }
+                self.encode(item);
+            }
+            self.pieces.seal();
+            write.write_all_buf(&mut self.pieces).await?;
+            write.flush().await?;
+            self.pieces.clear();
+            outbox.written(size_bytes);
+            self.connection.answers_written(answers_bytes);
+        }
+    }
+
+    fn encode(&mut self, item: Outgoing) {
+        match item {
+            Outgoing::Frame(frame) => self.pieces.push(frame),
+            Outgoing::Receipts { producer_id, receipts } => self.receipts(producer_id, &receipts),
+            Outgoing::SendFailed { producer_id, sequence_id, highest_sequence_id, error } => {
+                let last = highest_sequence_id.map_or(sequence_id, |last| last.max(sequence_id));
+                self.send_failed(producer_id, last, &error);
+            }
+            Outgoing::ProducerReady { producer_id, request_id, topic_epoch } => {
+                self.producer_ready(producer_id, Ready { request_id, topic_epoch });
+            }
+            Outgoing::ProducerClosed { producer_id } => self.close_producer(producer_id),
+            Outgoing::Messages { consumer_id, consumer_epoch, messages } => {
+                self.messages(consumer_id, consumer_epoch, messages);
+            }
+            Outgoing::AckDone { consumer_id, request_id, result } => {
+                let refusal = result.err().map(|error| error.refusal());
+                let error = refusal.as_ref().map(|Refusal { code, message }| (*code, &**message));
+                let response = AckResponse { consumer_id, request_id, txn: None, error };
+                encode_ack_response(&response, self.pieces.head());
+            }
+            Outgoing::ActiveConsumer { consumer_id, is_active } => {
+                if version::ACTIVE_CONSUMER_CHANGE <= self.connection.client.protocol {
+                    let is_active = Some(is_active);
+                    self.command(CommandActiveConsumerChange { consumer_id, is_active });
+                }
+            }
+            Outgoing::EndOfTopic { consumer_id } => {
+                self.command(CommandReachedEndOfTopic { consumer_id });
+            }
+            Outgoing::ConsumerClosed { consumer_id } => self.close_consumer(consumer_id),
+        }
+    }
+
+    fn command(&mut self, command: impl Into<BaseCommand>) {
+        encode_command(&command.into(), self.pieces.head());
+    }
+
+    fn receipts(&mut self, producer_id: u64, receipts: &[Receipt]) {
+        for receipt in receipts {
+            let Some(refused) = self.connection.windows.settle(producer_id) else { continue };
+            let receipt = SendReceipt {
+                producer_id,
+                sequence_id: receipt.sequence_id,
+                highest_sequence_id: receipt.highest_sequence_id,
+                position: receipt.position,
+            };
+            encode_send_receipt(&receipt, self.pieces.head());
+            self.refused(producer_id, refused);
+        }
+    }
+
+    fn send_failed(&mut self, producer_id: u64, sequence_id: u64, error: &PublishError) {
+        let Some(refused) = self.connection.windows.settle(producer_id) else { return };
+        match send_failure(error) {
+            SendFailure::Error(code) => {
+                let refusal = Refusal::new(code, error.to_string());
+                self.refused(producer_id, vec![RefusedSend { sequence_id, refusal }]);
+                self.refused(producer_id, refused);
+            }
+            SendFailure::CloseProducer => {
+                self.connection.warn_about_producer(producer_id, &error.to_string());
+                self.close_producer(producer_id);
+            }
+        }
+    }
+
+    fn refused(&mut self, producer_id: u64, refused: Vec<RefusedSend>) {
+        for RefusedSend { sequence_id, refusal } in refused {
+            self.command(send_error(producer_id, sequence_id, refusal));
+        }
+    }
+
+    fn producer_ready(&mut self, producer_id: u64, ready: Ready) {
+        let producer = lock(&self.connection.producers).get(producer_id).cloned();
+        for request_id in self.connection.turns.is_ready(producer_id, ready) {
+            if let Some(producer) = &producer {
+                self.command(super::producers::success(producer, request_id, Some(ready)));
+            }
+        }
+    }
+
+    fn close_producer(&mut self, producer_id: u64) {
+        if self.connection.drop_producer(producer_id) {
+            self.command(close_producer(producer_id));
+        }
+    }
+
+    fn close_consumer(&mut self, consumer_id: u64) {
+        if self.connection.drop_consumer(consumer_id) {
+            self.command(close_consumer(consumer_id));
+        }
+    }
+
+    fn messages(&mut self, consumer_id: u64, epoch: Option<u64>, messages: Vec<OutMessage>) {
+        let partition = {
+            let consumers = lock(&self.connection.consumers);
+            // What comes for a consumer that is being closed must not reach its successor.
+            let Some(consumer) = consumers.get(consumer_id) else { return };
+            consumer.topic().partition()
+        };
+        let partition = partition.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1);
+        for message in messages {
+            let mut entry = message.entry;
+            if entry.starts_with(&BROKER_METADATA)
+                && let Ok(header) = EntryHeader::parse(&entry)
+            {
+                entry = entry.slice(header.start..);
+            }
+            let header = MessageHeader {
+                consumer_id,
+                position: message.position,
+                partition,
+                redelivery_count: message.redelivery_count,
+                ack_set: message.ack_set.as_deref().unwrap_or_default(),
+                consumer_epoch: epoch,
+            };
+            encode_message_header(&header, entry.len(), self.pieces.head());
+            self.pieces.push(entry);
+        }
+    }
+}
+
+pub(super) fn send_error(producer_id: u64, sequence_id: u64, refusal: Refusal) -> CommandSendError {
+    let error = refusal.code.into();
+    CommandSendError { producer_id, sequence_id, error, message: refusal.message }
+}
+
+/// Tells the client to open its producer anew.
+pub(super) fn close_producer(producer_id: u64) -> CommandCloseProducer {
+    CommandCloseProducer { producer_id, request_id: NO_REQUEST, ..CommandCloseProducer::default() }
+}
+
+/// Tells the client to subscribe anew.
+pub(super) fn close_consumer(consumer_id: u64) -> CommandCloseConsumer {
+    CommandCloseConsumer { consumer_id, request_id: NO_REQUEST, ..CommandCloseConsumer::default() }
+}
