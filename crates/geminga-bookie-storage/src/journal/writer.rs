@@ -1,0 +1,208 @@
+//! Writes groups into files: one write, one sync each.
+
+use std::sync::Arc;
+
+use geminga_env::{File, Random, disk::OpenMode};
+
+use super::{
+    JournalPosition,
+    files::{self, Files, Filled},
+    format::{BLOCK_BYTES, FileHead},
+};
+use crate::{
+    directory::Directory,
+    error::WriteError,
+    fields::align,
+    options::{Options, Phase, StorageEvent},
+    parts::Parts,
+    stats::Counters,
+};
+
+/// The end of the journal.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    directory: Directory,
+    files: Arc<Files>,
+    random: Arc<dyn Random>,
+    options: Arc<Options>,
+    counters: Arc<Counters>,
+    current: Option<Current>,
+    next_generation: u64,
+    next_sequence: u64,
+    /// All groups before this are synced.
+    durable_before: u64,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: Box<dyn File>,
+    number: u64,
+    bytes: u64,
+    generation: u64,
+    salt: u64,
+    offset: u64,
+    has_groups: bool,
+}
+
+/// What the head of the next group says of its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) generation: u64,
+    pub(crate) salt: u64,
+    pub(crate) sequence: u64,
+    pub(crate) durable_before: u64,
+}
+
+impl Writer {
+    /// Goes on at `next`, in a new file. Everything before is durable.
+    pub(crate) fn new(parts: Parts, files: Arc<Files>, next: JournalPosition) -> Self {
+        let Parts { directory, options, random, counters } = parts;
+        Self {
+            directory,
+            files,
+            random,
+            options,
+            counters,
+            current: None,
+            next_generation: next.generation,
+            next_sequence: next.sequence,
+            durable_before: next.sequence,
+        }
+    }
+
+    /// Makes room for a group of `bytes`, and says what its head must hold.
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<Place, WriteError> {
+        let fits = |current: &Current| current.bytes - current.offset >= bytes as u64;
+        if !self.current.as_ref().is_some_and(fits) {
+            self.options.trace(StorageEvent::Begin(Phase::Rollover));
+            let rolled = self.roll(bytes as u64);
+            self.options.trace(StorageEvent::End(Phase::Rollover));
+            rolled?;
+            self.counters.rollovers.add(1);
+        }
+        let current = self.current.as_ref().expect("a file was just begun or has room");
+        Ok(Place {
+            generation: current.generation,
+            salt: current.salt,
+            sequence: self.next_sequence,
+            durable_before: self.durable_before,
+        })
+    }
+
+    /// Writes the group that room was reserved for. It is durable after [`Self::sync`].
+    pub(crate) fn write(&mut self, group: &[u8]) -> Result<(), WriteError> {
+        let current = self.current.as_ref().expect("room was reserved");
+        current.file.write_at(group, current.offset).map_err(|error| {
+            WriteError::write(&self.directory.join(&files::name(current.number)), error)
+        })
+    }
+
+    /// Makes the written group durable and moves on; returns the place after it.
+    pub(crate) fn sync(&mut self, group_bytes: usize) -> Result<JournalPosition, WriteError> {
+        let current = self.current.as_mut().expect("room was reserved");
+        if self.options.syncs_journal() {
+            current.file.sync_data().map_err(|error| {
+                WriteError::sync(&self.directory.join(&files::name(current.number)), error)
+            })?;
+            self.durable_before = self.next_sequence + 1;
+        }
+        self.next_sequence += 1;
+        current.offset += group_bytes as u64;
+        current.has_groups = true;
+        self.files.note_fill(current.offset, current.bytes);
+        Ok(JournalPosition {
+            generation: current.generation,
+            offset: current.offset,
+            sequence: self.next_sequence,
+        })
+    }
+
+    /// Begins the next file, recycled if there is one.
+    fn roll(&mut self, group_bytes: u64) -> Result<(), WriteError> {
+        let needed = align(group_bytes + BLOCK_BYTES as u64, BLOCK_BYTES);
+        if let Some(current) = self.current.take_if(|current| current.has_groups) {
+            self.files.note_filled(Filled {
+                number: current.number,
+                bytes: current.bytes,
+                end_sequence: self.next_sequence,
+            });
+        }
+        let begun = match self.files.take_spare(needed) {
+            Some(spare) => self.recycle(spare.number, spare.bytes),
+            None => self.create(self.options.journal_file_bytes.max(needed)),
+        };
+        let replaced = self.current.replace(begun?);
+        if let Some(unused) = replaced {
+            // A file without groups that was too small for this one.
+            self.files.put_spare(files::Spare { number: unused.number, bytes: unused.bytes });
+        }
+        Ok(())
+    }
+
+    fn recycle(&mut self, number: u64, bytes: u64) -> Result<Current, WriteError> {
+        self.options.trace(StorageEvent::Begin(Phase::Recycle));
+        let name = files::name(number);
+        let path = self.directory.join(&name);
+        let file = self
+            .directory
+            .open(&name, OpenMode::ReadWrite)
+            .map_err(|source| WriteError::Fatal { path: path.clone(), source })?;
+        let begun = self.begin(file, number, bytes);
+        self.options.trace(StorageEvent::End(Phase::Recycle));
+        match &begun {
+            Ok(_) => self.counters.recycles.add(1),
+            Err(WriteError::Full { .. }) => self.files.put_spare(files::Spare { number, bytes }),
+            Err(WriteError::Fatal { .. }) => {}
+        }
+        begun
+    }
+
+    fn create(&mut self, bytes: u64) -> Result<Current, WriteError> {
+        let number = self.files.new_number();
+        let name = files::name(number);
+        let file = self.directory.create(&name)?;
+        let begun = file
+            .allocate(bytes)
+            .map_err(|error| WriteError::write(&self.directory.join(&name), error))
+            .and_then(|()| self.begin(file, number, bytes));
+        let current = match begun {
+            Ok(current) => current,
+            Err(error) => {
+                self.directory.remove(&name)?;
+                return Err(error);
+            }
+        };
+        if self.options.syncs_journal() {
+            let path = self.directory.join(&name);
+            current.file.sync_data().map_err(|error| WriteError::sync(&path, error))?;
+        }
+        self.directory.sync()?;
+        Ok(current)
+    }
+
+    /// Writes the head of a file, which is synced with the first group.
+    fn begin(
+        &mut self,
+        file: Box<dyn File>,
+        number: u64,
+        bytes: u64,
+    ) -> Result<Current, WriteError> {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        let salt = self.random.next_u64();
+        let head = FileHead {
+            generation,
+            salt,
+            first_sequence: self.next_sequence,
+            durable_before: self.durable_before,
+        };
+        let mut block = [0; BLOCK_BYTES];
+        let encoded = head.encode();
+        block[..encoded.len()].copy_from_slice(&encoded);
+        file.write_at(&block, 0).map_err(|error| {
+            WriteError::write(&self.directory.join(&files::name(number)), error)
+        })?;
+        let offset = BLOCK_BYTES as u64;
+        Ok(Current { file, number, bytes, generation, salt, offset, has_groups: false })
+    }
+}

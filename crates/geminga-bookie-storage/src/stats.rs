@@ -1,0 +1,129 @@
+//! Counters, for metrics and tests.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// What a storage has done since it was opened, and how much it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Entries that were confirmed.
+    pub adds: u64,
+    /// Stored bytes of those.
+    pub add_bytes: u64,
+    /// Groups written to the journal.
+    pub groups: u64,
+    /// Syncs of the journal.
+    pub syncs: u64,
+    /// Sum of their durations.
+    pub sync_time: Duration,
+    /// The longest.
+    pub sync_time_max: Duration,
+    /// Flushes of the write cache.
+    pub flushes: u64,
+    /// Journal files and entry logs begun after the first of each.
+    pub rollovers: u64,
+    /// Journal files used again.
+    pub recycles: u64,
+    /// Entry logs whose live entries were moved.
+    pub compactions: u64,
+    /// Entry logs removed.
+    pub entry_logs_removed: u64,
+    /// Entries read.
+    pub reads: u64,
+    /// Blocks of entry logs found in memory.
+    pub read_cache_hits: u64,
+    /// Blocks read from entry logs.
+    pub read_cache_misses: u64,
+    /// Groups replayed when it was opened.
+    pub groups_replayed: u64,
+    /// Bytes in the write cache.
+    pub write_cache_bytes: u64,
+    /// Entry logs.
+    pub entry_logs: u64,
+    /// Bytes in them.
+    pub entry_log_bytes: u64,
+    /// Bytes in them that are live.
+    pub entry_log_live_bytes: u64,
+    /// Journal files, spare ones included.
+    pub journal_files: u64,
+    /// Ledgers that are known and not deleted.
+    pub ledgers: u64,
+    /// Rows of the index.
+    pub index_rows: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident),*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $(pub(crate) $name: Counter),* }
+    };
+}
+
+counters!(
+    adds,
+    add_bytes,
+    groups,
+    syncs,
+    sync_micros,
+    sync_micros_max,
+    flushes,
+    rollovers,
+    recycles,
+    compactions,
+    entry_logs_removed,
+    reads,
+    read_cache_hits,
+    read_cache_misses,
+    groups_replayed
+);
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    pub(crate) fn raise(&self, to: u64) {
+        self.0.fetch_max(to, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Counters {
+    pub(crate) fn note_sync(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.syncs.add(1);
+        self.sync_micros.add(micros);
+        self.sync_micros_max.raise(micros);
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        Stats {
+            adds: self.adds.get(),
+            add_bytes: self.add_bytes.get(),
+            groups: self.groups.get(),
+            syncs: self.syncs.get(),
+            sync_time: Duration::from_micros(self.sync_micros.get()),
+            sync_time_max: Duration::from_micros(self.sync_micros_max.get()),
+            flushes: self.flushes.get(),
+            rollovers: self.rollovers.get(),
+            recycles: self.recycles.get(),
+            compactions: self.compactions.get(),
+            entry_logs_removed: self.entry_logs_removed.get(),
+            reads: self.reads.get(),
+            read_cache_hits: self.read_cache_hits.get(),
+            read_cache_misses: self.read_cache_misses.get(),
+            groups_replayed: self.groups_replayed.get(),
+            ..Stats::default()
+        }
+    }
+}
