@@ -3,6 +3,7 @@
 
 mod bookie;
 mod create_and_delete;
+mod ensembles;
 mod reading;
 mod recovery;
 mod schedules;

@@ -37,7 +37,7 @@ struct Outcome {
 }
 
 fn storm(rng: &mut StdRng) -> Storm {
-    let percent = |rng: &mut StdRng| [0, 0, 1, 5, 15][rng.random_range(0..5)];
+    let percent = |rng: &mut StdRng| [0, 0, 0, 2, 10][rng.random_range(0..5)];
     Storm {
         delay_ms_max: [0, 3, 40][rng.random_range(0..3)],
         failed_percent: percent(rng),
@@ -56,7 +56,7 @@ async fn pause(rng: &mut StdRng, most_ms: u64) {
 
 /// Writes until everything is confirmed or nothing comes any more; then maybe seals.
 async fn write(world: &World, driver: &mut Driver, mut rng: StdRng) -> Option<Sealed> {
-    let entries = rng.random_range(0..60);
+    let entries = rng.random_range(0..30);
     let burst = rng.random_range(1..=8);
     let mut added = 0;
     let mut silences = 0;
@@ -94,7 +94,7 @@ async fn write(world: &World, driver: &mut Driver, mut rng: StdRng) -> Option<Se
 async fn keep_recovering(world: &World, ledger_id: LedgerId, mut rng: StdRng) -> Option<Sealed> {
     let deps = world.deps();
     pause(&mut rng, 300).await;
-    for _ in 0..20 {
+    for _ in 0..10 {
         match timeout(Duration::from_secs(120), recover(&deps, ledger_id)).await {
             Ok(Ok(sealed)) => return Some(sealed),
             Ok(Err(error @ (RecoverError::NoLedger(_) | RecoverError::Corrupt { .. }))) => {
@@ -173,7 +173,7 @@ async fn round(seed: u64) -> Outcome {
     }
 }
 
-/// Everything up to the end can be read, with any bookies missing but an ack quorum's worth.
+/// Everything up to the end can be read, and is what was added.
 async fn check_stored(world: &World, ledger_id: LedgerId, sealed: Sealed, at: &str) {
     if sealed.last_entry == EntryId::NONE {
         assert_eq!(sealed.length, 0, "{at}");
@@ -207,6 +207,5 @@ fn no_confirmed_entry_is_lost_in_any_schedule() {
     share("recovery kept unconfirmed entries", &|outcome| 0 < outcome.unconfirmed_kept);
     share("the writer sealed", &|outcome| outcome.writer_sealed);
     share("the writer failed", &|outcome| outcome.writer_failed);
-    share("one recovered in the storm", &|outcome| outcome.recovered_in_storm == 1);
     share("both recovered in the storm", &|outcome| outcome.recovered_in_storm == 2);
 }

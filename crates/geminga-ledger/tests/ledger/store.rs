@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use geminga_env::BoxFuture;
 use geminga_metadata::{
     Expected, Lifetime, MetadataError, MetadataStore, Page, Version, Versioned, Watch,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::bookie::Weather;
 
@@ -54,6 +55,11 @@ impl FakeStore {
     }
 }
 
+/// A store gives its calls a deadline.
+async fn in_time(call: impl Future<Output = bool>) -> bool {
+    timeout(Duration::from_secs(10), call).await.unwrap_or(false)
+}
+
 fn unavailable<T>() -> Result<T, MetadataError> {
     Err(MetadataError::Unavailable("connection loss".to_owned()))
 }
@@ -92,7 +98,7 @@ impl State {
 impl MetadataStore for FakeStore {
     fn get<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, MetadataError>> {
         Box::pin(async move {
-            if !self.weather.request().await {
+            if !in_time(self.weather.request()).await {
                 return unavailable();
             }
             let mut state = self.state();
@@ -115,11 +121,11 @@ impl MetadataStore for FakeStore {
         _: Lifetime,
     ) -> BoxFuture<'a, Result<Version, MetadataError>> {
         Box::pin(async move {
-            if !self.weather.request().await {
+            if !in_time(self.weather.request()).await {
                 return unavailable();
             }
             let result = self.state().put(path, value, expected);
-            if self.weather.answer().await { result } else { unavailable() }
+            if in_time(self.weather.answer()).await { result } else { unavailable() }
         })
     }
 
@@ -130,7 +136,7 @@ impl MetadataStore for FakeStore {
     ) -> BoxFuture<'a, Result<(), MetadataError>> {
         Box::pin(async move {
             let found = self.state().values.remove(path);
-            found.map(|_| ()).ok_or(MetadataError::NotFound { path: path.to_owned() })
+            found.map(|_| ()).ok_or_else(|| MetadataError::NotFound { path: path.to_owned() })
         })
     }
 
