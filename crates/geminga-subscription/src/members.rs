@@ -58,7 +58,7 @@ impl Member {
 
     /// Notes that an entry with `messages` is sent to it.
     pub(crate) fn charge(&mut self, messages: u32) {
-        self.delivered_messages += u64::from(messages);
+        self.delivered_messages = self.delivered_messages.saturating_add(u64::from(messages));
         self.delivered_entries += 1;
     }
 }
@@ -153,7 +153,8 @@ impl Members {
 
     pub(crate) fn grant(&mut self, key: ConsumerKey, permits: u32) {
         if let Some(member) = self.by_key.get_mut(&key) {
-            member.granted_messages += u64::from(permits);
+            let granted = member.granted_messages.saturating_add(u64::from(permits));
+            member.granted_messages = granted;
         }
     }
 

@@ -160,7 +160,7 @@ fn begins_where_it_left_off_whatever_has_gone_since() {
         acked: vec![range(7, 30), range(3, 4), range(2, 3), range(0, 2)],
         partial: vec![
             (Ordinal(5), [1, 0].into()),
-            (Ordinal(99), [1].into()),
+            (Ordinal(9), [1].into()),
             (Ordinal(3), [1].into()),
         ],
     };
