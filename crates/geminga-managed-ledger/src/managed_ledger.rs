@@ -106,10 +106,8 @@ impl ManagedLedger {
     /// Queues an entry; `sum` is that of `body`. Its outcome comes from [`Self::poll_outcome`]. The
     /// caller bounds what it queues.
     pub fn append(&mut self, body: Bytes, sum: Sum) {
-        match self.life.refusal() {
-            None => self.appends.push(body, sum),
-            Some(refusal) => self.appends.fail(refusal),
-        }
+        self.appends.push(body, sum);
+        self.refuse_waiting();
     }
 
     /// Takes out what is to be sent to one bookie, all of it at once. Call until `None`.
@@ -206,12 +204,13 @@ impl ManagedLedger {
     }
 
     /// Lets go of closed ledgers that are entirely before `slowest` (`None`: there are no cursors)
-    /// and beyond retention. Never of the ledger that is open, or the last one.
+    /// and beyond retention. Never of the ledger that is open, or the last one that has entries.
     pub fn trim(&mut self, slowest: Option<Ordinal>, now: Timestamp) {
         let Options { retention_time: time, retention_bytes: bytes, .. } = self.options;
         let chain = self.spans.chain();
         let sealed = self.spans.sealed();
-        let is_last_sealed = !self.spans.has_open();
+        // The last entry stays, so that the topic's end can always be asked for.
+        let is_last_sealed = !self.spans.has_open_entries();
         let retention = Retention { time, bytes };
         let total = chain.bytes();
         self.ledgers.trimming =
@@ -413,6 +412,7 @@ impl ManagedLedger {
             Some(AddError::Fenced(_)) => self.fence(),
             Some(error) => self.on_ledger_failed(&error.to_string()),
         }
+        self.refuse_waiting();
     }
 
     /// Gives up the open ledger: what is on its way fails, and so does what waits behind it, so that
@@ -425,6 +425,15 @@ impl ManagedLedger {
             }
         }
         self.appends.fail_waiting(&AppendError::NotStored(reason.to_owned()));
+    }
+
+    /// Fails what waits when nothing is taken any more, behind what is on its way.
+    fn refuse_waiting(&mut self) {
+        if let Some(refusal) = self.life.refusal()
+            && self.ledgers.open.as_ref().is_none_or(|open| open.in_flight() == 0)
+        {
+            self.appends.fail_waiting(&refusal);
+        }
     }
 
     fn check_fence(&mut self) {

@@ -17,8 +17,8 @@ pub(crate) struct Retention {
 }
 
 /// Chooses the closed ledgers that may go: a prefix, entirely before `needed`, each either kept for
-/// its time or over the size that is kept. Never the last ledger of the chain: `closed` comes with
-/// whether that is its last.
+/// its time or over the size that is kept. Never the last ledger that has entries: `closed` comes
+/// with whether that is its last.
 pub(crate) fn expendable(
     retention: Retention,
     (closed, is_last_closed): (&[Span], bool),

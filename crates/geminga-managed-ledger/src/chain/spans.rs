@@ -35,8 +35,9 @@ impl Spans {
         &self.chain.sealed
     }
 
-    pub(crate) const fn has_open(&self) -> bool {
-        self.chain.open.is_some()
+    /// Whether there is an open ledger, and something in it.
+    pub(crate) fn has_open_entries(&self) -> bool {
+        self.chain.open.is_some_and(|open| 0 < open.entries)
     }
 
     /// Appends an open ledger.

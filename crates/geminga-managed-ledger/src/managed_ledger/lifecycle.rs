@@ -52,7 +52,7 @@ impl ManagedLedger {
     pub fn terminate(&mut self) {
         if self.life.termination == Termination::No {
             self.life.termination = Termination::Wanted;
-            self.appends.fail_waiting(&AppendError::Terminated);
+            self.refuse_waiting();
         }
     }
 
@@ -77,7 +77,7 @@ impl ManagedLedger {
     pub fn close(&mut self) {
         if !self.life.is_closing {
             self.life.is_closing = true;
-            self.appends.fail_waiting(&AppendError::Closed);
+            self.refuse_waiting();
             self.cursors.close();
         }
     }

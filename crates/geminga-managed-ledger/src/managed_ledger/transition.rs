@@ -104,7 +104,7 @@ impl ManagedLedger {
         if self.ledgers.key.is_none() || !self.ledgers.backoff.is_open() {
             return None;
         }
-        let appends_wait = !self.appends.is_empty();
+        let appends_wait = !self.appends.is_empty() && self.life.refusal().is_none();
         if let Some(open) = &mut self.ledgers.open {
             let is_full = appends_wait && open.is_full(&self.options);
             if is_full || open.is_old() || self.life.is_ending() {
