@@ -61,7 +61,7 @@ impl Inode {
         if len < self.live.len() {
             self.pending.push(Change::Cut { from: len });
         }
-        self.live.resize(len, 0);
+        resize(&mut self.live, len);
         self.note_length();
     }
 
@@ -78,7 +78,7 @@ impl Inode {
             change.apply(&mut self.durable);
         }
         self.lengths.clear();
-        self.durable.resize(self.live.len(), 0);
+        resize(&mut self.durable, self.live.len());
     }
 
     /// A sync failed: some of it is on the platter, and no later sync brings the rest.
@@ -116,7 +116,7 @@ impl Inode {
                 for change in &self.pending {
                     change.apply(&mut content);
                 }
-                content.resize(self.live.len(), 0);
+                resize(&mut content, self.live.len());
                 content
             }
             Fate::Mixed => self.mixed(rng),
@@ -127,7 +127,7 @@ impl Inode {
         let extent =
             self.pending.iter().map(Change::end).max().unwrap_or(0).max(self.durable.len());
         let mut content = self.durable.clone();
-        content.resize(extent, 0);
+        resize(&mut content, extent);
         let mut touched: BTreeMap<usize, Vec<&Change>> = BTreeMap::new();
         for change in &self.pending {
             let range = change.range(extent);
@@ -146,7 +146,7 @@ impl Inode {
         }
         let pick = rng.random_range(0..=self.lengths.len());
         let len = if pick == 0 { self.durable.len() } else { self.lengths[pick - 1] };
-        content.resize(len, 0);
+        resize(&mut content, len);
         content
     }
 }
@@ -169,7 +169,7 @@ impl Change {
     fn apply(&self, content: &mut Vec<u8>) {
         let end = self.end();
         if content.len() < end {
-            content.resize(end, 0);
+            resize(content, end);
         }
         let whole = 0..content.len();
         self.apply_within(content, whole);
@@ -188,5 +188,13 @@ impl Change {
             }
             Self::Cut { .. } => content[start..end].fill(0),
         }
+    }
+}
+
+/// `Vec::resize` goes byte by byte in debug builds, which are what runs the seeds.
+fn resize(content: &mut Vec<u8>, len: usize) {
+    match len.checked_sub(content.len()) {
+        Some(growth) => content.extend_from_slice(&vec![0; growth]),
+        None => content.truncate(len),
     }
 }
