@@ -55,8 +55,10 @@ impl Expected {
     ) -> Result<Version, MetadataError> {
         match (self, found) {
             (Self::Any | Self::Absent, None) => Ok(Version(0)),
-            (Self::Any, Some(found)) => Ok(Version(found.0 + 1)),
-            (Self::At(expected), Some(found)) if expected == found => Ok(Version(found.0 + 1)),
+            (Self::Any, Some(found)) => Ok(Version(found.0.wrapping_add(1))),
+            (Self::At(expected), Some(found)) if expected == found => {
+                Ok(Version(found.0.wrapping_add(1)))
+            }
             (Self::Absent | Self::At(_), _) => {
                 Err(MetadataError::Conflict { path: path.to_owned() })
             }

@@ -32,8 +32,8 @@ pub(super) async fn a_watch_tells_of_its_prefix_only(store: &dyn MetadataStore) 
 
 pub(super) async fn a_full_watch_merges(store: &dyn MetadataStore) {
     let mut watch = store.watch("/w");
-    for round in 0..3 {
-        let paths: Vec<_> = (0..400).map(|index| format!("/w/{round}/{index}")).collect();
+    for round in 0..2 {
+        let paths: Vec<_> = (0..200).map(|index| format!("/w/{round}/{index}")).collect();
         for path in &paths {
             put(store, path).await;
         }
