@@ -1,0 +1,241 @@
+//! The store as its users hold it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use geminga_env::{Bell, BoxFuture, Workers};
+use geminga_metadata::{
+    Expected, Lifetime, MetadataError, MetadataStore, Page, Version, Versioned, Watch, key,
+};
+use redb::{Database, ReadableDatabase};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    batch::{Outcome, Request},
+    format::{self, KEYS},
+    writer::{Shared, Waiting},
+};
+
+/// Longer listings are read on a worker.
+const LISTED_AT_ONCE: usize = 200;
+
+/// The embedded store. Dropping it closes the file in the background; [`Self::close`] waits.
+pub struct EmbeddedStore {
+    open: Mutex<Option<Open>>,
+    closed: Mutex<Option<oneshot::Receiver<()>>>,
+    shared: Arc<Shared>,
+    bell: Bell,
+    workers: Workers,
+}
+
+/// What is let go at closing.
+#[derive(Clone)]
+pub(crate) struct Open {
+    pub(crate) database: Arc<Database>,
+    pub(crate) queue: mpsc::Sender<Waiting>,
+}
+
+/// A way to the queue. The worker looks up when one goes, to see whether it was the last.
+struct Sender {
+    queue: Option<mpsc::Sender<Waiting>>,
+    bell: Bell,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.queue = None;
+        self.bell.ring();
+    }
+}
+
+impl EmbeddedStore {
+    pub(crate) fn new(
+        open: Open,
+        closed: oneshot::Receiver<()>,
+        shared: Arc<Shared>,
+        bell: Bell,
+        workers: Workers,
+    ) -> Self {
+        let (open, closed) = (Mutex::new(Some(open)), Mutex::new(Some(closed)));
+        Self { open, closed, shared, bell, workers }
+    }
+
+    /// Tells why the store is at its end, once it is. The process should then stop.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.shared.failed.subscribe()
+    }
+
+    /// Commits what waits and closes the file; later calls answer `Unavailable`.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the file is closed all the same.
+    pub async fn close(&self) {
+        self.let_go();
+        let closed = lock(&self.closed).take();
+        if let Some(closed) = closed {
+            // Nothing is ever sent: the worker drops its end when it has closed the file.
+            drop(closed.await);
+        }
+    }
+
+    fn let_go(&self) {
+        drop(lock(&self.open).take());
+        self.bell.ring();
+    }
+
+    fn open(&self) -> Result<Open, MetadataError> {
+        self.shared.check()?;
+        lock(&self.open).clone().ok_or_else(closed)
+    }
+
+    async fn ask(&self, request: Request) -> Outcome {
+        let queue = Some(self.open()?.queue);
+        let sender = Sender { queue, bell: self.bell.clone() };
+        let (reply, outcome) = oneshot::channel();
+        if let Some(queue) = &sender.queue {
+            queue.send(Waiting { request, reply }).await.map_err(|_| closed())?;
+        }
+        drop(sender);
+        outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<Versioned>, MetadataError> {
+        let open = self.open()?;
+        if let Some(found) = self.shared.memory.get(key) {
+            return Ok(Some(found));
+        }
+        let record = || {
+            let table = open.database.begin_read()?.open_table(KEYS)?;
+            Ok(table.get(key)?)
+        };
+        match record() {
+            Ok(Some(record)) => format::decode_value(key, record.value()).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(read_error(&self.shared, &error)),
+        }
+    }
+
+    async fn list(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, MetadataError> {
+        let (open, shared) = (self.open()?, Arc::clone(&self.shared));
+        if limit <= LISTED_AT_ONCE {
+            return list(&open.database, &shared, path, after, limit);
+        }
+        let (path, after) = (path.to_owned(), after.map(str::to_owned));
+        let listing = self
+            .workers
+            .blocking(move || list(&open.database, &shared, &path, after.as_deref(), limit));
+        listing.await
+    }
+}
+
+fn list(
+    database: &Database,
+    shared: &Shared,
+    path: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page, MetadataError> {
+    let table = || Ok(database.begin_read()?.open_table(KEYS)?);
+    let table = table().map_err(|error| read_error(shared, &error))?;
+    key::list_children(path, after, limit, |from| {
+        let stored = || match table.range(from..)?.next() {
+            Some(found) => Ok(Some(found?.0.value().to_vec())),
+            None => Ok(None),
+        };
+        let stored = stored().map_err(|error| read_error(shared, &error))?;
+        Ok([stored, shared.memory.seek(from)].into_iter().flatten().min())
+    })
+}
+
+fn read_error(shared: &Shared, error: &redb::Error) -> MetadataError {
+    match error {
+        redb::Error::Corrupted(reason) => MetadataError::Corrupt(reason.clone()),
+        error => shared.fail(error),
+    }
+}
+
+fn closed() -> MetadataError {
+    MetadataError::Unavailable("it is closed".to_owned())
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").finish_non_exhaustive()
+    }
+}
+
+impl MetadataStore for EmbeddedStore {
+    fn get<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, MetadataError>> {
+        Box::pin(async move { self.read(&key::encode(path)?) })
+    }
+
+    fn put<'a>(
+        &'a self,
+        path: &'a str,
+        value: Bytes,
+        expected: Expected,
+        lifetime: Lifetime,
+    ) -> BoxFuture<'a, Result<Version, MetadataError>> {
+        Box::pin(async move {
+            key::encode(path)?;
+            key::check_value(path, &value)?;
+            let path = path.to_owned();
+            Ok(self.ask(Request::Put { path, value, expected, lifetime }).await?.version)
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        path: &'a str,
+        expected: Expected,
+    ) -> BoxFuture<'a, Result<(), MetadataError>> {
+        Box::pin(async move {
+            key::encode(path)?;
+            self.ask(Request::Delete { path: path.to_owned(), expected }).await.map(|_| ())
+        })
+    }
+
+    fn children<'a>(
+        &'a self,
+        path: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, MetadataError>> {
+        Box::pin(self.list(path, after, limit))
+    }
+
+    fn next_in_sequence<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<u64, MetadataError>> {
+        Box::pin(async move {
+            let key = key::encode(path)?;
+            self.open()?;
+            if let Some(number) = self.shared.memory.take_number(&key) {
+                return Ok(number);
+            }
+            Ok(self.ask(Request::NextNumber { path: path.to_owned() }).await?.number)
+        })
+    }
+
+    fn watch(&self, prefix: &str) -> Watch {
+        self.shared.watchers.watch(prefix)
+    }
+}
