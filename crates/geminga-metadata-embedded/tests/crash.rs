@@ -20,8 +20,10 @@ use rand::{Rng, rngs::StdRng};
 
 type Value = Option<Bytes>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Model {
+    /// Some runs write so much that the file grows.
+    value_bytes_max: usize,
     /// What each key may hold: one value, or more after a write without an answer.
     keys: BTreeMap<String, BTreeSet<Value>>,
     numbers: BTreeSet<u64>,
@@ -44,6 +46,11 @@ enum Done {
 }
 
 impl Model {
+    fn new(seed: u64) -> Self {
+        let value_bytes_max = if seed.is_multiple_of(4) { 400_000 } else { 20_000 };
+        Self { value_bytes_max, keys: BTreeMap::new(), numbers: BTreeSet::new(), writes: 0 }
+    }
+
     fn plan(&mut self, rng: &mut StdRng) -> Vec<Step> {
         let mut steps = Vec::new();
         for key in 0..12 {
@@ -51,7 +58,7 @@ impl Model {
             let path = format!("/k/{key}");
             steps.push(match rng.random_range(0..10) {
                 0..4 => {
-                    let len = if rng.random_ratio(1, 8) { 20_000 } else { 40 };
+                    let len = if rng.random_ratio(1, 4) { self.value_bytes_max } else { 40 };
                     let mut value = self.writes.to_string().into_bytes();
                     value.resize(rng.random_range(value.len()..=len), b'.');
                     Step::Put(path, value.into())
@@ -120,7 +127,7 @@ async fn compare(store: &EmbeddedStore, model: &mut Model) -> bool {
 /// Lives and dies a few times. `Err`: what was wrong.
 async fn lives(seed: u64, spoil: impl Fn(&World)) -> Result<u32, String> {
     let world = World::new(seed);
-    let (mut rng, mut model, mut cuts) = (world.rng(), Model::default(), 0);
+    let (mut rng, mut model, mut cuts) = (world.rng(), Model::new(seed), 0);
     let directory = Path::new("/data/m");
     spoil(&world);
     for life in 0..2 {
