@@ -30,8 +30,8 @@ pub(crate) use partitions::{
     partition_count, partition_record,
 };
 pub(crate) use topics::{
-    create_topic_record, delete_schema, is_system_topic, partitioned_topics, stored_topics,
-    topic_exists,
+    create_topic_record, delete_schema, is_system_topic, partitioned_names, partitioned_topics,
+    stored_topics, topic_exists,
 };
 
 use crate::AdminError;

@@ -1,12 +1,13 @@
 //! Namespaces.
 
 use geminga_metadata::paths;
-use geminga_types::{Domain, NamespaceName};
+use geminga_types::{Domain, NamespaceName, TopicName};
 
 use super::{BundlesData, Policies, tenants};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
+    topic::TopicHandle,
 };
 
 impl Broker {
@@ -67,21 +68,24 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// If it does not exist, or has topics.
+    /// If it does not exist, or has topics: then it stays, also when an earlier call that was
+    /// interrupted had marked it.
     pub async fn delete_namespace(
         &self,
         namespace: &NamespaceName,
         force: bool,
     ) -> Result<(), AdminError> {
-        let was_deleted = self.mark_namespace(namespace, true).await?;
-        match self.empty_namespace(namespace, force).await {
-            Ok(()) => {}
-            Err(refused @ AdminError::Conflict(_)) if !was_deleted => {
-                self.mark_namespace(namespace, false).await?;
-                return Err(refused);
-            }
-            Err(error) => return Err(error),
+        if !force && let Err(refused) = self.check_empty(namespace).await {
+            self.mark_namespace(namespace, false).await?;
+            return Err(refused);
         }
+        self.mark_namespace(namespace, true).await?;
+        // Again: what was created since the first look is there now, and nothing comes after.
+        if !force && let Err(refused) = self.check_empty(namespace).await {
+            self.mark_namespace(namespace, false).await?;
+            return Err(refused);
+        }
+        self.empty_namespace(namespace).await?;
         let deps = self.deps();
         record::delete_any(deps, &paths::local_policies(namespace)).await?;
         record::delete_any(deps, &paths::namespace(namespace)).await?;
@@ -112,56 +116,61 @@ impl Broker {
         Ok(names.iter().filter_map(|local| NamespaceName::new(tenant, local).ok()).collect())
     }
 
-    /// Marks a namespace deleted or not, and returns what it was.
     async fn mark_namespace(
         &self,
         namespace: &NamespaceName,
         deleted: bool,
-    ) -> Result<bool, AdminError> {
-        let mut before = None;
-        let path = paths::namespace(namespace);
-        record::change(self.deps(), &path, |found: Option<&Policies>| {
+    ) -> Result<(), AdminError> {
+        record::change(self.deps(), &paths::namespace(namespace), |found: Option<&Policies>| {
             let found = found.ok_or_else(|| missing(namespace))?;
-            before.get_or_insert(found.deleted);
-            Ok::<_, AdminError>(
-                (found.deleted != deleted).then(|| Policies { deleted, ..found.clone() }),
-            )
+            let is_changed = found.deleted != deleted;
+            Ok::<_, AdminError>(is_changed.then(|| Policies { deleted, ..found.clone() }))
         })
         .await?;
-        Ok(before.unwrap_or(deleted))
+        Ok(())
     }
 
-    async fn empty_namespace(
-        &self,
-        namespace: &NamespaceName,
-        force: bool,
-    ) -> Result<(), AdminError> {
+    /// Refuses if a namespace has topics, but for those that brokers keep for themselves.
+    async fn check_empty(&self, namespace: &NamespaceName) -> Result<(), AdminError> {
+        let Contents { stored, partitioned, live } = self.contents(namespace).await?;
+        let has_own = stored.iter().any(|topic| !namespace::is_system_topic(topic));
+        if has_own || !partitioned.is_empty() || !live.is_empty() {
+            let message = format!("Cannot delete non empty namespace {namespace}");
+            return Err(AdminError::Conflict(message));
+        }
+        Ok(())
+    }
+
+    async fn empty_namespace(&self, namespace: &NamespaceName) -> Result<(), AdminError> {
+        let Contents { stored, partitioned, live } = self.contents(namespace).await?;
+        for topic in partitioned {
+            self.erase_partitioned(&topic, true).await?;
+        }
+        for topic in stored {
+            match self.erase(&topic, true).await {
+                Ok(()) | Err(AdminError::NotFound(_)) => {} // A partition is gone by now.
+                Err(error) => return Err(error),
+            }
+        }
+        for handle in live {
+            handle.prepare_delete(true).await?;
+        }
+        Ok(())
+    }
+
+    async fn contents(&self, namespace: &NamespaceName) -> Result<Contents, AdminError> {
         let deps = self.deps();
         let stored = namespace::stored_topics(deps, namespace).await?;
         let mut partitioned = Vec::new();
         for domain in [Domain::Persistent, Domain::NonPersistent] {
-            partitioned.extend(namespace::partitioned_topics(deps, namespace, domain).await?);
+            partitioned.extend(namespace::partitioned_names(deps, namespace, domain).await?);
         }
-        let is_live = |name: &geminga_types::TopicName| {
+        let is_live = |name: &TopicName| {
             name.domain() == Domain::NonPersistent && name.namespace() == namespace
         };
-        let live: Vec<_> =
-            self.loaded_topics().into_iter().filter(|(name, _)| is_live(name)).collect();
-        let has_own = stored.iter().any(|topic| !namespace::is_system_topic(topic));
-        if !force && (has_own || !partitioned.is_empty() || !live.is_empty()) {
-            let message = format!("Cannot delete non empty namespace {namespace}");
-            return Err(AdminError::Conflict(message));
-        }
-        for (topic, _) in partitioned {
-            self.erase_partitioned(&topic, true).await?;
-        }
-        for topic in stored {
-            self.erase(&topic, true).await?;
-        }
-        for (_, handle) in live {
-            handle.prepare_delete(true).await?;
-        }
-        Ok(())
+        let loaded = self.loaded_topics().into_iter();
+        let live = loaded.filter(|(name, _)| is_live(name)).map(|(_, handle)| handle).collect();
+        Ok(Contents { stored, partitioned, live })
     }
 
     fn completed(&self, policies: Option<Policies>) -> Result<Policies, AdminError> {
@@ -178,6 +187,15 @@ impl Broker {
         };
         Ok(policies)
     }
+}
+
+/// What is in a namespace.
+struct Contents {
+    stored: Vec<TopicName>,
+    /// Also those whose deletion was interrupted.
+    partitioned: Vec<TopicName>,
+    /// Non-persistent ones in use.
+    live: Vec<TopicHandle>,
 }
 
 /// Bundles as asked for. Only even ones: topics are placed by the count.

@@ -59,13 +59,21 @@ pub(crate) async fn partitioned_topics(
     domain: Domain,
 ) -> Result<Vec<(TopicName, u32)>, MetadataError> {
     let mut found = Vec::new();
-    let folder = paths::partitioned_topics(namespace, domain);
-    for topic in list(deps, namespace, domain, &folder).await? {
+    for topic in partitioned_names(deps, namespace, domain).await? {
         if let Some(count) = partition_count(deps, &topic).await? {
             found.push((topic, count));
         }
     }
     Ok(found)
+}
+
+/// The same with those being deleted, and without their counts.
+pub(crate) async fn partitioned_names(
+    deps: &Deps,
+    namespace: &NamespaceName,
+    domain: Domain,
+) -> Result<Vec<TopicName>, MetadataError> {
+    list(deps, namespace, domain, &paths::partitioned_topics(namespace, domain)).await
 }
 
 /// Whether a topic is the brokers' own and hidden from listings.
