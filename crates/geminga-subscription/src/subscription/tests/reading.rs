@@ -138,6 +138,14 @@ fn an_answer_without_anything_wanted_waits_instead_of_spinning() {
 }
 
 #[test]
+fn an_entry_that_the_topic_does_not_have_is_not_taken() {
+    let mut rig = exclusive(Options::default(), 2, 9);
+    let (id, _, _) = rig.read();
+    rig.sub.on_read(id, Ok(vec![entry(0), entry(1), entry(2)]));
+    assert_eq!(rig.got(), ones(0..2));
+}
+
+#[test]
 fn trimmed_entries_count_as_acked_and_that_is_said() {
     let mut rig = exclusive(Options::default(), 6, 2);
     assert_eq!(rig.got(), ones(0..2));

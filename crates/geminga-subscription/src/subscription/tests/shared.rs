@@ -33,6 +33,9 @@ fn equal_permits_get_equal_shares() {
     let mut rig = shared(Options::default(), 90, &[(A, 1000), (B, 1000), (C, 1000)]);
     let got = rig.got();
     assert_eq!([A, B, C].map(|key| share_of(&got, key)), [30, 30, 30]);
+    (0..9).for_each(|_| rig.publish(|_| {}));
+    let got = rig.got();
+    assert_eq!([A, B, C].map(|key| share_of(&got, key)), [3, 3, 3]);
     let mut rig = shared(Options::default(), 0, &[(A, 1000), (B, 1000), (C, 1000)]);
     let mut got = vec![];
     for _ in 0..6 {
