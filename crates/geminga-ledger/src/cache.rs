@@ -36,3 +36,40 @@ impl MetadataCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&ledger_id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geminga_bookie_api::BookieId;
+    use geminga_metadata::values::ledger::{LedgerMetadata, LedgerState};
+    use geminga_types::EntryId;
+
+    use super::*;
+    use crate::quorum::Quorums;
+
+    #[test]
+    fn the_oldest_ledger_makes_room() {
+        let metadata = LedgerMetadata {
+            ensemble_size: 1,
+            write_quorum: 1,
+            ack_quorum: 1,
+            state: LedgerState::Open,
+            ensembles: BTreeMap::from([(EntryId(0), vec!["b".to_owned()])]),
+            digest_type: None,
+            password: bytes::Bytes::new(),
+            created_ms: None,
+            custom: BTreeMap::new(),
+            creation_token: None,
+        };
+        let quorums = Quorums::new(1, 1, 1).unwrap();
+        let record = Arc::new(Record::new(quorums, vec![BookieId("b".into())], metadata));
+        let cache = MetadataCache::default();
+        let max = i64::try_from(RECORDS_MAX).unwrap();
+        for id in 0..max {
+            cache.put(LedgerId(id), &record);
+        }
+        assert!(cache.get(LedgerId(0)).is_some());
+        cache.put(LedgerId(max), &record);
+        assert!(cache.get(LedgerId(0)).is_none());
+        assert!(cache.get(LedgerId(max)).is_some());
+    }
+}

@@ -121,10 +121,7 @@ pub(crate) async fn load(
     ledger_id: LedgerId,
 ) -> Result<Option<(Arc<Record>, Version)>, MetadataError> {
     let path = paths::ledger(ledger_id);
-    let Some(found) = deps.metadata.get(&path).await? else {
-        deps.cache.forget(ledger_id);
-        return Ok(None);
-    };
+    let Some(found) = deps.metadata.get(&path).await? else { return Ok(None) };
     let corrupt = |reason: &str| MetadataError::Corrupt(format!("{path}: {reason}"));
     let metadata =
         LedgerMetadata::decode(&found.value).map_err(|error| corrupt(&error.to_string()))?;

@@ -62,7 +62,9 @@ fn a_read_goes_from_one_ensemble_to_the_next() {
             assert_eq!(entries.unwrap().len(), expected, "from {first}");
         }
         // What the first bookie still has of later entries is not the ledger's.
-        let stale = world.bookies[1].state().entries[&(ledger_id, EntryId(3))].clone();
+        let elsewhere = World::new(1, 1);
+        assert_eq!(elsewhere.written((1, 1, 1), &["a", "b", "x"]).await, ledger_id);
+        let stale = elsewhere.bookies[0].state().entries[&(ledger_id, EntryId(2))].clone();
         world.bookies[0].state().entries.insert((ledger_id, EntryId(2)), stale);
         let entries = read(&world.deps(), ledger_id, EntryId(0), EntryId(3), 1000).await.unwrap();
         assert_eq!(entries[2].body, b"c".as_slice());

@@ -1,11 +1,11 @@
 //! Reading, case by case.
 
-use geminga_ledger::{Entry, ReadError, delete, read, recover};
+use geminga_ledger::{Entry, ReadError, create, delete, read, recover, seal};
 use geminga_types::{EntryId, LedgerId};
 
 use crate::{
     bookie::Mode,
-    world::{World, run},
+    world::{Driver, World, options, run},
 };
 
 const ALL: usize = 1 << 20;
@@ -28,9 +28,9 @@ async fn try_read(
 fn a_range_is_read_in_order() {
     run(async {
         let world = World::new(1, 3);
-        let ledger_id = world.written((3, 3, 2), &["a", "b", "c", "d"]).await;
-        let entries = try_read(&world, ledger_id, 1, 2, ALL).await.unwrap();
-        assert_eq!(ids(&entries), [1, 2]);
+        let ledger_id = world.written((3, 3, 2), &["a", "b", "c", "d", "e", "f", "g"]).await;
+        let entries = try_read(&world, ledger_id, 1, 5, ALL).await.unwrap();
+        assert_eq!(ids(&entries), [1, 2, 3, 4, 5]);
         assert_eq!(entries[0].body, b"b".as_slice());
         assert_eq!(entries[1].body, b"c".as_slice());
         assert_eq!(world.bookies.iter().map(|bookie| bookie.state().asked).sum::<usize>(), 1);
@@ -96,6 +96,17 @@ fn the_end_of_a_closed_ledger_is_the_end() {
 }
 
 #[test]
+fn what_a_bookie_holds_behind_the_end_is_not_the_ledgers() {
+    run(async {
+        let world = World::new(1, 1);
+        let ledger_id = world.written((1, 1, 1), &["a", "b", "c"]).await;
+        seal(&world.deps(), ledger_id, EntryId(1), 2).await.unwrap();
+        assert!(world.bookies[0].holds(ledger_id, 2));
+        assert_eq!(ids(&try_read(&world, ledger_id, 0, 2, ALL).await.unwrap()), [0, 1]);
+    });
+}
+
+#[test]
 fn a_reader_that_knew_the_ledger_as_open_learns_its_end() {
     run(async {
         let world = World::new(1, 1);
@@ -128,6 +139,21 @@ fn the_metadata_of_a_ledger_is_read_once() {
         let beyond = read(&deps, ledger_id, EntryId(1), EntryId(1), ALL).await;
         assert!(matches!(beyond, Err(ReadError::BeyondEnd { .. })), "{beyond:?}");
         assert_eq!(gets(), before, "closed is closed");
+    });
+}
+
+#[test]
+fn the_metadata_of_a_ledger_that_was_made_here_is_not_read_at_all() {
+    run(async {
+        let world = World::new(1, 1);
+        let deps = world.deps();
+        let writer = create(&deps, &options(1, 1, 1)).await.unwrap();
+        let ledger_id = writer.ledger_id();
+        let mut driver = Driver::new(&world, writer);
+        driver.add("a");
+        driver.settle().await;
+        read(&deps, ledger_id, EntryId(0), EntryId(0), ALL).await.unwrap();
+        assert_eq!(world.store.state().gets, 0);
     });
 }
 
@@ -167,6 +193,17 @@ fn damage_or_a_gap_in_the_middle_is_read_around() {
 }
 
 #[test]
+fn nothing_behind_damage_is_taken_for_what_follows() {
+    run(async {
+        let world = World::new(1, 2);
+        let ledger_id = world.written((2, 2, 2), &["a", "b", "c"]).await;
+        world.bookies[1].damage(ledger_id, 1);
+        let entries = try_read(&world, ledger_id, 0, 2, ALL).await.unwrap();
+        assert_eq!(ids(&entries), [0, 1, 2]);
+    });
+}
+
+#[test]
 fn what_lies_before_an_unreadable_entry_is_returned() {
     run(async {
         let world = World::new(1, 1);
@@ -195,6 +232,7 @@ fn a_deleted_ledger_is_not_read_from_memory() {
         let world = World::new(1, 1);
         let ledger_id = world.written((1, 1, 1), &["a"]).await;
         let deps = world.deps();
+        recover(&deps, ledger_id).await.unwrap();
         read(&deps, ledger_id, EntryId(0), EntryId(0), ALL).await.unwrap();
         delete(&deps, ledger_id).await.unwrap();
         let result = read(&deps, ledger_id, EntryId(0), EntryId(0), ALL).await;

@@ -123,6 +123,17 @@ fn a_bookie_that_stored_it_cannot_fail_it_afterwards() {
 }
 
 #[test]
+fn an_answer_that_it_is_stored_takes_back_a_failure() {
+    let mut window = window(3, 2);
+    add(&mut window);
+    assert_eq!(window.on_failed(EntryId(0), bookie(0), Failed::Unknown), Ok(false));
+    stored(&mut window, 0, &[0]);
+    assert_eq!(window.on_failed(EntryId(0), bookie(1), Failed::Unknown), Ok(false));
+    stored(&mut window, 0, &[2]);
+    assert_eq!(confirmed(&mut window), [0]);
+}
+
+#[test]
 fn a_frozen_window_confirms_and_takes_nothing_but_gives_what_it_had() {
     let mut window = window(3, 2);
     add(&mut window);
