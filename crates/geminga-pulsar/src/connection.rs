@@ -25,7 +25,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -81,6 +81,8 @@ struct Connection {
     turns: Turns,
     answers: Answers,
     requests: Arc<Semaphore>,
+    /// Whether one of its many possible complaints was logged: a broken client sends thousands.
+    has_complained: AtomicBool,
 }
 
 /// Bytes of this side's own frames in the outbox: what a client asks for and does not read.
@@ -150,6 +152,7 @@ impl Connection {
             turns: Turns::default(),
             answers: Answers::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            has_complained: AtomicBool::new(false),
             door,
         }
     }
@@ -197,7 +200,7 @@ impl Connection {
         if is_read() {
             return true;
         }
-        let deadline = self.now() + self.options().keep_alive * 2;
+        let deadline = self.now() + self.options().window_timeout;
         loop {
             let written = self.answers.written.notified();
             if is_read() {
@@ -215,6 +218,16 @@ impl Connection {
     fn note_paused(&self, what: &'static str, limit: usize, value: usize) {
         self.options().counters.note_paused();
         debug!(peer = %self.peer, what, limit, value, "not read until there is room");
+    }
+
+    /// Logs that something of this client was refused: the first time as a warning.
+    fn complain(&self, what: &'static str, id: u64, reason: &str) {
+        let peer = self.peer;
+        if self.has_complained.swap(true, Ordering::Relaxed) {
+            debug!(%peer, what, id, reason, "refused");
+        } else {
+            warn!(%peer, what, id, reason, "refused; more of this connection is logged as DEBUG");
+        }
     }
 
     fn warn_about_producer(&self, producer_id: u64, why: &str) {

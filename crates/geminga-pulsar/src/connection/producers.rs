@@ -118,11 +118,29 @@ impl Connection {
         self.turns.forget(producer_id);
         let me = Arc::clone(self);
         self.door.tasks.spawn(async move {
+            me.wait_for_receipts(producer_id).await;
             open.close().await;
             me.windows.retire(producer_id);
             let steps = lock(&me.producers).closed(producer_id);
             me.producer_steps(producer_id, steps);
         });
+    }
+
+    /// What a client sent before its CLOSE_PRODUCER is answered before the close is.
+    async fn wait_for_receipts(&self, producer_id: u64) {
+        let deadline = self.now() + CLOSE_WAIT;
+        loop {
+            let freed = self.windows.freed();
+            if self.windows.is_settled(producer_id) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return,
+                () = freed => {}
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
     }
 
     fn producer_steps(self: &Arc<Self>, id: u64, steps: Steps<Producer, ProducerOrder>) {

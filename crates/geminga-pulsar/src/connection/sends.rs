@@ -9,7 +9,6 @@ use geminga_wire::{
     frame::SendCommand,
     proto::ServerError,
 };
-use tracing::warn;
 
 use super::{Connection, end::Violation, lock, window::RefusedSend, writer::send_error};
 use crate::errors::{Coded, Refusal};
@@ -96,8 +95,7 @@ impl Connection {
         if refusal.code == ServerError::ChecksumError {
             self.options().counters.note_checksum_error();
         }
-        let (peer, reason) = (self.peer, &refusal.message);
-        warn!(%peer, producer_id, sequence_id, reason, "message refused");
+        self.complain("SEND", producer_id, &refusal.message);
         let refused = RefusedSend { sequence_id, refusal };
         if let Some(now) = self.windows.refuse(producer_id, refused) {
             self.answer(send_error(producer_id, now.sequence_id, now.refusal));

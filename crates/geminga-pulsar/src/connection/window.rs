@@ -151,15 +151,21 @@ impl Windows {
         Some(refused)
     }
 
+    /// Whether every SEND of a producer is answered.
+    pub(super) fn is_settled(&self, producer_id: u64) -> bool {
+        self.lock().by_producer.get(&producer_id).is_none_or(|window| window.sends.is_empty())
+    }
+
     /// The limit that one more SEND of this producer would break, if any.
     pub(super) fn full(&self, producer_id: u64) -> Option<Full> {
         let state = self.lock();
         let Limits { producer_messages, producer_bytes, connection_messages } = self.limits;
         let window = state.by_producer.get(&producer_id)?;
         let full = |producer_id, what, limit, value| Full { producer_id, what, limit, value };
-        if producer_messages <= window.messages {
+        // Refused ones take room too: their answers wait here.
+        if producer_messages <= window.sends.len() {
             let what = "SENDs in flight of the producer";
-            return Some(full(producer_id, what, producer_messages, window.messages));
+            return Some(full(producer_id, what, producer_messages, window.sends.len()));
         }
         if producer_bytes <= window.bytes {
             let what = "bytes in flight of the producer";
@@ -271,6 +277,7 @@ mod tests {
         assert_eq!(windows.refuse(1, refused(3)), None);
         assert_eq!(windows.refuse(1, refused(4)), None);
         windows.add(1, 1);
+        assert_eq!(windows.full(1).map(|full| full.value), Some(5));
         assert_eq!(windows.settle(1), Some(vec![]));
         assert_eq!(windows.settle(1), Some(vec![refused(3), refused(4)]));
         assert_eq!(windows.settle(1), Some(vec![]));
@@ -281,8 +288,10 @@ mod tests {
     fn the_last_answers_of_a_closed_producer_are_told_and_do_not_count() {
         let windows = Windows::new(LIMITS);
         windows.reset(1);
+        assert!(windows.is_settled(1));
         windows.add(1, 100);
         windows.add(1, 1);
+        assert!(!windows.is_settled(1));
         windows.retire(1);
         windows.retire(1);
         assert_eq!(windows.lock().total, 0);

@@ -11,7 +11,6 @@ use geminga_wire::{
     frame::{AckCommand, AckResponse, AckedId, FlowCommand, encode_ack_response},
     proto::{CommandRedeliverUnacknowledgedMessages, MessageIdData, ServerError},
 };
-use tracing::warn;
 
 use crate::{connection::Connection, errors::Refusal};
 
@@ -67,10 +66,10 @@ impl Connection {
             return self.refuse_ack(&command, &refusal);
         }
         if let Some(error) = command.validation_error {
-            // Such messages are skipped by the client: they count as acked, and somebody may wonder.
+            // The client skips what it can't read: that counts as acked, and somebody may wonder.
             let ids = command.message_ids.len();
-            warn!(peer = %self.peer, consumer_id = command.consumer_id, error, ids,
-                "client could not read messages");
+            let reason = format!("{ids} messages were unreadable: validation error {error}");
+            self.complain("ACK", command.consumer_id, &reason);
         }
         let consumer_id = command.consumer_id;
         let mut request = request_of(command);
@@ -133,7 +132,7 @@ impl Connection {
             Some(request_id) => {
                 self.answer_ack(command.consumer_id, request_id, command.txn, refusal);
             }
-            None => warn!(peer = %self.peer, reason = refusal.message, "ack refused"),
+            None => self.complain("ACK", command.consumer_id, &refusal.message),
         }
     }
 

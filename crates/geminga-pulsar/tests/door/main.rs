@@ -1,0 +1,16 @@
+#![cfg(test)]
+//! The front door before a whole broker, spoken to in raw frames.
+//!
+//! Goal: what clients and strangers send is answered as Pulsar's clients expect, and never harms
+//! anybody else. Method: broker, bookie and door run in a simulated world with virtual time; the
+//! client here knows nothing but frames, so that it can break every rule.
+
+mod client;
+mod consuming;
+mod handshake;
+mod limits;
+mod malformed;
+mod opening;
+mod producing;
+mod requests;
+mod server;

@@ -1,0 +1,153 @@
+//! A broker with its door.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use geminga_bookie::LocalBookies;
+use geminga_bookie_storage::Storage;
+use geminga_broker::{Advertised, Broker, Limits, Parts};
+use geminga_env::{Env, sim::World};
+use geminga_ledger::{Deps, LedgerOptions};
+use geminga_metadata::MemoryStore;
+use geminga_pulsar::Options;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::client::Client;
+
+pub(crate) const MAX_MESSAGE_SIZE: usize = 100_000;
+
+pub(crate) struct Server {
+    pub(crate) env: Env,
+    pub(crate) broker: Broker,
+    pub(crate) options: Arc<Options>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// In a simulated world.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// In a simulated world, with other options.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let env = World::new(1).env();
+        env.disk.create_dir_all("/data".as_ref()).unwrap();
+        Self::start_in(env, "/data".as_ref(), change).await
+    }
+
+    pub(crate) async fn start_in(
+        env: Env,
+        directory: &std::path::Path,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
+        let storage = geminga_bookie_storage::Options {
+            journal_file_bytes: 1 << 20,
+            min_free_bytes: 0,
+            ..geminga_bookie_storage::Options::new(
+                directory.join("journal"),
+                directory.join("ledgers"),
+            )
+        };
+        let storage = Storage::open(env.clone(), storage).await.unwrap();
+        let bookies = Arc::new(LocalBookies::new(storage));
+        let ledger = Deps::new(env.clone(), Arc::new(MemoryStore::new()), bookies);
+        let tasks = TaskTracker::new();
+        let parts = Parts { ledger, tasks: tasks.clone(), shutdown: CancellationToken::new() };
+        let broker = Broker::start(parts, broker_options()).await.unwrap();
+        let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_address();
+        let mut options = Options::for_messages_of(MAX_MESSAGE_SIZE);
+        change(&mut options);
+        let options = Arc::new(options);
+        let shutdown = CancellationToken::new();
+        tasks.spawn(geminga_pulsar::serve(
+            broker.clone(),
+            listener,
+            Arc::clone(&options),
+            tasks.clone(),
+            shutdown.clone(),
+        ));
+        Self { env, broker, options, shutdown, tasks, address }
+    }
+
+    /// A client that has not sent anything.
+    pub(crate) async fn dial(&self) -> Client {
+        let stream = self.env.net.dial(&self.address.to_string()).await.unwrap();
+        Client::new(stream)
+    }
+
+    /// A client that is connected.
+    pub(crate) async fn connect(&self) -> Client {
+        let mut client = self.dial().await;
+        client.connect().await;
+        client
+    }
+
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let metrics = self.options.counters.metrics();
+        metrics.iter().find(|(known, _)| *known == name).expect("a known metric").1
+    }
+
+    /// Waits, in virtual time, until no connection is open.
+    pub(crate) async fn until_nobody_is_connected(&self) {
+        let deadline = self.env.clock.now() + Duration::from_secs(120);
+        while self.metric("pulsar_active_connections") != 0 {
+            assert!(self.env.clock.now() < deadline, "a connection stays open");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn broker_options() -> geminga_broker::Options {
+    let ledger = |in_flight_max| LedgerOptions {
+        ensemble_size: 1,
+        write_quorum: 1,
+        ack_quorum: 1,
+        password: Bytes::new(),
+        custom_metadata: std::collections::BTreeMap::new(),
+        in_flight_max,
+    };
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    geminga_broker::Options {
+        cluster: "standalone".to_owned(),
+        advertised: Advertised {
+            broker_url: "pulsar://localhost:6650".to_owned(),
+            http_url: "http://localhost:8080".to_owned(),
+            ..Advertised::default()
+        },
+        limits: Limits {
+            message_bytes_max: MAX_MESSAGE_SIZE,
+            concurrent_topic_loads_max: 1_000,
+            concurrent_lookups_max: 1_000,
+            topic_load_timeout: Duration::from_secs(60),
+            publish_buffer_bytes: 64 << 20,
+            unacked_per_consumer_max: 50_000,
+            unacked_per_subscription_max: 200_000,
+            read_entries_max: 100,
+            read_bytes_max: 5 << 20,
+        },
+        auto_topic_creation: true,
+        auto_partitions: None,
+        auto_subscription_creation: true,
+        schema_validation_enforced: false,
+        bundles_default: 4,
+        ack_flush_interval: Duration::from_millis(10),
+        trim_interval: Duration::from_secs(60),
+        managed_ledger: geminga_managed_ledger::Options {
+            ledger: ledger(1_000),
+            cursor_ledger: ledger(16),
+            max_entries_per_ledger: 50_000,
+            max_ledger_bytes: 1 << 30,
+            min_rollover: hours(1),
+            max_rollover: hours(4),
+            retention_time: Some(Duration::ZERO),
+            retention_bytes: Some(0),
+            tail_cache_bytes: 4 << 20,
+            cursor_roll_entries: 50_000,
+            cursor_roll_bytes: 1 << 20,
+        },
+    }
+}
