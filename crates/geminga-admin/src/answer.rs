@@ -1,0 +1,79 @@
+//! What a request is answered with.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+};
+use serde::Serialize;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Status and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    kind: Option<&'static str>,
+    body: Bytes,
+    allow: Option<String>,
+}
+
+impl Answer {
+    /// 204: done.
+    pub(crate) const fn done() -> Self {
+        Self { status: StatusCode::NO_CONTENT, kind: None, body: Bytes::new(), allow: None }
+    }
+
+    /// 200 with JSON.
+    pub(crate) fn json<T: Serialize>(value: &T) -> Self {
+        Self::json_with(StatusCode::OK, value)
+    }
+
+    /// JSON with a status.
+    pub(crate) fn json_with<T: Serialize>(status: StatusCode, value: &T) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Self { status, kind: Some(JSON), body: body.into(), allow: None },
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written as JSON");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let body = Bytes::from_static(br#"{"reason":"answer could not be encoded"}"#);
+                Self { status, kind: Some(JSON), body, allow: None }
+            }
+        }
+    }
+
+    /// 200 with text.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        let body = Bytes::from(text.into());
+        Self { status: StatusCode::OK, kind: Some(TEXT), body, allow: None }
+    }
+
+    /// 200 with metrics.
+    pub(crate) fn metrics(text: String) -> Self {
+        let body = Bytes::from(text);
+        Self { status: StatusCode::OK, kind: Some(PROMETHEUS), body, allow: None }
+    }
+
+    /// Names the methods that would have been accepted.
+    pub(crate) fn allowing(self, methods: &[&str]) -> Self {
+        Self { allow: Some(methods.join(", ")), ..self }
+    }
+}
+
+impl From<Answer> for Response<Full<Bytes>> {
+    fn from(answer: Answer) -> Self {
+        let mut response = Self::new(Full::new(answer.body));
+        *response.status_mut() = answer.status;
+        let headers = response.headers_mut();
+        if let Some(kind) = answer.kind {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        if let Some(allow) = answer.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}

@@ -1,0 +1,81 @@
+//! What each route does. Every handler asks the broker and answers in Pulsar's JSON.
+
+mod brokers;
+mod clusters;
+mod lookup;
+mod namespaces;
+mod schemas;
+mod subscriptions;
+mod tenants;
+mod topics;
+
+use geminga_broker::Broker;
+
+use crate::{
+    Options, answer::Answer, failure::Failure, metrics::metrics, request::Request, route::Route,
+};
+
+type Answered = Result<Answer, Failure>;
+
+/// Serves one request.
+pub(crate) async fn handle(
+    route: Route,
+    broker: &Broker,
+    request: &Request,
+    options: &Options,
+) -> Answered {
+    match route {
+        Route::Status => Ok(Answer::text("OK")),
+        Route::Metrics | Route::MetricsSlash => Ok(metrics(broker).await),
+        Route::Health => brokers::health(broker).await,
+        Route::Ready => Ok(Answer::text("ok")),
+        Route::Version => Ok(Answer::text(options.version.clone())),
+        Route::LeaderBroker => Ok(brokers::leader(broker)),
+        Route::Brokers => Ok(brokers::list(broker)),
+        Route::BrokersOfCluster => brokers::of_cluster(broker, request).await,
+        Route::Clusters
+        | Route::Cluster
+        | Route::CreateCluster
+        | Route::UpdateCluster
+        | Route::DeleteCluster => clusters::handle(route, broker, request).await,
+        Route::Tenants
+        | Route::Tenant
+        | Route::CreateTenant
+        | Route::UpdateTenant
+        | Route::DeleteTenant => tenants::handle(route, broker, request).await,
+        Route::Namespaces
+        | Route::NamespacePolicies
+        | Route::CreateNamespace
+        | Route::DeleteNamespace
+        | Route::NamespaceTopics
+        | Route::NamespaceBundles
+        | Route::UnloadNamespace => namespaces::handle(route, broker, request).await,
+        Route::Topics => topics::list(broker, request).await,
+        Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
+        Route::CreateTopic => topics::create(broker, request).await,
+        Route::DeleteTopic => topics::delete(broker, request).await,
+        Route::Partitions => topics::partitions(broker, request).await,
+        Route::CreatePartitions => topics::create_partitions(broker, request).await,
+        Route::UpdatePartitions => topics::update_partitions(broker, request).await,
+        Route::DeletePartitions => topics::delete_partitions(broker, request).await,
+        Route::TopicStats => topics::stats(broker, request).await,
+        Route::PartitionedStats => topics::partitioned_stats(broker, request).await,
+        Route::InternalStats | Route::InternalStatsDashed => {
+            topics::internal_stats(broker, request).await
+        }
+        Route::PartitionedInternalStats => topics::partitioned_internals(broker, request).await,
+        Route::UnloadTopic => topics::unload(broker, request).await,
+        Route::Terminate => topics::terminate(broker, request).await,
+        Route::LastMessageId => topics::last_message_id(broker, request).await,
+        Route::Subscriptions => subscriptions::list(broker, request).await,
+        Route::CreateSubscription => subscriptions::create(broker, request).await,
+        Route::DeleteSubscription => subscriptions::delete(broker, request).await,
+        Route::SkipAll => subscriptions::skip_all(broker, request).await,
+        Route::Skip => subscriptions::skip(broker, request).await,
+        Route::Lookup | Route::LookupDestination => lookup::lookup(broker, request).await,
+        Route::LookupBundle => lookup::bundle(broker, request).await,
+        Route::Schema | Route::SchemaVersion => schemas::get(broker, request).await,
+        Route::Schemas => schemas::all(broker, request).await,
+        Route::PostSchema => schemas::post(broker, request).await,
+    }
+}

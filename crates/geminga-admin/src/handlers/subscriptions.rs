@@ -1,0 +1,67 @@
+//! Subscriptions.
+
+use std::collections::BTreeMap;
+
+use geminga_admin_model::MessageId;
+use geminga_broker::{Broker, admin::CursorStart};
+use geminga_types::Position;
+
+use super::Answered;
+use crate::{answer::Answer, failure::Failure, request::Request};
+
+const SUBSCRIPTION: usize = 4;
+const COUNT: usize = 5;
+
+pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
+    Ok(Answer::json(&broker.subscriptions(&request.topic()?).await?))
+}
+
+/// The body is the message id to begin at: none, or latest, begins with the next message.
+pub(super) async fn create(broker: &Broker, request: &Request) -> Answered {
+    let given: Option<Start> = request.json_or_empty()?;
+    let (at, properties) = match given {
+        None => (CursorStart::Latest, Vec::new()),
+        Some(Start { id, properties }) => (start(id), properties.into_iter().collect()),
+    };
+    let name = request.part(SUBSCRIPTION);
+    broker.create_subscription(&request.topic()?, name, at, properties).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn delete(broker: &Broker, request: &Request) -> Answered {
+    let name = request.part(SUBSCRIPTION);
+    broker.delete_subscription(&request.topic()?, name, request.flag("force")).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn skip_all(broker: &Broker, request: &Request) -> Answered {
+    broker.skip_all(&request.topic()?, request.part(SUBSCRIPTION)).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn skip(broker: &Broker, request: &Request) -> Answered {
+    let count = request.part(COUNT).parse().map_err(|_| {
+        let given = request.part(COUNT);
+        Failure::InvalidParameter(format!("{given:?} is not a number of messages to skip"))
+    })?;
+    let name = request.part(SUBSCRIPTION);
+    broker.skip_messages(&request.topic()?, name, Some(count)).await?;
+    Ok(Answer::done())
+}
+
+/// A message id, and what Java's client sends along.
+#[derive(serde::Deserialize)]
+struct Start {
+    #[serde(flatten)]
+    id: MessageId,
+    #[serde(default)]
+    properties: BTreeMap<String, String>,
+}
+
+fn start(id: MessageId) -> CursorStart {
+    match Position::new(id.ledger_id, id.entry_id) {
+        Position::EARLIEST => CursorStart::Earliest,
+        Position::LATEST => CursorStart::Latest,
+        position => CursorStart::Position(position),
+    }
+}

@@ -1,0 +1,145 @@
+//! Topics, with partitions and without.
+
+use geminga_admin_model::{
+    MessageId, PartitionedTopicInternalStats, PartitionedTopicMetadata, PartitionedTopicStats,
+    TopicStats,
+};
+use geminga_broker::{AdminError, Broker};
+use geminga_types::{Domain, TopicName};
+
+use super::Answered;
+use crate::{answer::Answer, request::Request, stats};
+
+pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
+    let (domain, namespace) = request.domain_and_namespace()?;
+    let with_system_topics = request.flag("includeSystemTopic");
+    Ok(Answer::json(&broker.topic_names(&namespace, domain, with_system_topics).await?))
+}
+
+pub(super) async fn list_partitioned(broker: &Broker, request: &Request) -> Answered {
+    let (domain, namespace) = request.domain_and_namespace()?;
+    let with_system_topics = request.flag("includeSystemTopic");
+    Ok(Answer::json(&broker.partitioned_topic_names(&namespace, domain, with_system_topics).await?))
+}
+
+pub(super) async fn create(broker: &Broker, request: &Request) -> Answered {
+    broker.create_topic(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn delete(broker: &Broker, request: &Request) -> Answered {
+    broker.delete_topic(&request.topic()?, request.flag("force")).await?;
+    Ok(Answer::done())
+}
+
+/// With `checkAllowAutoCreation`, a topic that does not exist and may be created has 0 partitions.
+pub(super) async fn partitions(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    let partitions = broker.partitions(&topic, request.flag("checkAllowAutoCreation")).await?;
+    let properties = broker.partitioned_metadata(&topic).await?.properties;
+    Ok(Answer::json(&PartitionedTopicMetadata { partitions, deleted: false, properties }))
+}
+
+pub(super) async fn create_partitions(broker: &Broker, request: &Request) -> Answered {
+    let (topic, given) = (request.topic()?, request.partitions()?);
+    broker.create_partitioned_topic(&topic, given.count, given.properties).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn update_partitions(broker: &Broker, request: &Request) -> Answered {
+    broker.update_partitions(&request.topic()?, request.partitions()?.count).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn delete_partitions(broker: &Broker, request: &Request) -> Answered {
+    broker.delete_partitioned_topic(&request.topic()?, request.flag("force")).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn stats(broker: &Broker, request: &Request) -> Answered {
+    let found = broker.topic_stats(&request.topic()?).await?;
+    Ok(Answer::json(&stats::topic(&found)))
+}
+
+/// The sum over the partitions, and each of them unless `perPartition=false`.
+pub(super) async fn partitioned_stats(broker: &Broker, request: &Request) -> Answered {
+    let (metadata, found) = broker.partitioned_stats(&request.topic()?).await?;
+    let metadata = PartitionedTopicMetadata {
+        partitions: metadata.partitions,
+        deleted: false,
+        properties: metadata.properties,
+    };
+    let mut all = PartitionedTopicStats { metadata, ..PartitionedTopicStats::default() };
+    let mut total: Option<TopicStats> = None;
+    let with_each = request.query("perPartition") != Some("false");
+    for part in &found {
+        let part_stats = stats::topic(part);
+        match &mut total {
+            None => total = Some(part_stats.clone()),
+            Some(total) => total.add(&part_stats),
+        }
+        if with_each {
+            all.partitions.insert(part.topic.to_string(), part_stats);
+        }
+    }
+    all.total = total.unwrap_or_default();
+    Ok(Answer::json(&all))
+}
+
+pub(super) async fn internal_stats(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    refuse_non_persistent(&topic)?;
+    Ok(Answer::json(&stats::internal(&broker.topic_stats(&topic).await?)))
+}
+
+pub(super) async fn partitioned_internals(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    refuse_non_persistent(&topic)?;
+    let (metadata, found) = broker.partitioned_stats(&topic).await?;
+    let metadata = PartitionedTopicMetadata {
+        partitions: metadata.partitions,
+        deleted: false,
+        properties: metadata.properties,
+    };
+    let partitions =
+        found.iter().map(|part| (part.topic.to_string(), stats::internal(part))).collect();
+    Ok(Answer::json(&PartitionedTopicInternalStats { metadata, partitions }))
+}
+
+pub(super) async fn unload(broker: &Broker, request: &Request) -> Answered {
+    broker.unload_topic(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn terminate(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    let last = broker.terminate(&topic).await?;
+    Ok(Answer::json(&MessageId {
+        ledger_id: last.ledger_id.0,
+        entry_id: last.entry_id.0,
+        partition_index: partition_index(&topic),
+        batch_index: None,
+    }))
+}
+
+pub(super) async fn last_message_id(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    let last = broker.last_message_id(&topic).await?;
+    Ok(Answer::json(&MessageId {
+        ledger_id: last.position.ledger_id.0,
+        entry_id: last.position.entry_id.0,
+        partition_index: partition_index(&topic),
+        batch_index: (0 <= last.batch_index).then_some(last.batch_index),
+    }))
+}
+
+fn partition_index(topic: &TopicName) -> i32 {
+    topic.partition().and_then(|index| i32::try_from(index).ok()).unwrap_or(-1)
+}
+
+fn refuse_non_persistent(topic: &TopicName) -> Result<(), AdminError> {
+    if topic.domain() == Domain::Persistent {
+        return Ok(());
+    }
+    Err(AdminError::NotAllowed(format!("The non-persistent topic {topic} has no managed ledger")))
+}

@@ -1,0 +1,178 @@
+//! A request, taken apart: its route, the parts of its path, its query, its body.
+//!
+//! Parts of the path arrive percent-encoded once and may hold anything, slashes too; `+` is a space
+//! as Java's `URLEncoder` writes it. Bodies are taken leniently: clients send nothing, `null`,
+//! `{}` or quotes around a number where Pulsar does not mind.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use geminga_types::{Domain, NamespaceName, TopicName};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use crate::{failure::Failure, route::Route};
+
+/// A request to one route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    parts: Vec<String>,
+    query: BTreeMap<String, String>,
+    listener: Option<String>,
+    body: Bytes,
+}
+
+const LISTENER_HEADER: &str = "X-Pulsar-ListenerName";
+
+impl Request {
+    /// Finds the route and reads the body.
+    pub(crate) async fn read(
+        request: hyper::Request<Incoming>,
+        body_bytes_max: usize,
+    ) -> Result<(Route, Self), Failure> {
+        let (head, body) = request.into_parts();
+        let (route, parts) = Route::find(head.method.as_str(), head.uri.path())?;
+        let parts = parts.into_iter().map(decode).collect::<Result<Vec<String>, Failure>>()?;
+        let query = parse_query(head.uri.query().unwrap_or_default())?;
+        let listener = head.headers.get(LISTENER_HEADER).and_then(|value| value.to_str().ok());
+        let listener = listener.map(ToOwned::to_owned);
+        let body = match Limited::new(body, body_bytes_max).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(Failure::BodyTooLarge(body_bytes_max));
+            }
+            Err(error) => return Err(Failure::InvalidBody(format!("body was cut off: {error}"))),
+        };
+        Ok((route, Self { parts, query, listener, body }))
+    }
+
+    /// A variable part of the path, counted from 0; the table guarantees that it is there.
+    pub(crate) fn part(&self, index: usize) -> &str {
+        self.parts.get(index).map_or("", String::as_str)
+    }
+
+    /// `{tenant}/{namespace}`, the first two parts.
+    pub(crate) fn namespace(&self) -> Result<NamespaceName, Failure> {
+        Ok(NamespaceName::new(self.part(0), self.part(1))?)
+    }
+
+    /// The first part.
+    pub(crate) fn domain(&self) -> Domain {
+        match self.part(0) {
+            "non-persistent" => Domain::NonPersistent,
+            _ => Domain::Persistent,
+        }
+    }
+
+    /// `{domain}/{tenant}/{namespace}`, the first three parts.
+    pub(crate) fn domain_and_namespace(&self) -> Result<(Domain, NamespaceName), Failure> {
+        Ok((self.domain(), NamespaceName::new(self.part(1), self.part(2))?))
+    }
+
+    /// `{domain}/{tenant}/{namespace}/{topic}`, the first four parts.
+    pub(crate) fn topic(&self) -> Result<TopicName, Failure> {
+        let (domain, namespace) = self.domain_and_namespace()?;
+        Ok(TopicName::new(domain, namespace, self.part(3))?)
+    }
+
+    /// The last of several ways to name a listener, as Pulsar takes them.
+    pub(crate) fn listener(&self) -> Option<&str> {
+        let in_query = self.query.get("listenerName").map(String::as_str);
+        in_query.or(self.listener.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// A parameter of the query.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    /// A parameter that is on or off; off when it is not there.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The JSON body; `None` for an empty one and for `null`.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Failure::InvalidBody(format!("Request body is not valid: {error}")))
+    }
+
+    /// The JSON body, where `{}` too is the same as none.
+    pub(crate) fn json_or_empty<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
+        let is_empty =
+            matches!(self.json(), Ok(Some(serde_json::Value::Object(o))) if o.is_empty());
+        if is_empty { Ok(None) } else { self.json() }
+    }
+
+    /// A number of partitions: `4`, `"4"`, or `{"partitions": 4, "properties": {…}}`.
+    pub(crate) fn partitions(&self) -> Result<PartitionCount, Failure> {
+        let text = std::str::from_utf8(&self.body).unwrap_or_default().trim();
+        let given = match serde_json::from_str::<GivenCount>(text) {
+            Ok(given) => given,
+            Err(_) => GivenCount::Text(text.to_owned()),
+        };
+        let (count, properties) = match given {
+            GivenCount::Number(count) => (Some(count), None),
+            GivenCount::Text(text) => (text.trim().parse().ok(), None),
+            GivenCount::Full { partitions, properties } => (Some(partitions), properties),
+        };
+        let invalid = |what: &str| {
+            Failure::InvalidCount(format!("Number of partitions should be more than 0, got {what}"))
+        };
+        match count {
+            None => Err(Failure::InvalidBody(format!("not a number of partitions: {text:?}"))),
+            Some(count) if count <= 0 => Err(invalid(&count.to_string())),
+            Some(count) => {
+                let count = u32::try_from(count).map_err(|_| invalid(&count.to_string()))?;
+                Ok(PartitionCount { count, properties })
+            }
+        }
+    }
+}
+
+/// A number of partitions, and the topic's properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionCount {
+    pub(crate) count: u32,
+    pub(crate) properties: Option<BTreeMap<String, String>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum GivenCount {
+    Number(i64),
+    Text(String),
+    Full { partitions: i64, properties: Option<BTreeMap<String, String>> },
+}
+
+fn parse_query(query: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
+fn decode(text: &str) -> Result<String, Failure> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8();
+    let invalid = |_| Failure::InvalidParameter(format!("{text:?} does not encode UTF-8 text"));
+    Ok(decoded.map_err(invalid)?.into_owned())
+}
+
+#[cfg(test)]
+impl Request {
+    pub(crate) fn with_body(body: &str) -> Self {
+        Self { body: Bytes::from(body.to_owned()), ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

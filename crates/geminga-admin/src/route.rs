@@ -1,0 +1,285 @@
+//! The table of everything that is served: method, path, and the permission it needs.
+//!
+//! A `{}` in a path stands for one part, `{domain}` for `persistent` or `non-persistent`. Where
+//! several paths fit, the one with more literal parts is taken. The table is the [`Route`] enum
+//! itself, so that a route without permission or handler does not compile.
+
+use crate::failure::Failure;
+
+/// What a role must hold to use a route. Nothing is checked while authentication is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Anyone: probes.
+    Anyone,
+    /// Anyone who may connect, or `authenticateMetricsEndpoint`.
+    Metrics,
+    /// Superusers.
+    Superuser,
+    /// Administrators of the tenant in the path.
+    TenantAdmin,
+    /// Roles that may look the topic up: producers and consumers of it.
+    Lookup,
+    /// Roles that may produce to or consume from the topic.
+    Topic,
+    /// Roles that may consume from the topic.
+    Consume,
+}
+
+macro_rules! routes {
+    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal, $permission:ident;)*) => {
+        /// Everything that is served.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Route {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Route {
+            /// All routes, in the table's order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The HTTP method.
+            #[must_use]
+            pub const fn method(self) -> &'static str {
+                match self { $(Self::$name => stringify!($method),)* }
+            }
+
+            /// The path, with `{}` for each variable part.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$name => $path,)* }
+            }
+
+            /// The permission it needs.
+            #[must_use]
+            pub const fn permission(self) -> Permission {
+                match self { $(Self::$name => Permission::$permission,)* }
+            }
+        }
+    };
+}
+
+routes! {
+    /// For load balancers.
+    Status = GET "/status.html", Anyone;
+    /// Prometheus.
+    Metrics = GET "/metrics", Metrics;
+    /// Prometheus, where some scrapers look.
+    MetricsSlash = GET "/metrics/", Metrics;
+
+    /// Whether the broker works.
+    Health = GET "/admin/v2/brokers/health", Anyone;
+    /// Whether the broker has started.
+    Ready = GET "/admin/v2/brokers/ready", Anyone;
+    /// The broker's version.
+    Version = GET "/admin/v2/brokers/version", Anyone;
+    /// The broker that balances load.
+    LeaderBroker = GET "/admin/v2/brokers/leaderBroker", Superuser;
+    /// All brokers.
+    Brokers = GET "/admin/v2/brokers", Superuser;
+    /// All brokers of a cluster.
+    BrokersOfCluster = GET "/admin/v2/brokers/{}", Superuser;
+
+    /// All clusters.
+    Clusters = GET "/admin/v2/clusters", Anyone;
+    /// One cluster.
+    Cluster = GET "/admin/v2/clusters/{}", Superuser;
+    /// Creates a cluster.
+    CreateCluster = PUT "/admin/v2/clusters/{}", Superuser;
+    /// Changes a cluster.
+    UpdateCluster = POST "/admin/v2/clusters/{}", Superuser;
+    /// Deletes a cluster.
+    DeleteCluster = DELETE "/admin/v2/clusters/{}", Superuser;
+
+    /// All tenants.
+    Tenants = GET "/admin/v2/tenants", Superuser;
+    /// One tenant.
+    Tenant = GET "/admin/v2/tenants/{}", TenantAdmin;
+    /// Creates a tenant.
+    CreateTenant = PUT "/admin/v2/tenants/{}", Superuser;
+    /// Changes a tenant.
+    UpdateTenant = POST "/admin/v2/tenants/{}", Superuser;
+    /// Deletes a tenant.
+    DeleteTenant = DELETE "/admin/v2/tenants/{}", Superuser;
+
+    /// A tenant's namespaces.
+    Namespaces = GET "/admin/v2/namespaces/{}", TenantAdmin;
+    /// A namespace's policies.
+    NamespacePolicies = GET "/admin/v2/namespaces/{}/{}", TenantAdmin;
+    /// Creates a namespace.
+    CreateNamespace = PUT "/admin/v2/namespaces/{}/{}", TenantAdmin;
+    /// Deletes a namespace.
+    DeleteNamespace = DELETE "/admin/v2/namespaces/{}/{}", TenantAdmin;
+    /// A namespace's topics.
+    NamespaceTopics = GET "/admin/v2/namespaces/{}/{}/topics", TenantAdmin;
+    /// How a namespace is cut.
+    NamespaceBundles = GET "/admin/v2/namespaces/{}/{}/bundles", TenantAdmin;
+    /// Unloads a namespace's topics.
+    UnloadNamespace = PUT "/admin/v2/namespaces/{}/{}/unload", TenantAdmin;
+
+    /// Topics of a domain, partitions one by one.
+    Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
+    /// Partitioned topics of a domain.
+    PartitionedTopics = GET "/admin/v2/{domain}/{}/{}/partitioned", TenantAdmin;
+    /// Creates a topic without partitions.
+    CreateTopic = PUT "/admin/v2/{domain}/{}/{}/{}", TenantAdmin;
+    /// Deletes a topic without partitions.
+    DeleteTopic = DELETE "/admin/v2/{domain}/{}/{}/{}", TenantAdmin;
+    /// How many partitions a topic has.
+    Partitions = GET "/admin/v2/{domain}/{}/{}/{}/partitions", Lookup;
+    /// Creates a topic with partitions.
+    CreatePartitions = PUT "/admin/v2/{domain}/{}/{}/{}/partitions", TenantAdmin;
+    /// Raises the number of partitions.
+    UpdatePartitions = POST "/admin/v2/{domain}/{}/{}/{}/partitions", TenantAdmin;
+    /// Deletes a topic with partitions.
+    DeletePartitions = DELETE "/admin/v2/{domain}/{}/{}/{}/partitions", TenantAdmin;
+    /// Stats of a topic or partition.
+    TopicStats = GET "/admin/v2/{domain}/{}/{}/{}/stats", Topic;
+    /// Stats of a topic with partitions.
+    PartitionedStats = GET "/admin/v2/{domain}/{}/{}/{}/partitioned-stats", Topic;
+    /// Stats of a topic's managed ledger.
+    InternalStats = GET "/admin/v2/{domain}/{}/{}/{}/internalStats", Topic;
+    /// The same, where some clients look.
+    InternalStatsDashed = GET "/admin/v2/{domain}/{}/{}/{}/internal-stats", Topic;
+    /// Stats of all partitions' managed ledgers.
+    PartitionedInternalStats = GET "/admin/v2/{domain}/{}/{}/{}/partitioned-internalStats", Topic;
+    /// Unloads a topic.
+    UnloadTopic = PUT "/admin/v2/{domain}/{}/{}/{}/unload", TenantAdmin;
+    /// Ends a topic.
+    Terminate = POST "/admin/v2/{domain}/{}/{}/{}/terminate", TenantAdmin;
+    /// The last message.
+    LastMessageId = GET "/admin/v2/{domain}/{}/{}/{}/lastMessageId", Topic;
+    /// A topic's subscriptions.
+    Subscriptions = GET "/admin/v2/{domain}/{}/{}/{}/subscriptions", Topic;
+    /// Creates a subscription.
+    CreateSubscription = PUT "/admin/v2/{domain}/{}/{}/{}/subscription/{}", Consume;
+    /// Deletes a subscription.
+    DeleteSubscription = DELETE "/admin/v2/{domain}/{}/{}/{}/subscription/{}", Consume;
+    /// Acks a subscription's backlog.
+    SkipAll = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/skip_all", Consume;
+    /// Acks the next messages of a subscription.
+    Skip = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/skip/{}", Consume;
+
+    /// Which broker serves a topic.
+    Lookup = GET "/lookup/v2/topic/{domain}/{}/{}/{}", Lookup;
+    /// The same, for clients of old.
+    LookupDestination = GET "/lookup/v2/destination/{domain}/{}/{}/{}", Lookup;
+    /// Which bundle a topic is in.
+    LookupBundle = GET "/lookup/v2/topic/{domain}/{}/{}/{}/bundle", Lookup;
+
+    /// The newest schema.
+    Schema = GET "/admin/v2/schemas/{}/{}/{}/schema", Topic;
+    /// One version of a schema.
+    SchemaVersion = GET "/admin/v2/schemas/{}/{}/{}/schema/{}", Topic;
+    /// All versions of a schema.
+    Schemas = GET "/admin/v2/schemas/{}/{}/{}/schemas", Topic;
+    /// Adds a schema.
+    PostSchema = POST "/admin/v2/schemas/{}/{}/{}/schema", TenantAdmin;
+}
+
+const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
+
+impl Route {
+    /// Finds the route of a request and the variable parts of its path, still encoded. A HEAD is
+    /// served as a GET.
+    pub(crate) fn find<'p>(method: &str, path: &'p str) -> Result<(Self, Vec<&'p str>), Failure> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        let fits = |route: &&Self| route.parts(path).is_some();
+        let mut found: Vec<Self> = Self::ALL.iter().filter(fits).copied().collect();
+        found.sort_by_key(|route| std::cmp::Reverse(route.literals()));
+        let chosen = found.iter().find(|route| route.method() == method);
+        if let Some(&route) = chosen {
+            return Ok((route, route.parts(path).unwrap_or_default()));
+        }
+        let (method, path) = (method.to_owned(), path.to_owned());
+        if found.is_empty() {
+            return Err(Failure::UnknownPath(path));
+        }
+        let mut allowed: Vec<&'static str> = found.iter().map(|route| route.method()).collect();
+        allowed.sort_unstable();
+        allowed.dedup();
+        Err(Failure::UnknownMethod { method, path, allowed })
+    }
+
+    fn parts(self, path: &str) -> Option<Vec<&str>> {
+        let mut parts = Vec::new();
+        let mut given = path.split('/');
+        for wanted in self.path().split('/') {
+            let given = given.next()?;
+            match wanted {
+                "{}" if !given.is_empty() => parts.push(given),
+                "{domain}" if DOMAINS.contains(&given) => parts.push(given),
+                _ if wanted == given => {}
+                _ => return None,
+            }
+        }
+        given.next().is_none().then_some(parts)
+    }
+
+    fn literals(self) -> usize {
+        self.path().split('/').filter(|part| !part.starts_with('{')).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(method: &str, path: &str) -> Option<Route> {
+        Route::find(method, path).ok().map(|(route, _)| route)
+    }
+
+    #[test]
+    fn every_route_finds_itself() {
+        for &route in Route::ALL {
+            let path = route.path().replace("{domain}", "persistent").replace("{}", "x");
+            assert_eq!(find(route.method(), &path), Some(route), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_have_the_same_method_and_path() {
+        for (index, a) in Route::ALL.iter().enumerate() {
+            for b in &Route::ALL[index + 1..] {
+                assert_ne!((a.method(), a.path()), (b.method(), b.path()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_not_for_anyone() {
+        for route in Route::ALL.iter().filter(|route| route.method() != "GET") {
+            assert!(
+                matches!(
+                    route.permission(),
+                    Permission::Superuser | Permission::TenantAdmin | Permission::Consume
+                ),
+                "{route:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_literal_part_wins_over_a_variable_one() {
+        assert_eq!(find("GET", "/admin/v2/brokers/health"), Some(Route::Health));
+        assert_eq!(find("GET", "/admin/v2/brokers/standalone"), Some(Route::BrokersOfCluster));
+        assert_eq!(find("HEAD", "/admin/v2/brokers/health"), Some(Route::Health));
+    }
+
+    #[test]
+    fn parts_are_found_still_encoded() {
+        let path = "/admin/v2/non-persistent/public/default/a%2Fb/subscription/s%20x";
+        let (route, parts) = Route::find("PUT", path).unwrap();
+        assert_eq!(route, Route::CreateSubscription);
+        assert_eq!(parts, ["non-persistent", "public", "default", "a%2Fb", "s%20x"]);
+    }
+
+    #[test]
+    fn unknown_paths_and_methods_are_told_apart() {
+        for path in ["", "/", "/admin", "/admin/v2/persistent/a//c/stats", "/metrics/x", "*"] {
+            assert!(matches!(Route::find("GET", path), Err(Failure::UnknownPath(_))), "{path}");
+        }
+        let error = Route::find("PATCH", "/admin/v2/tenants/x").unwrap_err();
+        let Failure::UnknownMethod { allowed, .. } = error else { panic!("{error:?}") };
+        assert_eq!(allowed, ["DELETE", "GET", "POST", "PUT"]);
+    }
+}

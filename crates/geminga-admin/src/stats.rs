@@ -1,0 +1,163 @@
+//! The broker's stats under Pulsar's names.
+
+use std::collections::BTreeMap;
+
+use geminga_admin_model::{
+    ConsumerStats, CursorStats, LedgerInfo, PersistentTopicInternalStats, PublisherStats,
+    SubscriptionStats, TopicStats, iso_8601,
+};
+use geminga_broker::admin;
+use geminga_types::Position;
+
+/// Answer of `…/stats`.
+pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
+    let mut publishers: Vec<PublisherStats> = found.publishers.iter().map(publisher).collect();
+    publishers.sort_by(|a, b| a.producer_name.cmp(&b.producer_name));
+    TopicStats {
+        msg_rate_in: found.message_rate_in,
+        msg_throughput_in: found.byte_rate_in,
+        msg_rate_out: found.message_rate_out,
+        msg_throughput_out: found.byte_rate_out,
+        bytes_in_counter: found.bytes_in,
+        msg_in_counter: found.messages_in,
+        bytes_out_counter: found.bytes_out,
+        msg_out_counter: found.messages_out,
+        average_msg_size: mean_size(found.byte_rate_in, found.message_rate_in),
+        storage_size: found.storage_bytes,
+        backlog_size: backlog_bytes(found),
+        last_publish_time_stamp: found.last_publish_time,
+        publishers,
+        subscriptions: found
+            .subscriptions
+            .iter()
+            .map(|found| (found.name.clone(), subscription(found)))
+            .collect(),
+        deduplication_status: "Disabled".to_owned(),
+        ..TopicStats::default()
+    }
+}
+
+/// Answer of `…/internalStats`.
+pub(crate) fn internal(found: &admin::TopicStats) -> PersistentTopicInternalStats {
+    let open = found.ledgers.iter().find(|ledger| ledger.is_open);
+    let state = match (found.is_terminated, open) {
+        (true, _) => "Terminated",
+        (false, Some(_)) => "LedgerOpened",
+        (false, None) => "ClosedLedger",
+    };
+    PersistentTopicInternalStats {
+        entries_added_counter: found.messages_in,
+        number_of_entries: found.storage_entries,
+        total_size: found.storage_bytes,
+        current_ledger_entries: open.map_or(0, |ledger| ledger.entries),
+        current_ledger_size: open.map_or(0, |ledger| ledger.bytes),
+        last_confirmed_entry: Some(position(found.last_position)),
+        state: Some(state.to_owned()),
+        ledgers: found.ledgers.iter().map(ledger).collect(),
+        cursors: found
+            .subscriptions
+            .iter()
+            .filter(|found| found.is_durable)
+            .map(|found| (found.name.clone(), cursor(found)))
+            .collect(),
+        ..PersistentTopicInternalStats::default()
+    }
+}
+
+fn publisher(found: &admin::PublisherStats) -> PublisherStats {
+    PublisherStats {
+        access_mode: Some(found.access_mode.to_owned()),
+        msg_rate_in: found.message_rate_in,
+        msg_throughput_in: found.byte_rate_in,
+        average_msg_size: found.message_size_mean,
+        producer_id: found.producer_id,
+        producer_name: Some(found.name.clone()),
+        address: Some(found.address.clone()),
+        connected_since: Some(iso_8601(found.connected_since)),
+        client_version: client_version(&found.client_version),
+        metadata: found.metadata.iter().cloned().collect(),
+        ..PublisherStats::default()
+    }
+}
+
+fn subscription(found: &admin::SubscriptionStats) -> SubscriptionStats {
+    let is_blocked = found.consumers.iter().any(|consumer| consumer.stats.is_blocked);
+    SubscriptionStats {
+        msg_rate_out: found.message_rate_out,
+        msg_throughput_out: found.byte_rate_out,
+        bytes_out_counter: found.bytes_out,
+        msg_out_counter: found.messages_out,
+        msg_rate_redeliver: found.message_rate_redeliver,
+        msg_backlog: found.backlog_entries,
+        backlog_size: -1,
+        msg_backlog_no_delayed: found.backlog_entries,
+        blocked_subscription_on_unacked_msgs: is_blocked,
+        unacked_messages: found.unacked_messages,
+        kind: Some(found.kind.to_owned()).filter(|kind| !kind.is_empty()),
+        active_consumer_name: found.active_consumer.clone(),
+        consumers: found.consumers.iter().map(consumer).collect(),
+        is_durable: found.is_durable,
+        durable: found.is_durable,
+        subscription_properties: found.properties.iter().cloned().collect(),
+        ..SubscriptionStats::default()
+    }
+}
+
+fn consumer(found: &admin::ConsumerEntry) -> ConsumerStats {
+    let stats = &found.stats;
+    ConsumerStats {
+        msg_rate_out: stats.message_rate_out,
+        msg_throughput_out: stats.byte_rate_out,
+        bytes_out_counter: found.bytes_out,
+        msg_out_counter: found.messages_out,
+        msg_rate_redeliver: stats.message_rate_redeliver,
+        consumer_name: Some(stats.consumer_name.clone()),
+        available_permits: stats.available_permits,
+        unacked_messages: stats.unacked_messages,
+        blocked_consumer_on_unacked_msgs: stats.is_blocked,
+        address: Some(stats.address.clone()),
+        connected_since: Some(iso_8601(stats.connected_since)),
+        client_version: client_version(&found.client_version),
+        metadata: found.metadata.iter().cloned().collect(),
+        ..ConsumerStats::default()
+    }
+}
+
+fn ledger(found: &admin::LedgerStats) -> LedgerInfo {
+    let (entries, size) = if found.is_open { (0, 0) } else { (found.entries, found.bytes) };
+    LedgerInfo { ledger_id: found.ledger_id, entries, size, ..LedgerInfo::default() }
+}
+
+fn cursor(found: &admin::SubscriptionStats) -> CursorStats {
+    CursorStats {
+        mark_delete_position: position(found.mark_delete),
+        messages_consumed_counter: found.messages_out,
+        state: "Open".to_owned(),
+        waiting_read_op: found.backlog_entries == 0,
+        number_of_entries_since_first_not_acked_message: found.backlog_entries,
+        properties: BTreeMap::new(),
+        ..CursorStats::default()
+    }
+}
+
+fn position(found: Position) -> String {
+    format!("{}:{}", found.ledger_id.0, found.entry_id.0)
+}
+
+/// Without spaces, as clients read it back.
+fn client_version(found: &str) -> Option<String> {
+    Some(found.replace(' ', "-")).filter(|version| !version.is_empty())
+}
+
+fn mean_size(bytes: f64, messages: f64) -> f64 {
+    if 0.0 < messages { bytes / messages } else { 0.0 }
+}
+
+/// Bytes from the slowest subscription's first unacked entry on, by mean entry size.
+pub(crate) fn backlog_bytes(found: &admin::TopicStats) -> u64 {
+    let slowest = found.subscriptions.iter().map(|found| found.backlog_entries).max();
+    let entries = u128::from(slowest.unwrap_or_default());
+    let bytes = u128::from(found.storage_bytes) * entries;
+    let mean = bytes.checked_div(u128::from(found.storage_entries)).unwrap_or_default();
+    u64::try_from(mean).unwrap_or(u64::MAX).min(found.storage_bytes)
+}

@@ -1,0 +1,15 @@
+#![cfg(test)]
+//! The HTTP door over loopback, before a real broker on a memory store and a memory bookie.
+//!
+//! Goal: each route answers with Pulsar's status and body, and does what it says.
+//! Method: a request in raw HTTP/1.1, then another that shows the effect.
+
+mod bookie;
+mod hostile;
+mod namespaces;
+mod partitions;
+mod probes;
+mod schemas;
+mod server;
+mod subscriptions;
+mod topics;

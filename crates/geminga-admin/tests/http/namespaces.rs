@@ -1,0 +1,187 @@
+//! Clusters, tenants and namespaces.
+
+use geminga_admin::Options;
+use serde_json::json;
+
+use crate::server::{Server, with_server};
+
+#[test]
+fn a_first_start_has_pulsars_names() {
+    with_server(async |server| {
+        assert_eq!(server.get("/admin/v2/clusters").await.is(200).json(), json!(["standalone"]));
+        let tenants = server.get("/admin/v2/tenants").await.is(200).json();
+        assert_eq!(tenants, json!(["public", "pulsar"]));
+        let cluster = server.get("/admin/v2/clusters/standalone").await.is(200).json();
+        assert_eq!(cluster["brokerServiceUrl"], "pulsar://localhost:6650");
+        let tenant = server.get("/admin/v2/tenants/public").await.is(200).json();
+        assert_eq!(tenant, json!({"adminRoles": [], "allowedClusters": ["standalone"]}));
+        let namespaces = server.get("/admin/v2/namespaces/public").await.is(200).json();
+        assert_eq!(namespaces, json!(["public/default"]));
+        let namespaces = server.get("/admin/v2/namespaces/pulsar").await.is(200).json();
+        assert_eq!(namespaces, json!(["pulsar/system"]));
+        let policies = server.get("/admin/v2/namespaces/public/default").await.is(200).json();
+        assert_eq!(policies["replication_clusters"], json!(["standalone"]));
+        assert_eq!(policies["bundles"]["numBundles"], 4);
+    });
+}
+
+#[test]
+fn clusters_come_change_and_go() {
+    with_server(async |server| {
+        let path = "/admin/v2/clusters/other";
+        server.get(path).await.is(404);
+        server.post(path, r#"{"serviceUrl":"http://o:1"}"#).await.is(404);
+        server.put(path, "").await.is(400);
+        server.put(path, r#"{"serviceUrl":"http://o:1","listenerName":"l"}"#).await.is(204);
+        server.put(path, r#"{"serviceUrl":"http://o:1"}"#).await.is(409);
+        let found = server.get(path).await.is(200).json();
+        assert_eq!(found, json!({"serviceUrl": "http://o:1", "listenerName": "l"}));
+        server.post(path, r#"{"serviceUrl":"http://o:2"}"#).await.is(204);
+        assert_eq!(server.get(path).await.is(200).json()["serviceUrl"], "http://o:2");
+        server.get("/admin/v2/brokers/other").await.is(405);
+        server.delete(path).await.is(204);
+        server.delete(path).await.is(404);
+        server.delete("/admin/v2/clusters/standalone").await.is(412);
+        server.put("/admin/v2/clusters/a%2Fb", r#"{"serviceUrl":"http://o:1"}"#).await.is(412);
+    });
+}
+
+#[test]
+fn tenants_come_change_and_go() {
+    with_server(async |server| {
+        let path = "/admin/v2/tenants/acme";
+        server.get(path).await.is(404);
+        server.post(path, "{}").await.is(404);
+        server.delete(path).await.is(404);
+        server.put(path, r#"{"adminRoles":["a"],"allowedClusters":["nowhere"]}"#).await.is(412);
+        server.get(path).await.is(404);
+        let body = r#"{"adminRoles":["a"],"allowedClusters":["standalone"]}"#;
+        server.put(path, body).await.is(204);
+        server.put(path, body).await.is(409);
+        assert_eq!(
+            server.get(path).await.is(200).json(),
+            serde_json::from_str::<serde_json::Value>(body).unwrap()
+        );
+        server.post(path, r#"{"adminRoles":["b"],"allowedClusters":["standalone"]}"#).await.is(204);
+        assert_eq!(server.get(path).await.is(200).json()["adminRoles"], json!(["b"]));
+        server.put("/admin/v2/namespaces/acme/ns", "").await.is(204);
+        server.delete(path).await.is(409);
+        server.delete("/admin/v2/namespaces/acme/ns").await.is(204);
+        server.delete(path).await.is(204);
+        server.get(path).await.is(404);
+        server.put("/admin/v2/tenants/lenient", "").await.is(204);
+        server.put("/admin/v2/tenants/broken", "{").await.is(400);
+        server.put("/admin/v2/tenants/a%20b", "").await.is(412);
+    });
+}
+
+#[test]
+fn namespaces_come_and_go() {
+    with_server(async |server| {
+        for (name, body) in [("a", ""), ("b", "{}"), ("c", "null")] {
+            let path = format!("/admin/v2/namespaces/public/{name}");
+            server.get(&path).await.is(404);
+            server.put(&path, body).await.is(204);
+            server.put(&path, body).await.is(409);
+            let found = server.get(&path).await.is(200).json();
+            assert_eq!(found["bundles"]["numBundles"], 4);
+            assert_eq!(found["replication_clusters"], json!(["standalone"]));
+        }
+        let body = r#"{"bundles":{"numBundles":16},"max_producers_per_topic":10,"new_in_6":[1]}"#;
+        server.put("/admin/v2/namespaces/public/d", body).await.is(204);
+        let found = server.get("/admin/v2/namespaces/public/d").await.is(200).json();
+        assert_eq!(found["bundles"]["boundaries"].as_array().unwrap().len(), 17);
+        assert_eq!(found["max_producers_per_topic"], 10);
+        assert_eq!(found["new_in_6"], json!([1]));
+        let all = server.get("/admin/v2/namespaces/public").await.is(200).json();
+        let expected = ["public/a", "public/b", "public/c", "public/d", "public/default"];
+        assert_eq!(all, json!(expected));
+        server.delete("/admin/v2/namespaces/public/a").await.is(204);
+        server.delete("/admin/v2/namespaces/public/a").await.is(404);
+        server.get("/admin/v2/namespaces/public/a/topics").await.is(404);
+        server.put("/admin/v2/namespaces/nobody/a", "").await.is(404);
+        server.get("/admin/v2/namespaces/nobody").await.is(404);
+        let uneven = r#"{"bundles":{"boundaries":["0x00000000","0x00000001","0xffffffff"]}}"#;
+        server.put("/admin/v2/namespaces/public/e", uneven).await.is(412);
+        server.put("/admin/v2/namespaces/public/e", r#"{"bundles":7}"#).await.is(400);
+        server.put("/admin/v2/namespaces/public/e%2F", "").await.is(412);
+    });
+}
+
+#[test]
+fn a_namespace_with_topics_stays_unless_forced() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/n";
+        server.put(path, "").await.is(204);
+        server.put("/admin/v2/persistent/public/n/p/partitions", "2").await.is(204);
+        server.publish("persistent://public/n/t", 5).await;
+        let consumer = server.consumer("persistent://public/n/t", "s").await;
+        server.delete(path).await.is(409);
+        // It was not left marked.
+        assert_eq!(server.get(path).await.is(200).json()["deleted"], false);
+        server.publish("persistent://public/n/t", 1).await;
+        server.delete(&format!("{path}?force=true")).await.is(204);
+        drop(consumer);
+        server.get(path).await.is(404);
+        assert_eq!(server.disk.bookie.entries(), 0);
+        server.put(path, "").await.is(204);
+        for domain in ["persistent", "non-persistent"] {
+            let found = server.get(&format!("/admin/v2/{domain}/public/n")).await.is(200);
+            assert_eq!(found.json(), json!([]));
+        }
+        let found = server.get("/admin/v2/persistent/public/n/partitioned").await.is(200);
+        assert_eq!(found.json(), json!([]));
+    });
+}
+
+/// Goal: an interrupted deletion never hides topics for good.
+/// Method: the mark of the first phase is written by hand.
+#[test]
+fn an_interrupted_deletion_is_undone_or_finished() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/n";
+        let mark = async || {
+            let marked = bytes::Bytes::from_static(br#"{"deleted":true}"#);
+            let (any, persistent) =
+                (geminga_metadata::Expected::Any, geminga_metadata::Lifetime::Persistent);
+            let key = "/admin/policies/public/n";
+            server.disk.metadata.put(key, marked, any, persistent).await.unwrap();
+            server.get(path).await.is(404);
+        };
+        server.put(path, "").await.is(204);
+        server.publish("persistent://public/n/t", 2).await;
+        mark().await;
+        server.delete(path).await.is(409);
+        server.get(path).await.is(200);
+        server.get("/admin/v2/persistent/public/n/t/stats").await.is(200);
+        mark().await;
+        server.delete(&format!("{path}?force=true")).await.is(204);
+        assert_eq!(server.disk.bookie.entries(), 0);
+        server.put(path, "").await.is(204);
+        mark().await;
+        server.delete(path).await.is(204);
+        server.put(path, "").await.is(204);
+    });
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(crate::server::Disk::new(), Options::default()).await;
+        server.put("/admin/v2/tenants/acme", "").await.is(204);
+        server.put("/admin/v2/namespaces/acme/ns", "").await.is(204);
+        server.put("/admin/v2/persistent/acme/ns/p/partitions", "3").await.is(204);
+        server.publish("persistent://acme/ns/t", 4).await;
+        let disk = server.disk.clone();
+        server.stop().await;
+        let server = Server::start(disk, Options::default()).await;
+        let partitions = server.get("/admin/v2/persistent/acme/ns/p/partitions").await.is(200);
+        assert_eq!(partitions.json()["partitions"], 3);
+        let stats = server.get("/admin/v2/persistent/acme/ns/t/internalStats").await.is(200);
+        assert_eq!(stats.json()["numberOfEntries"], 4);
+        let topics = server.get("/admin/v2/namespaces/acme/ns/topics").await.is(200).json();
+        assert_eq!(topics.as_array().unwrap().len(), 4);
+        server.stop().await;
+    });
+}

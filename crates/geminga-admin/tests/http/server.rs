@@ -1,0 +1,299 @@
+//! A broker with its HTTP door, and a client that writes requests by hand.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use geminga_admin::Options;
+use geminga_broker::{
+    AccessMode, Advertised, Broker, Consumer, Limits, Outbox, Outgoing, Parts, Producer,
+    ProducerRequest, Publish, SubscribeRequest, SubscriptionKind,
+};
+use geminga_checksum::Sum;
+use geminga_env::Env;
+use geminga_ledger::{Deps, LedgerOptions};
+use geminga_metadata::{MemoryStore, SharedStore};
+use geminga_types::TopicName;
+use geminga_wire::{entry::encode_entry, proto::MessageMetadata};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::bookie::MemoryBookie;
+
+/// What outlives a broker.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) metadata: SharedStore,
+    pub(crate) bookie: MemoryBookie,
+}
+
+pub(crate) struct Server {
+    pub(crate) broker: Broker,
+    pub(crate) address: SocketAddr,
+    pub(crate) disk: Disk,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// Expects a status and, for an error, the reason in the body.
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        if 400 <= status {
+            assert!(self.json()["reason"].is_string(), "{self:?}");
+        }
+        self
+    }
+}
+
+/// Runs a test before a fresh broker.
+pub(crate) fn with_server(test: impl AsyncFnOnce(&Server)) {
+    with_options(Options::default(), test);
+}
+
+pub(crate) fn with_options(options: Options, test: impl AsyncFnOnce(&Server)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(Disk::new(), options).await;
+        test(&server).await;
+        server.stop().await;
+    });
+}
+
+impl Disk {
+    pub(crate) fn new() -> Self {
+        Self { metadata: Arc::new(MemoryStore::new()), bookie: MemoryBookie::new() }
+    }
+}
+
+impl Server {
+    pub(crate) async fn start(disk: Disk, options: Options) -> Self {
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let env = Env::system();
+        let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_address();
+        let bookies = Arc::new(disk.bookie.clone());
+        let ledger = Deps::new(env, Arc::clone(&disk.metadata), bookies);
+        let parts = Parts { ledger, tasks: tasks.clone(), shutdown: shutdown.child_token() };
+        let broker = Broker::start(parts, broker_options(address)).await.unwrap();
+        let door = geminga_admin::serve(
+            broker.clone(),
+            listener,
+            Arc::new(options),
+            tasks.clone(),
+            shutdown.clone(),
+        );
+        tasks.spawn(door);
+        Self { broker, address, disk, tasks, shutdown }
+    }
+
+    /// Stops as the binary does; hangs when a task does not end.
+    pub(crate) async fn stop(self) {
+        self.broker.shutdown().await;
+        self.shutdown.cancel();
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(20), self.tasks.wait()).await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", "").await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send("PUT", path, "Content-Type: application/json\r\n", body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, "Content-Type: application/json\r\n", body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, "", "").await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, heads: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{heads}\r\n{body}"
+        );
+        let bytes = self.raw(request.as_bytes()).await;
+        parse(&bytes).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// Sends bytes and reads until the server closes.
+    pub(crate) async fn raw(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect().await;
+        // The server may close before it has read everything.
+        _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("a closed connection");
+        answer
+    }
+
+    pub(crate) async fn connect(&self) -> geminga_env::net::Stream {
+        self.broker.env().net.dial(&self.address.to_string()).await.unwrap()
+    }
+
+    pub(crate) async fn producer(&self, topic: &str) -> (Producer, Outbox) {
+        let outbox = Outbox::new(1 << 20);
+        let request = ProducerRequest {
+            producer_id: 7,
+            request_id: 1,
+            connection_id: self.broker.next_connection_id(),
+            address: "127.0.0.1:1".to_owned(),
+            client_version: "Pulsar CPP v1".to_owned(),
+            name: None,
+            is_name_user_provided: false,
+            access_mode: AccessMode::Shared,
+            epoch: 0,
+            topic_epoch: None,
+            is_encrypted: false,
+            schema: None,
+            metadata: vec![("k".to_owned(), "v".to_owned())],
+            initial_subscription: None,
+        };
+        let topic: TopicName = topic.parse().unwrap();
+        (self.broker.produce(&topic, request, &outbox).await.unwrap(), outbox)
+    }
+
+    /// Publishes messages, each its own entry, and waits for the receipts.
+    pub(crate) async fn publish(&self, topic: &str, count: u64) {
+        let (producer, outbox) = self.producer(topic).await;
+        producer.publish((0..count).map(publish).collect()).await.unwrap();
+        let (mut items, mut receipts) = (VecDeque::new(), 0);
+        while receipts < count {
+            assert!(outbox.take(&mut items).await);
+            for item in items.drain(..) {
+                match item {
+                    Outgoing::Receipts { receipts: some, .. } => {
+                        receipts += u64::try_from(some.len()).unwrap();
+                    }
+                    item => panic!("{item:?}"),
+                }
+            }
+        }
+        producer.close().await;
+    }
+
+    pub(crate) async fn consumer(&self, topic: &str, subscription: &str) -> Consumer {
+        let request = SubscribeRequest {
+            consumer_id: 3,
+            connection_id: self.broker.next_connection_id(),
+            address: "127.0.0.1:2".to_owned(),
+            client_version: "Pulsar-Go-version-1".to_owned(),
+            subscription: subscription.to_owned(),
+            kind: SubscriptionKind::Shared,
+            consumer_name: "the consumer".to_owned(),
+            priority: 0,
+            is_durable: true,
+            start: None,
+            start_rollback_seconds: 0,
+            is_earliest: true,
+            create_topic: true,
+            schema: None,
+            metadata: Vec::new(),
+            subscription_properties: Vec::new(),
+            consumer_epoch: None,
+            sticky_ranges: None,
+            allow_out_of_order: false,
+        };
+        let topic: TopicName = topic.parse().unwrap();
+        self.broker.subscribe(&topic, request, &Outbox::new(1 << 20)).await.unwrap()
+    }
+}
+
+fn publish(sequence_id: u64) -> Publish {
+    let metadata = MessageMetadata {
+        producer_name: "p".to_owned(),
+        sequence_id,
+        publish_time: 1_000 + sequence_id,
+        ..MessageMetadata::default()
+    };
+    let entry: Bytes = encode_entry(&metadata, b"hello");
+    Publish {
+        sequence_id,
+        highest_sequence_id: None,
+        messages: 1,
+        sum: Sum::of(&entry),
+        entry,
+        key_hash: 0,
+        deliver_at: None,
+        permit: None,
+    }
+}
+
+pub(crate) fn parse(answer: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
+}
+
+fn broker_options(address: SocketAddr) -> geminga_broker::Options {
+    let ledger = LedgerOptions {
+        ensemble_size: 1,
+        write_quorum: 1,
+        ack_quorum: 1,
+        password: Bytes::new(),
+        custom_metadata: std::collections::BTreeMap::new(),
+        in_flight_max: 1_000,
+    };
+    let mut advertised = Advertised {
+        broker_url: "pulsar://localhost:6650".to_owned(),
+        http_url: format!("http://localhost:{}", address.port()),
+        ..Advertised::default()
+    };
+    let internal = (Some("pulsar://internal:6650".to_owned()), None);
+    advertised.listeners.insert("internal".to_owned(), internal);
+    geminga_broker::Options {
+        cluster: "standalone".to_owned(),
+        advertised,
+        limits: Limits {
+            message_bytes_max: 5 << 20,
+            concurrent_topic_loads_max: 100,
+            concurrent_lookups_max: 100,
+            topic_load_timeout: Duration::from_secs(10),
+            publish_buffer_bytes: 16 << 20,
+            unacked_per_consumer_max: 50_000,
+            unacked_per_subscription_max: 200_000,
+            read_entries_max: 100,
+            read_bytes_max: 5 << 20,
+        },
+        auto_topic_creation: true,
+        auto_partitions: None,
+        auto_subscription_creation: true,
+        schema_validation_enforced: false,
+        bundles_default: 4,
+        ack_flush_interval: Duration::from_millis(10),
+        trim_interval: Duration::from_secs(60),
+        managed_ledger: geminga_managed_ledger::Options {
+            cursor_ledger: ledger.clone(),
+            ledger,
+            max_entries_per_ledger: 50_000,
+            max_ledger_bytes: 1 << 30,
+            min_rollover: Duration::from_secs(600),
+            max_rollover: Duration::from_secs(14_400),
+            retention_time: Some(Duration::ZERO),
+            retention_bytes: Some(0),
+            tail_cache_bytes: 1 << 20,
+            cursor_roll_entries: 1_000,
+            cursor_roll_bytes: 1 << 20,
+        },
+    }
+}

@@ -1,0 +1,79 @@
+//! Subscriptions.
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, with_server};
+
+const TOPIC: &str = "/admin/v2/persistent/public/default/t";
+const EARLIEST: &str = r#"{"ledgerId":-1,"entryId":-1,"partitionIndex":-1}"#;
+const LATEST: &str =
+    r#"{"ledgerId":9223372036854775807,"entryId":9223372036854775807,"partitionIndex":-1}"#;
+
+async fn backlog(server: &Server, subscription: &str) -> Value {
+    let stats = server.get(&format!("{TOPIC}/stats")).await.is(200).json();
+    stats["subscriptions"][subscription]["msgBacklog"].clone()
+}
+
+#[test]
+fn a_subscription_begins_where_it_is_told() {
+    with_server(async |server| {
+        server.publish("t", 5).await;
+        let last = server.get(&format!("{TOPIC}/lastMessageId")).await.is(200).json();
+        let third = json!({"ledgerId": last["ledgerId"], "entryId": 2, "partitionIndex": -1});
+        let bodies = [
+            ("none", String::new(), 0),
+            ("null", "null".to_owned(), 0),
+            ("object", "{}".to_owned(), 0),
+            ("latest", LATEST.to_owned(), 0),
+            ("earliest", EARLIEST.to_owned(), 5),
+        ];
+        for (name, body, expected) in bodies {
+            let path = format!("{TOPIC}/subscription/{name}");
+            server.put(&path, &body).await.is(204);
+            server.put(&path, &body).await.is(409);
+            assert_eq!(backlog(server, name).await, expected, "{name}");
+        }
+        server.put(&format!("{TOPIC}/subscription/third"), &third.to_string()).await.is(204);
+        let found = backlog(server, "third").await.as_u64().unwrap();
+        assert!((2..=3).contains(&found), "{found}");
+        let all = server.get(&format!("{TOPIC}/subscriptions")).await.is(200).json();
+        assert_eq!(all, json!(["earliest", "latest", "none", "null", "object", "third"]));
+        server.put(&format!("{TOPIC}/subscription/bad"), "[1]").await.is(400);
+        server.get("/admin/v2/persistent/public/default/none/subscriptions").await.is(404);
+    });
+}
+
+#[test]
+fn a_subscription_survives_an_unload() {
+    with_server(async |server| {
+        server.put(&format!("{TOPIC}/subscription/s"), EARLIEST).await.is(204);
+        server.publish("t", 2).await;
+        server.put(&format!("{TOPIC}/unload"), "").await.is(204);
+        assert_eq!(backlog(server, "s").await, 2);
+    });
+}
+
+#[test]
+fn a_subscription_in_use_is_deleted_by_force_only() {
+    with_server(async |server| {
+        let consumer = server.consumer("t", "s").await;
+        let path = format!("{TOPIC}/subscription/s");
+        server.delete(&path).await.is(412);
+        assert_eq!(backlog(server, "s").await, 0);
+        server.delete(&format!("{path}?force=true")).await.is(204);
+        assert!(consumer.stats().await.is_err(), "the consumer is still attached");
+        assert_eq!(server.get(&format!("{TOPIC}/subscriptions")).await.is(200).json(), json!([]));
+        server.delete(&path).await.is(404);
+        server.delete("/admin/v2/persistent/public/default/none/subscription/s").await.is(404);
+    });
+}
+
+#[test]
+fn subscribing_creates_the_topic() {
+    with_server(async |server| {
+        server.put(&format!("{TOPIC}/subscription/s"), "").await.is(204);
+        let topics = server.get("/admin/v2/persistent/public/default").await.is(200).json();
+        assert_eq!(topics, json!(["persistent://public/default/t"]));
+        server.put("/admin/v2/persistent/public/none/t/subscription/s", "").await.is(404);
+    });
+}

@@ -1,0 +1,211 @@
+//! Topics without partitions.
+
+use serde_json::{Value, json};
+
+use crate::server::with_server;
+
+const DEFAULT: &str = "/admin/v2/persistent/public/default";
+
+#[test]
+fn topics_come_and_go() {
+    with_server(async |server| {
+        for (name, body) in [("a", ""), ("b", "{}"), ("c", "null"), ("d", "{\"k\":\"v\"}")] {
+            let path = format!("{DEFAULT}/{name}");
+            server.put(&path, body).await.is(204);
+            server.put(&path, body).await.is(409);
+        }
+        let listed = server.get(DEFAULT).await.is(200).json();
+        let expected: Vec<String> =
+            ["a", "b", "c", "d"].map(|name| format!("persistent://public/default/{name}")).into();
+        assert_eq!(listed, json!(expected));
+        let by_namespace = server.get("/admin/v2/namespaces/public/default/topics").await.is(200);
+        assert_eq!(by_namespace.json(), json!(expected));
+        for body in ["{}", "null", ""] {
+            server.put(&format!("{DEFAULT}/x"), "").await.is(204);
+            let path = format!("{DEFAULT}/x");
+            server.send("DELETE", &path, "", body).await.is(204);
+            server.send("DELETE", &path, "", body).await.is(404);
+        }
+        server.put("/admin/v2/persistent/public/none/a", "").await.is(404);
+        server.get("/admin/v2/persistent/public/none").await.is(404);
+        server.put(&format!("{DEFAULT}/a-partition-0"), "").await.is(412);
+    });
+}
+
+#[test]
+fn names_hold_anything() {
+    with_server(async |server| {
+        let encoded = "topic%40%25%2A%29%28%26%21%25%24%23%40%23%24%3E%3C%3F%2F%2e%2e%20%C3%BC";
+        let path = format!("{DEFAULT}/{encoded}");
+        server.put(&path, "").await.is(204);
+        let listed = server.get(DEFAULT).await.is(200).json();
+        assert_eq!(listed, json!(["persistent://public/default/topic@%*)(&!%$#@#$><?/.. ü"]));
+        server.get(&format!("{path}/stats")).await.is(200);
+        server.put(&format!("{path}/subscription/%3A%3A%2C%3A%3Abf11"), "").await.is(204);
+        let found = server.get(&format!("{path}/subscriptions")).await.is(200);
+        assert_eq!(found.json(), json!(["::,::bf11"]));
+        server.delete(&path).await.is(204);
+        assert_eq!(server.get(DEFAULT).await.is(200).json(), json!([]));
+    });
+}
+
+#[test]
+fn a_deleted_topic_takes_its_data_along() {
+    with_server(async |server| {
+        server.publish("t", 5).await;
+        assert_eq!(server.disk.bookie.entries(), 5);
+        let (producer, _outbox) = server.producer("t").await;
+        let refused = server.delete(&format!("{DEFAULT}/t")).await.is(412);
+        assert!(refused.body.contains("persistent://public/default/t"), "{refused:?}");
+        server.get(&format!("{DEFAULT}/t/stats")).await.is(200);
+        producer.close().await;
+        server.delete(&format!("{DEFAULT}/t")).await.is(204);
+        assert_eq!(server.disk.bookie.entries(), 0);
+        server.get(&format!("{DEFAULT}/t/stats")).await.is(404);
+        server.delete(&format!("{DEFAULT}/t")).await.is(404);
+        server.publish("t", 1).await;
+        let stats = server.get(&format!("{DEFAULT}/t/internalStats")).await.is(200).json();
+        assert_eq!(stats["numberOfEntries"], 1);
+    });
+}
+
+#[test]
+fn force_deletes_what_is_in_use() {
+    with_server(async |server| {
+        let consumer = server.consumer("t", "s").await;
+        server.publish("t", 2).await;
+        server.delete(&format!("{DEFAULT}/t")).await.is(412);
+        server.delete(&format!("{DEFAULT}/t?force=true")).await.is(204);
+        assert!(consumer.stats().await.is_err(), "the consumer is still attached");
+        assert_eq!(server.get(DEFAULT).await.is(200).json(), json!([]));
+    });
+}
+
+#[test]
+fn stats_show_who_is_there() {
+    with_server(async |server| {
+        let path = format!("{DEFAULT}/t/stats");
+        server.get(&path).await.is(404);
+        let consumer = server.consumer("t", "s").await;
+        server.publish("t", 3).await;
+        let (producer, _outbox) = server.producer("t").await;
+        let stats = server.get(&path).await.is(200).json();
+        assert_eq!(stats["msgInCounter"], 3);
+        assert!(0 < stats["storageSize"].as_u64().unwrap());
+        let publisher = &stats["publishers"][0];
+        assert_eq!(publisher["accessMode"], "Shared");
+        assert_eq!(publisher["producerName"], producer.name());
+        assert_eq!(publisher["producerId"], 7);
+        assert_eq!(publisher["clientVersion"], "Pulsar-CPP-v1");
+        assert_eq!(publisher["metadata"], json!({"k": "v"}));
+        let subscription = &stats["subscriptions"]["s"];
+        assert_eq!(subscription["type"], "Shared");
+        assert_eq!(subscription["msgBacklog"], 3);
+        assert_eq!(subscription["isDurable"], true);
+        assert_eq!(subscription["consumers"][0]["consumerName"], "the consumer");
+        assert_eq!(subscription["consumers"][0]["clientVersion"], "Pulsar-Go-version-1");
+        producer.close().await;
+        consumer.close().await;
+        let stats = server.get(&path).await.is(200).json();
+        assert_eq!(stats["publishers"], json!([]));
+        assert_eq!(stats["subscriptions"]["s"]["consumers"], json!([]));
+    });
+}
+
+#[test]
+fn internal_stats_show_the_ledgers() {
+    with_server(async |server| {
+        let _consumer = server.consumer("t", "s").await;
+        server.publish("t", 3).await;
+        for name in ["internalStats", "internal-stats"] {
+            let stats = server.get(&format!("{DEFAULT}/t/{name}")).await.is(200).json();
+            assert_eq!(stats["numberOfEntries"], 3);
+            assert_eq!(stats["currentLedgerEntries"], 3);
+            assert_eq!(stats["state"], "LedgerOpened");
+            assert_eq!(stats["ledgers"].as_array().unwrap().len(), 1);
+            let ledger = stats["ledgers"][0]["ledgerId"].as_i64().unwrap();
+            assert_eq!(stats["lastConfirmedEntry"], format!("{ledger}:2"));
+            assert!(stats["cursors"]["s"]["markDeletePosition"].is_string());
+        }
+        server.get(&format!("{DEFAULT}/none/internalStats")).await.is(404);
+        server.get("/admin/v2/non-persistent/public/default/t/internalStats").await.is(405);
+    });
+}
+
+#[test]
+fn an_unloaded_topic_comes_back_as_it_was() {
+    with_server(async |server| {
+        let consumer = server.consumer("t", "s").await;
+        server.publish("t", 3).await;
+        server.put(&format!("{DEFAULT}/t/unload"), "").await.is(204);
+        assert!(consumer.stats().await.is_err(), "the consumer is still attached");
+        let stats = server.get(&format!("{DEFAULT}/t/stats")).await.is(200).json();
+        assert_eq!(stats["subscriptions"]["s"]["msgBacklog"], 3);
+        server.put(&format!("{DEFAULT}/none/unload"), "").await.is(404);
+        let consumer = server.consumer("t", "s").await;
+        server.put("/admin/v2/namespaces/public/default/unload", "").await.is(204);
+        assert!(consumer.stats().await.is_err(), "the consumer is still attached");
+        server.put("/admin/v2/namespaces/public/none/unload", "").await.is(404);
+    });
+}
+
+#[test]
+fn a_terminated_topic_says_where_it_ended() {
+    with_server(async |server| {
+        server.publish("t", 3).await;
+        let before = server.get(&format!("{DEFAULT}/t/lastMessageId")).await.is(200).json();
+        assert_eq!((&before["entryId"], &before["partitionIndex"]), (&json!(2), &json!(-1)));
+        for _ in 0..2 {
+            let ended = server.post(&format!("{DEFAULT}/t/terminate"), "").await.is(200).json();
+            assert_eq!(ended, before);
+        }
+        let stats = server.get(&format!("{DEFAULT}/t/internalStats")).await.is(200).json();
+        assert_eq!(stats["state"], "Terminated");
+        server.post(&format!("{DEFAULT}/none/terminate"), "").await.is(404);
+        server.post("/admin/v2/non-persistent/public/default/t/terminate", "").await.is(405);
+        server.put(&format!("{DEFAULT}/empty"), "").await.is(204);
+        let last = server.get(&format!("{DEFAULT}/empty/lastMessageId")).await.is(200).json();
+        assert_eq!(last, json!({"ledgerId": -1, "entryId": -1, "partitionIndex": -1}));
+        server.get(&format!("{DEFAULT}/none/lastMessageId")).await.is(404);
+    });
+}
+
+#[test]
+fn non_persistent_topics_are_listed_while_used() {
+    with_server(async |server| {
+        let name = "non-persistent://public/default/np";
+        let list = "/admin/v2/non-persistent/public/default";
+        assert_eq!(server.get(list).await.is(200).json(), json!([]));
+        let (producer, _outbox) = server.producer(name).await;
+        assert_eq!(server.get(list).await.is(200).json(), json!([name]));
+        assert_eq!(server.get(DEFAULT).await.is(200).json(), json!([]));
+        let topics = "/admin/v2/namespaces/public/default/topics";
+        for (mode, expected) in [("", json!([])), ("?mode=ALL", json!([name]))] {
+            let found = server.get(&format!("{topics}{mode}")).await.is(200).json();
+            assert_eq!(found, expected, "{mode}");
+        }
+        let found = server.get(&format!("{topics}?mode=NON_PERSISTENT")).await.is(200).json();
+        assert_eq!(found, json!([name]));
+        server.get(&format!("{topics}?mode=SOME")).await.is(412);
+        let stats: Value = server.get(&format!("{list}/np/stats")).await.is(200).json();
+        assert_eq!(stats["publishers"].as_array().unwrap().len(), 1);
+        server.delete(&format!("{list}/np")).await.is(412);
+        producer.close().await;
+        server.delete(&format!("{list}/np")).await.is(204);
+        assert_eq!(server.get(list).await.is(200).json(), json!([]));
+    });
+}
+
+#[test]
+fn system_topics_are_hidden() {
+    with_server(async |server| {
+        server.put(&format!("{DEFAULT}/__change_events"), "").await.is(204);
+        server.put(&format!("{DEFAULT}/seen"), "").await.is(204);
+        for list in [DEFAULT, "/admin/v2/namespaces/public/default/topics"] {
+            let seen = server.get(list).await.is(200).json();
+            assert_eq!(seen, json!(["persistent://public/default/seen"]));
+            let all = server.get(&format!("{list}?includeSystemTopic=true")).await.is(200).json();
+            assert_eq!(all.as_array().unwrap().len(), 2);
+        }
+    });
+}
