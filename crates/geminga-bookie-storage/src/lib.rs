@@ -46,3 +46,6 @@ pub use options::{Options, Phase, StorageEvent, Trace};
 pub use stats::Stats;
 pub use storage::{Storage, Unfinished};
 pub use store::collect::Collected;
+
+#[cfg(test)]
+mod model_tests;

@@ -94,7 +94,10 @@ impl Store {
             ..self.checkpoint
         };
         if let Err(error) = self.write_checkpoint(checkpoint) {
-            self.directory.remove(&index::log::name(old + 1))?;
+            // After any other failure the new checkpoint may be the durable one.
+            if let WriteError::Full { .. } = error {
+                self.directory.remove(&index::log::name(old + 1))?;
+            }
             return Err(error);
         }
         self.index_log = log;

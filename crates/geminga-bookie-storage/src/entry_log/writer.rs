@@ -75,6 +75,12 @@ pub(crate) struct Appended {
     pub(crate) files: Vec<(u64, Arc<dyn File>)>,
 }
 
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.sealed.is_empty()
+    }
+}
+
 impl EntryLog {
     /// Goes on in `current`, if it has room.
     pub(crate) fn new(parts: Parts, current: Option<Open>, next_number: u64) -> Self {
@@ -166,12 +172,7 @@ impl EntryLog {
 
     /// Makes sure that a file with room for `bytes` is open; returns its salt.
     fn open_for(&mut self, bytes: u64) -> Result<u64, WriteError> {
-        if !self.changes.is_aligned {
-            if let Some(open) = &mut self.current {
-                open.bytes = align(open.bytes, BLOCK_BYTES);
-            }
-            self.changes.is_aligned = true;
-        }
+        self.align();
         let limit = self.options.entry_log_bytes;
         let is_full = |open: &Open| !open.runs.is_empty() && open.bytes + bytes > limit;
         if self.current.as_ref().is_some_and(is_full) {
@@ -199,6 +200,22 @@ impl EntryLog {
         file.write_at(&block, 0)
             .map_err(|error| WriteError::write(&self.directory.join(&name(number)), error))?;
         Ok(Open { number, salt, file, bytes: BLOCK_BYTES as u64, runs: Vec::new() })
+    }
+
+    /// Closes the current file, so that it can be collected.
+    pub(crate) fn close_current(&mut self) -> Result<(), WriteError> {
+        self.align();
+        self.seal()
+    }
+
+    /// Moves the end to a block of its own.
+    fn align(&mut self) {
+        if !self.changes.is_aligned {
+            if let Some(open) = &mut self.current {
+                open.bytes = align(open.bytes, BLOCK_BYTES);
+            }
+            self.changes.is_aligned = true;
+        }
     }
 
     fn seal(&mut self) -> Result<(), WriteError> {
@@ -235,7 +252,7 @@ impl EntryLog {
     pub(crate) fn finish(&mut self) -> Result<Appended, WriteError> {
         self.write_buffer()?;
         let changes = &self.changes;
-        if changes.rows.is_empty() {
+        if changes.is_empty() {
             return Ok(Appended::default());
         }
         let mut appended = Appended { row_count: changes.rows.len(), ..Appended::default() };
@@ -252,7 +269,7 @@ impl EntryLog {
 
     /// Makes what was appended durable.
     pub(crate) fn sync(&self) -> Result<(), WriteError> {
-        if self.changes.rows.is_empty() {
+        if self.changes.is_empty() {
             return Ok(());
         }
         for open in self.changes.sealed.iter().chain(&self.current) {

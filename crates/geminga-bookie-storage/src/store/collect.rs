@@ -14,7 +14,7 @@ use super::Store;
 use crate::{
     entry_log::{
         self,
-        format::Run,
+        format::{BLOCK_BYTES, Run},
         reader::{RunError, read_footer, read_run, scan_runs},
     },
     error::WriteError,
@@ -75,6 +75,12 @@ impl Collection {
             self.collected.entry_logs_removed += 1;
             return Ok(Some(0));
         }
+        if self.wants_current(store, shared) {
+            store.entry_log.begin();
+            store.entry_log.close_current().map_err(|error| store.roll_back(error))?;
+            commit_moved(store, shared)?;
+            return Ok(Some(0));
+        }
         let below = *self.below.get_or_insert_with(|| store.entry_log.next_number());
         let Some(number) = self.candidate(shared, below) else { return Ok(None) };
         match list_runs(shared, number) {
@@ -85,6 +91,16 @@ impl Collection {
             Err(error) => self.give_up(shared, number, &error),
         }
         Ok(Some(0))
+    }
+
+    /// Whether the entry log that is appended to would be removed or rewritten, were it closed.
+    fn wants_current(&self, store: &Store, shared: &Shared) -> bool {
+        let Some((number, bytes)) = store.entry_log.current() else { return false };
+        let live_bytes = shared.state().index.file(number).map_or(0, |file| file.live_bytes);
+        let is_used = bytes > BLOCK_BYTES as u64;
+        is_used
+            && self.below.is_none()
+            && (live_bytes == 0 || share(live_bytes, bytes) < self.threshold)
     }
 
     /// The sealed entry log with the smallest share of live bytes below the threshold.

@@ -21,6 +21,9 @@ use crate::{
     shared::Shared,
 };
 
+/// How often dead entry logs are looked for while the disk is full.
+const COLLECT_WHEN_FULL: Duration = Duration::from_secs(10);
+
 /// The state of the worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -56,6 +59,8 @@ struct Timers {
     /// After a flush that found no space.
     retry: Instant,
     collect: Instant,
+    /// The same, while new entries are refused.
+    collect_when_full: Instant,
     minor: Instant,
     major: Instant,
     space: Instant,
@@ -83,6 +88,7 @@ impl Worker {
             flush: now + options.flush_interval,
             retry: now,
             collect: now + options.gc_interval,
+            collect_when_full: now,
             minor: now + options.minor_interval,
             major: now + options.major_interval,
             space: now,
@@ -179,10 +185,13 @@ impl Worker {
             self.timers.space = now + options.tick;
             self.shared.watch_space();
         }
-        if now >= self.timers.collect && self.collection.is_none() {
+        let is_full = self.shared.state().read_only.is_some();
+        let is_due = now >= self.timers.collect || is_full && now >= self.timers.collect_when_full;
+        if is_due && self.collection.is_none() {
             self.timers.collect = now + options.gc_interval;
+            self.timers.collect_when_full = now + COLLECT_WHEN_FULL;
             let mut threshold = 0.0;
-            if now >= self.timers.minor || self.shared.state().read_only.is_some() {
+            if now >= self.timers.minor || is_full {
                 self.timers.minor = now + options.minor_interval;
                 threshold = options.minor_threshold;
             }

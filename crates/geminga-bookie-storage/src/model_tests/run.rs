@@ -1,0 +1,440 @@
+//! Runs one seed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use geminga_bookie_api::{AddEntry, AddError, AddSink, Bookie as _, BookieId};
+use geminga_checksum::Sum;
+use geminga_env::sim::World;
+use geminga_types::{EntryId, LedgerId};
+use rand::{Rng as _, rngs::StdRng};
+
+use super::model::{Asked, Check, Model};
+use crate::{
+    Options, Storage,
+    options::{Phase, PlantedBug, StorageEvent, Trace},
+};
+
+/// What to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) bug: Option<PlantedBug>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) result: Check,
+    /// Phases that a power cut fell into.
+    pub(super) cuts_inside: BTreeSet<Phase>,
+    pub(super) event_hash: u64,
+}
+
+type AddResult = (LedgerId, EntryId, Result<(), AddError>);
+type Results = Arc<Mutex<Vec<(u64, AddResult)>>>;
+
+#[derive(Debug)]
+struct Sink {
+    batch: u64,
+    results: Results,
+}
+
+impl AddSink for Sink {
+    fn on_added(&self, _: &BookieId, results: Vec<AddResult>) {
+        let batch = self.batch;
+        self.results.lock().unwrap().extend(results.into_iter().map(|result| (batch, result)));
+    }
+}
+
+/// An add that is not answered yet.
+#[derive(Debug)]
+struct Pending {
+    attempt: u64,
+    must_be_refused: bool,
+}
+
+struct Run {
+    world: World,
+    rng: StdRng,
+    options: Options,
+    storage: Option<Storage>,
+    model: Model,
+    results: Results,
+    pending: BTreeMap<(u64, LedgerId, EntryId), Pending>,
+    next_batch: u64,
+    next_ledger: i64,
+    cuts_inside: Arc<Mutex<BTreeSet<Phase>>>,
+    /// A failed sync is planned, or the disk is full: failures are expected.
+    may_fail: bool,
+}
+
+pub(super) fn run_seed(seed: u64, plan: Plan) -> Report {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let mut run = Run::new(seed, plan);
+        let result = run.all().await;
+        let cuts_inside = run.cuts_inside.lock().unwrap().clone();
+        Report { result, cuts_inside, event_hash: run.world.event_hash() }
+    })
+}
+
+impl Run {
+    fn new(seed: u64, plan: Plan) -> Self {
+        let world = World::new(seed);
+        let cuts_inside: Arc<Mutex<BTreeSet<Phase>>> = Arc::default();
+        let (noted, disk) = (Arc::clone(&cuts_inside), Arc::clone(world.disk()));
+        let began_with_power = Mutex::new(BTreeSet::new());
+        let trace = Trace(Arc::new(move |event| {
+            let mut began_with_power = began_with_power.lock().unwrap();
+            match event {
+                StorageEvent::Begin(phase) if disk.power_is_off() => {
+                    began_with_power.remove(&phase);
+                }
+                StorageEvent::Begin(phase) => _ = began_with_power.insert(phase),
+                StorageEvent::End(phase) => {
+                    if began_with_power.remove(&phase) && disk.power_is_off() {
+                        noted.lock().unwrap().insert(phase);
+                    }
+                }
+            }
+        }));
+        let mut rng = world.rng();
+        let options = Options {
+            journal_file_bytes: 16 << 10,
+            journal_spares_max: rng.random_range(0..3),
+            group_bytes_max: 8 << 10,
+            write_cache_bytes: rng.random_range(12..40) << 10,
+            read_cache_bytes: 8 << 10,
+            flush_interval: Duration::from_secs(5),
+            entry_log_bytes: rng.random_range(12..48) << 10,
+            run_bytes_max: rng.random_range(200..3000),
+            gc_interval: Duration::from_secs(3),
+            minor_interval: Duration::from_secs(6),
+            major_interval: Duration::from_secs(9),
+            min_free_bytes: 8 << 10,
+            index_log_bytes_min: 12 << 10,
+            trace: Some(trace),
+            planted_bug: plan.bug,
+            ..Options::new(
+                "/data/journal",
+                if seed.is_multiple_of(4) { "/data/journal" } else { "/data/ledgers" },
+            )
+        };
+        Self {
+            rng,
+            world,
+            options,
+            storage: None,
+            model: Model::default(),
+            results: Results::default(),
+            pending: BTreeMap::new(),
+            next_batch: 0,
+            next_ledger: 5,
+            cuts_inside,
+            may_fail: false,
+        }
+    }
+
+    async fn all(&mut self) -> Check {
+        self.reopen().await?;
+        for _ in 0..self.rng.random_range(3..7) {
+            self.plan_faults();
+            for _ in 0..self.rng.random_range(5..40) {
+                self.op().await?;
+                self.take_results()?;
+                if self.world.disk().power_is_off() {
+                    break;
+                }
+            }
+            self.end_life().await?;
+            self.reopen().await?;
+            self.compare().await?;
+        }
+        Ok(())
+    }
+
+    fn storage(&self) -> Storage {
+        self.storage.clone().unwrap()
+    }
+
+    fn plan_faults(&mut self) {
+        let disk = self.world.disk();
+        match self.rng.random_range(0..10) {
+            0..6 => disk.cut_power_after(self.rng.random_range(0..120)),
+            6 => {
+                self.may_fail = true;
+                disk.fail_sync(self.rng.random_range(1..40), |_| true);
+            }
+            7 => disk.set_quota(Some(disk.used_bytes() + self.rng.random_range(0..80 << 10))),
+            _ => {}
+        }
+    }
+
+    /// Ends this life: a clean close, a power cut, or both at once.
+    async fn end_life(&mut self) -> Check {
+        let storage = self.storage();
+        let is_crash = self.world.disk().power_is_off() || self.rng.random_range(0..4) > 0;
+        if is_crash && !self.world.disk().power_is_off() {
+            self.world.disk().cut_power_after(self.rng.random_range(0..6));
+        }
+        let closed = storage.close().await;
+        self.take_results()?;
+        if !self.pending.is_empty() {
+            return Err(format!("adds were never answered: {:?}", self.pending));
+        }
+        let failed = storage.failed().borrow().clone();
+        self.storage = None;
+        if !self.world.disk().power_is_off() {
+            self.world.disk().cut_power_after(u64::MAX);
+            if let (Err(error), false, None) = (closed, self.may_fail, self.quota()) {
+                return Err(format!("close: {error}"));
+            }
+            if self.rng.random_bool(0.5) && failed.is_none() {
+                self.heal();
+                return Ok(());
+            }
+        }
+        self.lose_power();
+        Ok(())
+    }
+
+    fn quota(&self) -> Option<()> {
+        // With room for anything a test writes there is no quota.
+        let free = self.world.env().disk.available_bytes(Path::new("/")).ok()?;
+        (free < 1 << 30).then_some(())
+    }
+
+    fn heal(&mut self) {
+        self.world.disk().heal();
+        self.may_fail = false;
+    }
+
+    fn lose_power(&mut self) {
+        self.world.lose_power();
+        self.heal();
+    }
+
+    /// Opens, sometimes with power cuts on the way.
+    async fn reopen(&mut self) -> Check {
+        while self.rng.random_bool(0.3) {
+            self.world.disk().cut_power_after(self.rng.random_range(0..30));
+            let opened = Storage::open(self.world.env(), self.options.clone()).await;
+            match opened {
+                Ok(storage) => {
+                    // The cut may come while it closes.
+                    _ = storage.close().await;
+                }
+                Err(error) if !self.world.disk().power_is_off() => return Err(error.to_string()),
+                Err(_) => {}
+            }
+            self.lose_power();
+        }
+        let opened = Storage::open(self.world.env(), self.options.clone()).await;
+        self.storage = Some(opened.map_err(|error| format!("open: {error}"))?);
+        Ok(())
+    }
+
+    async fn op(&mut self) -> Check {
+        match self.rng.random_range(0..100) {
+            0..60 => self.add(),
+            60..76 => self.read().await?,
+            76..80 => self.fence().await?,
+            80..84 => self.delete().await?,
+            84..88 => _ = self.storage().flush().await,
+            88..92 => _ = self.storage().collect().await,
+            92..95 => tokio::time::sleep(Duration::from_secs(self.rng.random_range(1..4))).await,
+            95..97 => self.refill().await?,
+            _ => self.settle().await?,
+        }
+        for _ in 0..self.rng.random_range(0..6) {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// An old ledger, or the next.
+    fn any_ledger(&mut self) -> LedgerId {
+        if self.rng.random_bool(0.05) {
+            self.next_ledger += 1;
+        }
+        LedgerId(self.rng.random_range((self.next_ledger - 6).max(0)..self.next_ledger))
+    }
+
+    fn add(&mut self) {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        let mut entries: Vec<AddEntry> = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let ledger_id = self.any_ledger();
+            let last = self.model.tried(ledger_id).last().map_or(-1, |last| last.0);
+            let next = match self.rng.random_range(0..20) {
+                0 => self.rng.random_range(0..=last.max(0)),
+                1 => last + 3,
+                _ => last + 1,
+            };
+            for entry_id in (next..next + self.rng.random_range(1..6)).map(EntryId) {
+                if self.pending.contains_key(&(batch, ledger_id, entry_id)) {
+                    continue;
+                }
+                entries.push(self.entry(batch, ledger_id, entry_id));
+            }
+        }
+        let sink = Sink { batch, results: Arc::clone(&self.results) };
+        self.storage().add(entries, Arc::new(sink));
+    }
+
+    fn entry(&mut self, batch: u64, ledger_id: LedgerId, entry_id: EntryId) -> AddEntry {
+        let longest = if self.rng.random_bool(0.02) { 20_000 } else { 900 };
+        let length = self.rng.random_range(0..longest);
+        let mut body = batch.to_le_bytes().to_vec();
+        body.resize(length + 8, u8::try_from(batch % 251).unwrap());
+        let mut head = [0; 36];
+        head[..8].copy_from_slice(&ledger_id.0.to_be_bytes());
+        head[8..16].copy_from_slice(&entry_id.0.to_be_bytes());
+        head[16..24].copy_from_slice(&(entry_id.0 - 1).to_be_bytes());
+        let is_recovery = self.rng.random_bool(0.1);
+        let stored = Bytes::from([&head[..], &body].concat());
+        let attempt = self.model.on_add(ledger_id, entry_id, stored);
+        let ledger = &self.model.ledgers[&ledger_id];
+        let must_be_refused =
+            ledger.deletion == Asked::Yes || ledger.fence == Asked::Yes && !is_recovery;
+        self.pending.insert((batch, ledger_id, entry_id), Pending { attempt, must_be_refused });
+        let sum = Sum::of(&head).append(&body);
+        AddEntry { ledger_id, entry_id, head, body: body.into(), sum, is_recovery }
+    }
+
+    fn take_results(&mut self) -> Check {
+        for (batch, (ledger_id, entry_id, result)) in
+            std::mem::take(&mut *self.results.lock().unwrap())
+        {
+            let Some(pending) = self.pending.remove(&(batch, ledger_id, entry_id)) else {
+                return Err(format!("{ledger_id}:{entry_id} was answered twice"));
+            };
+            let Pending { attempt, must_be_refused } = pending;
+            self.model.on_added(ledger_id, entry_id, attempt, must_be_refused, &result)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all adds are answered.
+    async fn settle(&mut self) -> Check {
+        for _ in 0..10_000 {
+            self.take_results()?;
+            if self.pending.is_empty() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(format!("{} adds are not answered", self.pending.len()))
+    }
+
+    /// After a full disk there is space again, and writes come back by themselves.
+    async fn refill(&mut self) -> Check {
+        self.settle().await?;
+        if self.may_fail || self.quota().is_none() || self.storage().failed().borrow().is_some() {
+            return Ok(());
+        }
+        self.world.disk().set_quota(None);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        if let Some(reason) = self.storage().read_only() {
+            return Err(format!("there is space, but {reason}"));
+        }
+        Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.world.disk().power_is_off() || self.storage().failed().borrow().is_some()
+    }
+
+    async fn read(&mut self) -> Check {
+        let ledger_id = self.any_ledger();
+        let last = self.model.tried(ledger_id).last().map_or(0, |last| last.0);
+        let first = EntryId(self.rng.random_range(0..=last + 1));
+        let last = EntryId(first.0 + self.rng.random_range(0..20));
+        self.read_range(ledger_id, first, last).await.map(drop)
+    }
+
+    /// Reads and compares; returns the last entry that was found.
+    async fn read_range(
+        &mut self,
+        ledger_id: LedgerId,
+        first: EntryId,
+        last: EntryId,
+    ) -> Result<Option<EntryId>, String> {
+        let bytes_max = self.rng.random_range(0..6000);
+        self.take_results()?;
+        // What is confirmed while it reads, it need not see: results are taken after the comparison.
+        match self.storage().read(ledger_id, first, last, bytes_max).await {
+            Ok(found) => {
+                self.model.on_read(ledger_id, first, last, &found)?;
+                Ok(found.last().map(|entry| entry.entry_id))
+            }
+            Err(_) if self.is_broken() => Ok(None),
+            Err(error) => self.model.on_unread(ledger_id, first, &error).map(|()| None),
+        }
+    }
+
+    async fn fence(&mut self) -> Check {
+        let ledger_id = self.any_ledger();
+        let ledger = self.model.ledgers.entry(ledger_id).or_default();
+        if ledger.fence == Asked::No {
+            ledger.fence = Asked::Maybe;
+        }
+        let answer = self.storage().fence(ledger_id).await;
+        self.take_results()?;
+        match answer {
+            Ok(answer) => self.model.on_fenced(ledger_id, answer),
+            Err(_) if self.is_broken() || self.quota().is_some() => Ok(()),
+            Err(error) => match self.model.ledgers[&ledger_id].deletion {
+                Asked::No => Err(format!("fence of {ledger_id}: {error}")),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    async fn delete(&mut self) -> Check {
+        let ledger_id = self.any_ledger();
+        let ledger = self.model.ledgers.entry(ledger_id).or_default();
+        if ledger.deletion == Asked::No {
+            ledger.deletion = Asked::Maybe;
+        }
+        let answer = self.storage().delete(ledger_id).await;
+        self.take_results()?;
+        let ledger = self.model.ledgers.entry(ledger_id).or_default();
+        match answer {
+            Ok(()) => ledger.deletion = Asked::Yes,
+            Err(_) if self.is_broken() || self.quota().is_some() => {}
+            Err(error) => return Err(format!("deletion of {ledger_id}: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Compares everything.
+    async fn compare(&mut self) -> Check {
+        let ledgers: Vec<LedgerId> = self.model.ledgers.keys().copied().collect();
+        for ledger_id in ledgers {
+            for first in self.model.tried(ledger_id) {
+                self.read_range(ledger_id, first, first).await?;
+            }
+            let certain = self.model.certain(ledger_id);
+            let (Some(first), Some(last)) = (certain.first(), certain.last()) else { continue };
+            let mut next = *first;
+            while next <= *last {
+                match self.read_range(ledger_id, next, EntryId(i64::MAX)).await? {
+                    Some(found) => next = EntryId(found.0 + 1),
+                    None => match certain.iter().find(|id| **id > next) {
+                        Some(after) => next = *after,
+                        None => break,
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+}
