@@ -154,8 +154,11 @@ fn the_consumer_epoch_comes_with_each_delivery_and_an_older_one_is_void() {
     let mut rig = Rig::new(Options::default(), 1).with(Kind::Exclusive, &[A]);
     rig.sub.flow(A, 10);
     rig.sub.set_epoch(A, 4);
+    assert_eq!(rig.got(), ones([0]));
     let mut epochs = vec![];
-    for (epoch, is_again) in [(Some(3), true), (Some(4), true), (None, true), (Some(3), false)] {
+    let steps =
+        [(Some(3), false), (Some(4), true), (None, true), (Some(7), true), (Some(6), false)];
+    for (epoch, is_again) in steps {
         rig.sub.redeliver(A, None, epoch);
         let mut delivered = false;
         while let Some(action) = rig.sub.next_action(rig.now) {
@@ -170,7 +173,7 @@ fn the_consumer_epoch_comes_with_each_delivery_and_an_older_one_is_void() {
         }
         assert_eq!(delivered, is_again, "{epoch:?}");
     }
-    assert_eq!(epochs, [Some(4), Some(4), Some(4)]);
+    assert_eq!(epochs, [Some(4), Some(4), Some(7)]);
 }
 
 #[test]
