@@ -26,14 +26,42 @@ pub struct BundleRange {
 pub fn bundle_of(topic: &TopicName, count: u32) -> BundleRange {
     assert!(0 < count, "a namespace has at least one bundle");
     let hash = crc32fast::hash(topic.to_string().as_bytes());
-    let width = 0xffff_ffff_u32 / count;
-    let index = (hash / width.max(1)).min(count - 1);
-    let high = if index + 1 == count { 0xffff_ffff } else { width * (index + 1) };
-    BundleRange { low: width * index, high }
+    let width = (1_u64 << 32) / u64::from(count);
+    let index = (u64::from(hash) / width).min(u64::from(count) - 1);
+    let low = u32::try_from(width * index).expect("an index is below the count");
+    // The last one's end, 2^32, does not fit: it is written as the last hash, which it includes.
+    let high =
+        if index + 1 == u64::from(count) { None } else { u32::try_from(width * (index + 1)).ok() };
+    BundleRange { low, high: high.unwrap_or(u32::MAX) }
 }
 
 impl fmt::Display for BundleRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:08x}_0x{:08x}", self.low, self.high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_bundles_begin_at_quarters_and_hold_each_topic_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for n in 0..200 {
+            let topic: TopicName = format!("t-{n}").parse().unwrap();
+            let hash = crc32fast::hash(topic.to_string().as_bytes());
+            let bundle = bundle_of(&topic, 4);
+            assert!(bundle.low <= hash && (hash < bundle.high || bundle.high == u32::MAX));
+            seen.insert(bundle.to_string());
+            assert_eq!(bundle_of(&topic, 1).to_string(), "0x00000000_0xffffffff");
+        }
+        let expected = [
+            "0x00000000_0x40000000",
+            "0x40000000_0x80000000",
+            "0x80000000_0xc0000000",
+            "0xc0000000_0xffffffff",
+        ];
+        assert!(seen.iter().map(String::as_str).eq(expected));
     }
 }

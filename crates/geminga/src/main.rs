@@ -1,2 +1,173 @@
-//! Geminga.
-fn main() {}
+//! Geminga: Apache Pulsar, as one small native program.
+//!
+//! Reads the configuration, builds the parts, runs a role or a tool.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use geminga::{
+    config::{self, Config, Remarks},
+    file_limit, standalone,
+};
+use geminga_env::Env;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+/// Apache Pulsar, as one small native program.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run broker, bookie and metadata store in this process.
+    Standalone(Standalone),
+    /// Print the reference page of the configuration.
+    #[command(hide = true)]
+    ConfigReference,
+}
+
+#[derive(Debug, Args)]
+struct Standalone {
+    #[command(flatten)]
+    settings: Settings,
+    /// Where everything is kept; created when missing.
+    #[arg(long, value_name = "DIR", default_value = "data/standalone")]
+    data_dir: PathBuf,
+    /// Keep everything in a temporary directory that is gone at exit.
+    #[arg(long, conflicts_with = "data_dir")]
+    ephemeral: bool,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// A file in the format of Pulsar's standalone.conf.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting; may be repeated, and wins over the file and the environment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result = match cli.command {
+        Command::Standalone(args) => run_standalone(args),
+        Command::ConfigReference => print_reference(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("geminga: {error:#}");
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn print_reference() -> anyhow::Result<()> {
+    print!("{}", config::reference_page());
+    Ok(())
+}
+
+fn run_standalone(args: Standalone) -> anyhow::Result<()> {
+    let config = load_config(&args.settings)?;
+    let temporary = if args.ephemeral {
+        Some(tempfile::Builder::new().prefix("geminga-").tempdir().context("temporary directory")?)
+    } else {
+        None
+    };
+    let data_dir = temporary.as_ref().map_or(args.data_dir, |dir| dir.path().to_owned());
+    file_limit::raise();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("geminga")
+        .build()
+        .context("runtime")?;
+    let result = runtime.block_on(serve(config, &data_dir));
+    drop(temporary);
+    result
+}
+
+/// Runs until a signal or a failure that is final.
+async fn serve(config: Config, data_dir: &std::path::Path) -> anyhow::Result<()> {
+    let env = Env::system();
+    let began = env.clock.now();
+    let running = standalone::start(env.clone(), &config, data_dir).await?;
+    let millis = env.clock.now().duration_since(began).as_millis();
+    announce(&running, millis);
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM handler")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT handler")?;
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        reason = running.failed() => Some(reason),
+    };
+    if let Some(reason) = failure {
+        // Nothing can be made durable any more: what was receipted is on the disk, the rest is not.
+        error!("stopping: {reason}");
+        anyhow::bail!("stopped because storage failed: {reason}");
+    }
+    info!("stopping");
+    running.shutdown().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
+fn announce(running: &standalone::Standalone, millis: u128) {
+    let durability = if running.is_durable() { "" } else { " durability=none" };
+    let (broker, web) = (running.broker_url(), running.http_url());
+    println!("ready: {broker} {web} in {millis} ms{durability}");
+}
+
+fn load_config(settings: &Settings) -> anyhow::Result<Config> {
+    let mut config = Config::default();
+    let mut remarks = Remarks::default();
+    if let Some(path) = &settings.config {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("configuration file {name} could not be read"))?;
+        let from_file = config::parse_properties(&name, &text)?;
+        config.apply(&name, &from_file, &mut remarks)?;
+    }
+    config.apply("environment", &from_environment(), &mut remarks)?;
+    let from_flags = settings.set.iter().map(|setting| {
+        let (key, value) = setting
+            .split_once('=')
+            .with_context(|| format!("--set {setting}: expected KEY=VALUE"))?;
+        Ok((key.to_owned(), value.to_owned()))
+    });
+    let from_flags = from_flags.collect::<anyhow::Result<Vec<_>>>()?;
+    config.apply("--set", &from_flags, &mut remarks)?;
+    for (key, closest) in &remarks.unknown {
+        tracing::warn!("unknown configuration key {key}; did you mean {closest}?");
+    }
+    if !remarks.unused.is_empty() {
+        let keys = remarks.unused.join(", ");
+        tracing::warn!("keys of Pulsar's that have no effect here yet: {keys}");
+    }
+    Ok(config)
+}
+
+/// `GEMINGA_<key>` for every key there is; `GEMINGA_LOG` is the log filter, and no setting.
+fn from_environment() -> Vec<(String, String)> {
+    let settings = std::env::vars().filter_map(|(name, value)| {
+        let key = name.strip_prefix("GEMINGA_")?;
+        (key != "LOG").then(|| (key.to_owned(), value))
+    });
+    let mut settings: Vec<_> = settings.collect();
+    settings.sort();
+    settings
+}

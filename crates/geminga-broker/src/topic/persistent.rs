@@ -223,6 +223,7 @@ impl Topic {
         self.flush_due_acks();
         self.move_phase();
         self.send_and_spawn();
+        self.end_if_sealed();
     }
 
     /// Hands entries to bookies and jobs to the tracker.

@@ -76,9 +76,17 @@ impl Topic {
             if is_quiet && !self.has_busy_names() {
                 self.ledger.close();
             }
-            if self.ledger.is_closed() || deadline <= now {
+            if deadline <= now {
+                warn!(topic = %self.name, "not sealed in time; the next load recovers it");
                 self.end();
             }
+        }
+    }
+
+    /// Ends the task once nothing is left to be sealed, which may be as soon as jobs were polled.
+    pub(super) fn end_if_sealed(&mut self) {
+        if matches!(self.phase, Phase::Sealing { .. }) && self.ledger.is_closed() {
+            self.end();
         }
     }
 

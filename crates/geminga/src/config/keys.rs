@@ -1,0 +1,152 @@
+//! The keys: one table, from which the struct, the parser and the reference page are made.
+
+use super::setting::Setting;
+
+/// One key, for the reference page and for suggestions.
+#[derive(Debug)]
+pub struct Key {
+    pub key: &'static str,
+    pub kind: &'static str,
+    pub default: &'static str,
+    pub doc: &'static str,
+}
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $key:literal $field:ident: $type:ty = $default:literal;)+) => {
+        /// Every setting, typed.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        /// Every key.
+        pub const KEYS: &[Key] = &[
+            $(Key {
+                key: $key,
+                kind: <$type as Setting>::KIND,
+                default: $default,
+                doc: concat!($($doc),+),
+            },)+
+        ];
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self {
+                    $($field: <$type as Setting>::parse($default)
+                        .expect("the table's defaults parse: a test reads each"),)+
+                }
+            }
+        }
+
+        impl Config {
+            /// Sets one key. `None`: no such key; `Err`: what its value should be.
+            pub(super) fn set(&mut self, key: &str, value: &str) -> Option<Result<(), &'static str>> {
+                match key {
+                    $($key => Some(match <$type as Setting>::parse(value) {
+                        Some(parsed) => {
+                            self.$field = parsed;
+                            Ok(())
+                        }
+                        None => Err(<$type as Setting>::KIND),
+                    }),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    /// Name of the cluster.
+    "clusterName" cluster_name: String = "standalone";
+    /// Port of Pulsar's binary protocol; 0 picks a free one and advertises it.
+    "brokerServicePort" broker_service_port: u16 = "6650";
+    /// Port of the admin REST API, HTTP lookup and metrics; 0 picks a free one.
+    "webServicePort" web_service_port: u16 = "8080";
+    /// Address to listen on. Pulsar's default is `0.0.0.0`.
+    "bindAddress" bind_address: String = "127.0.0.1";
+    /// Host that clients are told; empty: `localhost`.
+    "advertisedAddress" advertised_address: String = "";
+    /// `name:pulsar://host:port,…`: other URLs, by listener name.
+    "advertisedListeners" advertised_listeners: String = "";
+    /// Largest message in bytes.
+    "maxMessageSize" max_message_size: u64 = "5242880";
+    /// Seconds without a byte after which a client gets a PING, and then is disconnected.
+    "keepAliveIntervalSeconds" keep_alive_interval_seconds: u64 = "30";
+    /// Connections, all together; 0 is no limit.
+    "brokerMaxConnections" broker_max_connections: u64 = "0";
+    /// Connections from one address; 0 is no limit.
+    "brokerMaxConnectionsPerIp" broker_max_connections_per_ip: u64 = "0";
+    /// Lookups and partition metadata requests in progress.
+    "maxConcurrentLookupRequest" max_concurrent_lookup_request: u64 = "50000";
+    /// Topics being loaded at a time; more wait.
+    "maxConcurrentTopicLoadRequest" max_concurrent_topic_load_request: u64 = "5000";
+    /// Longest time a topic may take to load, seconds.
+    "topicLoadTimeoutSeconds" topic_load_timeout_seconds: u64 = "60";
+    /// SENDs in flight on one connection; beyond it the connection is not read.
+    "maxPendingPublishRequestsPerConnection" max_pending_publish_requests_per_connection: u64 = "1000";
+    /// Bytes of publishes in flight over all connections, MiB; −1 is 256.
+    "maxMessagePublishBufferSizeInMB" max_message_publish_buffer_size_in_mb: i64 = "-1";
+    /// Whether using a topic that does not exist creates it.
+    "allowAutoTopicCreation" allow_auto_topic_creation: bool = "true";
+    /// `non-partitioned` or `partitioned`: what is created so.
+    "allowAutoTopicCreationType" allow_auto_topic_creation_type: String = "non-partitioned";
+    /// Partitions of a partitioned topic that is created so.
+    "defaultNumPartitions" default_num_partitions: u64 = "1";
+    /// Whether subscribing creates a subscription that does not exist.
+    "allowAutoSubscriptionCreation" allow_auto_subscription_creation: bool = "true";
+    /// Whether a producer without schema is refused on a topic with one.
+    "isSchemaValidationEnforced" is_schema_validation_enforced: bool = "false";
+    /// Bundles of a new namespace.
+    "defaultNumberOfNamespaceBundles" default_number_of_namespace_bundles: u64 = "4";
+    /// Messages a Shared consumer may hold unacked; 0 is no limit.
+    "maxUnackedMessagesPerConsumer" max_unacked_messages_per_consumer: u64 = "50000";
+    /// Messages a Shared subscription may hold unacked; 0 is no limit.
+    "maxUnackedMessagesPerSubscription" max_unacked_messages_per_subscription: u64 = "200000";
+    /// Most entries read at once for a subscription.
+    "dispatcherMaxReadBatchSize" dispatcher_max_read_batch_size: u64 = "100";
+    /// Most bytes read at once for a subscription.
+    "dispatcherMaxReadSizeBytes" dispatcher_max_read_size_bytes: u64 = "5242880";
+    /// Entries after which a topic's ledger is closed and the next begun.
+    "managedLedgerMaxEntriesPerLedger" managed_ledger_max_entries_per_ledger: u64 = "50000";
+    /// MiB after which a topic's ledger is closed and the next begun.
+    "managedLedgerMaxSizePerLedgerMbytes" managed_ledger_max_size_per_ledger_mbytes: u64 = "2048";
+    /// A ledger younger than this, in minutes, is not closed for its entries or bytes.
+    "managedLedgerMinLedgerRolloverTimeMinutes" managed_ledger_min_ledger_rollover_time_minutes: u64 = "10";
+    /// A ledger older than this, in minutes, is closed.
+    "managedLedgerMaxLedgerRolloverTimeMinutes" managed_ledger_max_ledger_rollover_time_minutes: u64 = "240";
+    /// Entries after which a cursor's ledger is replaced.
+    "managedLedgerCursorMaxEntriesPerLedger" managed_ledger_cursor_max_entries_per_ledger: u64 = "50000";
+    /// Minutes that acked messages are kept; −1 is for ever.
+    "defaultRetentionTimeInMinutes" default_retention_time_in_minutes: i64 = "0";
+    /// MiB of acked messages that are kept for each topic; −1 is no limit.
+    "defaultRetentionSizeInMB" default_retention_size_in_mb: i64 = "0";
+    /// How often topics look for ledgers to delete, seconds.
+    "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
+    /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.
+    "journalSyncData" journal_sync_data: bool = "true";
+    /// Size of a journal file, MiB.
+    "journalMaxSizeMB" journal_max_size_mb: u64 = "64";
+    /// Journal files kept for reuse.
+    "journalMaxBackups" journal_max_backups: u64 = "2";
+    /// Entries in memory before they are in an entry log, MiB.
+    "dbStorage_writeCacheMaxSizeMb" db_storage_write_cache_max_size_mb: u64 = "64";
+    /// Blocks of entry logs in memory, MiB.
+    "dbStorage_readAheadCacheMaxSizeMb" db_storage_read_ahead_cache_max_size_mb: u64 = "32";
+    /// Longest time that entries wait for an entry log, milliseconds.
+    "flushInterval" flush_interval: u64 = "60000";
+    /// Size of an entry log file, bytes.
+    "logSizeLimit" log_size_limit: u64 = "1073741824";
+    /// How often dead entry logs are removed, milliseconds.
+    "gcWaitTime" gc_wait_time: u64 = "60000";
+    /// Entry logs with a smaller share of live bytes are rewritten by minor compaction.
+    "minorCompactionThreshold" minor_compaction_threshold: f64 = "0.2";
+    /// How often minor compaction runs, seconds.
+    "minorCompactionInterval" minor_compaction_interval: u64 = "3600";
+    /// Entry logs with a smaller share of live bytes are rewritten by major compaction.
+    "majorCompactionThreshold" major_compaction_threshold: f64 = "0.5";
+    /// How often major compaction runs, seconds.
+    "majorCompactionInterval" major_compaction_interval: u64 = "86400";
+    /// Free bytes below which new messages are refused, and which compaction may still use.
+    "minUsableSizeForEntryLogCreation" min_usable_size_for_entry_log_creation: u64 = "134217728";
+}

@@ -1,0 +1,46 @@
+use super::*;
+
+fn applied(settings: &[(&str, &str)]) -> (Config, Result<(), ConfigError>, Remarks) {
+    let settings: Vec<_> =
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let (mut config, mut remarks) = (Config::default(), Remarks::default());
+    let result = config.apply("--set", &settings, &mut remarks);
+    (config, result, remarks)
+}
+
+#[test]
+fn every_default_parses_and_every_key_is_set_by_its_default() {
+    for known in KEYS {
+        let (config, result, remarks) = applied(&[(known.key, known.default)]);
+        assert_eq!((config, result), (Config::default(), Ok(())), "{}", known.key);
+        assert_eq!(remarks, Remarks::default(), "{}", known.key);
+    }
+}
+
+#[test]
+fn a_bad_value_names_the_key_the_value_and_what_it_should_be() {
+    let (_, result, _) = applied(&[("brokerServicePort", "70000")]);
+    let text = result.unwrap_err().to_string();
+    assert_eq!(text, "--set: brokerServicePort=70000: expected a port (0 to 65535)");
+}
+
+#[test]
+fn an_unknown_key_names_the_closest_known_one() {
+    let (_, result, remarks) = applied(&[("brokerServicePrt", "1"), ("zookeeperServers", "a")]);
+    assert_eq!(result, Ok(()));
+    assert_eq!(
+        remarks.unknown,
+        [("brokerServicePrt".to_owned(), "brokerServicePort".to_owned())]
+    );
+    assert_eq!(applied(&[("loadManagerClassName", "x")]).2.unused, ["loadManagerClassName"]);
+}
+
+#[test]
+fn properties_have_comments_and_continued_lines() {
+    let text = "# c\n\nclusterName = a\\\n  b\nbindAddress:0.0.0.0\nempty=\n";
+    let settings = parse_properties("f", text).unwrap();
+    let expected = [("clusterName", "ab"), ("bindAddress", "0.0.0.0"), ("empty", "")];
+    assert!(settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(expected));
+    let error = parse_properties("f.conf", "a=1\nnonsense").unwrap_err().to_string();
+    assert_eq!(error, "f.conf:2: expected key=value, found \"nonsense\"");
+}

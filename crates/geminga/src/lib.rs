@@ -1,0 +1,8 @@
+//! Geminga put together: the configuration, and the roles that it describes.
+//!
+//! The binary runs these on the real machine, the simulation on a simulated one.
+
+mod advertise;
+pub mod config;
+pub mod file_limit;
+pub mod standalone;

@@ -1,0 +1,158 @@
+//! Broker, bookie and metadata store in one process.
+//!
+//! The same parts as a cluster's, with E = Qw = Qa = 1 and the embedded store.
+
+mod options;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use geminga_bookie::LocalBookies;
+use geminga_bookie_storage::Storage;
+use geminga_broker::{Broker, Parts};
+use geminga_env::{Env, net::Listener};
+use geminga_metadata::SharedStore;
+use geminga_metadata_embedded::EmbeddedStore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{advertise::advertised, config::Config};
+
+/// A standalone that is ready.
+#[derive(Debug)]
+pub struct Standalone {
+    broker: Broker,
+    storage: Storage,
+    store: Arc<EmbeddedStore>,
+    doors: TaskTracker,
+    doors_shutdown: CancellationToken,
+    topics: TaskTracker,
+    is_durable: bool,
+}
+
+/// Opens what is in `data_dir`, recovers it, and serves it.
+///
+/// # Errors
+///
+/// Every error is a sentence that says what is wrong and what to do: a port or directory in use, a
+/// directory that is not writable, from a newer version, or damaged.
+pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result<Standalone> {
+    let address: IpAddr = config.bind_address.parse().with_context(|| {
+        format!("bindAddress={}: expected an IP address such as 127.0.0.1", config.bind_address)
+    })?;
+    let binary = SocketAddr::new(address, config.broker_service_port);
+    let binary = listen(&env, binary, "brokerServicePort").await?;
+    let web = SocketAddr::new(address, config.web_service_port);
+    let web = listen(&env, web, "webServicePort").await?;
+    let advertised = advertised(config, binary.local_address(), web.local_address())?;
+
+    env.disk.create_dir_all(data_dir).with_context(|| {
+        format!("data directory {} could not be created: is it writable?", data_dir.display())
+    })?;
+    let storage = Storage::open(env.clone(), options::storage(config, data_dir)).await?;
+    let store = Arc::new(open_store(&env, data_dir).await?);
+    if !config.journal_sync_data {
+        warn!("journalSyncData=false: receipts do not wait for the disk, a power failure loses data");
+    }
+
+    let bookies = Arc::new(LocalBookies::new(storage.clone()));
+    let deps = geminga_ledger::Deps::new(env.clone(), Arc::clone(&store) as SharedStore, bookies);
+    let topics = TaskTracker::new();
+    let parts =
+        Parts { ledger: deps, tasks: topics.clone(), shutdown: CancellationToken::new() };
+    let broker = Broker::start(parts, options::broker(config, advertised)?).await?;
+    let doors = TaskTracker::new();
+    let doors_shutdown = CancellationToken::new();
+    let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());
+    let pulsar = Arc::new(options::pulsar(config)?);
+    doors.spawn(geminga_pulsar::serve(
+        broker.clone(),
+        binary,
+        pulsar,
+        tasks.clone(),
+        shutdown.clone(),
+    ));
+    let admin = Arc::new(geminga_admin::Options::default());
+    doors.spawn(geminga_admin::serve(broker.clone(), web, admin, tasks, shutdown));
+    let is_durable = config.journal_sync_data;
+    Ok(Standalone { broker, storage, store, doors, doors_shutdown, topics, is_durable })
+}
+
+async fn listen(env: &Env, address: SocketAddr, key: &str) -> anyhow::Result<Box<dyn Listener>> {
+    match env.net.listen(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("{key}: {address} is in use by another process; choose another port, or 0")
+        }
+        Err(error) => Err(error).context(format!("{key}: {address} could not be bound")),
+    }
+}
+
+async fn open_store(env: &Env, data_dir: &Path) -> anyhow::Result<EmbeddedStore> {
+    let (world, directory) = (env.clone(), data_dir.join("metadata"));
+    let opened = env.workers.blocking(move || geminga_metadata_embedded::open(&world, &directory));
+    Ok(opened.await?)
+}
+
+impl Standalone {
+    /// What clients are told to connect to.
+    #[must_use]
+    pub fn broker_url(&self) -> &str {
+        &self.broker.options().advertised.broker_url
+    }
+
+    /// Where the admin REST API is.
+    #[must_use]
+    pub fn http_url(&self) -> &str {
+        &self.broker.options().advertised.http_url
+    }
+
+    /// Whether receipts wait for the disk.
+    #[must_use]
+    pub const fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// The broker.
+    #[must_use]
+    pub const fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The bookie's storage.
+    #[must_use]
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Waits until storage has failed for good, and says why.
+    pub async fn failed(&self) -> String {
+        let (mut storage, mut store) = (self.storage.failed(), self.store.failed());
+        tokio::select! {
+            Ok(reason) = storage.wait_for(Option::is_some) => reason.clone().unwrap_or_default(),
+            Ok(reason) = store.wait_for(Option::is_some) => {
+                reason.as_deref().unwrap_or_default().to_owned()
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Stops intake, drains, answers the waiters, syncs, leaves.
+    pub async fn shutdown(self) {
+        self.broker.shutdown().await;
+        self.doors_shutdown.cancel();
+        self.doors.close();
+        self.doors.wait().await;
+        self.topics.close();
+        self.topics.wait().await;
+        self.store.close().await;
+        if let Err(error) = self.storage.close().await {
+            warn!(%error, "storage was not closed cleanly; it recovers at the next start");
+        }
+        info!("stopped");
+    }
+}

@@ -1,0 +1,169 @@
+//! From the configuration to what each part takes.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use geminga_broker::{Advertised, Limits};
+use geminga_ledger::LedgerOptions;
+
+use crate::config::Config;
+
+const MIB: u64 = 1 << 20;
+/// `maxMessagePublishBufferSizeInMB` when it is −1.
+const PUBLISH_BUFFER_BYTES: u64 = 256 * MIB;
+/// Entries of one ledger that may be unconfirmed at once.
+const IN_FLIGHT_MAX: usize = 16_384;
+/// Entries of one cursor ledger that may be unconfirmed at once: each holds all acks since the last.
+const CURSOR_IN_FLIGHT_MAX: usize = 16;
+/// Newest entries of one topic that are held in memory.
+const TAIL_CACHE_BYTES: usize = 4 << 20;
+const CURSOR_ROLL_BYTES: u64 = 64 * MIB;
+/// Longest time that an ack without receipt waits for its group commit.
+const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The bookie's storage.
+pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storage::Options {
+    let bookkeeper = data_dir.join("bookkeeper");
+    geminga_bookie_storage::Options {
+        sync: config.journal_sync_data,
+        journal_file_bytes: config.journal_max_size_mb.max(1).saturating_mul(MIB),
+        journal_spares_max: size(config.journal_max_backups),
+        write_cache_bytes: size(
+            config.db_storage_write_cache_max_size_mb.max(1).saturating_mul(MIB),
+        ),
+        read_cache_bytes: size(
+            config.db_storage_read_ahead_cache_max_size_mb.saturating_mul(MIB),
+        ),
+        flush_interval: Duration::from_millis(config.flush_interval.max(1)),
+        entry_log_bytes: config.log_size_limit.max(MIB),
+        gc_interval: Duration::from_millis(config.gc_wait_time.max(1)),
+        minor_interval: Duration::from_secs(config.minor_compaction_interval.max(1)),
+        minor_threshold: config.minor_compaction_threshold,
+        major_interval: Duration::from_secs(config.major_compaction_interval.max(1)),
+        major_threshold: config.major_compaction_threshold,
+        min_free_bytes: config.min_usable_size_for_entry_log_creation,
+        ..geminga_bookie_storage::Options::new(
+            bookkeeper.join("journal"),
+            bookkeeper.join("ledgers"),
+        )
+    }
+}
+
+/// The broker.
+pub(super) fn broker(
+    config: &Config,
+    advertised: Advertised,
+) -> anyhow::Result<geminga_broker::Options> {
+    let auto_partitions = match config.allow_auto_topic_creation_type.as_str() {
+        "non-partitioned" => None,
+        "partitioned" => Some(
+            u32::try_from(config.default_num_partitions)
+                .ok()
+                .filter(|count| 0 < *count)
+                .with_context(|| {
+                    let value = config.default_num_partitions;
+                    format!("defaultNumPartitions={value}: expected a number from 1 to {}", u32::MAX)
+                })?,
+        ),
+        other => bail!(
+            "allowAutoTopicCreationType={other}: expected non-partitioned or partitioned"
+        ),
+    };
+    let bundles_default = u32::try_from(config.default_number_of_namespace_bundles)
+        .ok()
+        .filter(|count| 0 < *count)
+        .context("defaultNumberOfNamespaceBundles: expected a number from 1")?;
+    Ok(geminga_broker::Options {
+        cluster: config.cluster_name.clone(),
+        advertised,
+        limits: limits(config)?,
+        auto_topic_creation: config.allow_auto_topic_creation,
+        auto_partitions,
+        auto_subscription_creation: config.allow_auto_subscription_creation,
+        schema_validation_enforced: config.is_schema_validation_enforced,
+        bundles_default,
+        ack_flush_interval: ACK_FLUSH_INTERVAL,
+        trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds.max(1)),
+        managed_ledger: managed_ledger(config),
+    })
+}
+
+fn limits(config: &Config) -> anyhow::Result<Limits> {
+    let publish_buffer_bytes = match config.max_message_publish_buffer_size_in_mb {
+        -1 => PUBLISH_BUFFER_BYTES,
+        mib => u64::try_from(mib)
+            .ok()
+            .filter(|mib| 0 < *mib)
+            .context("maxMessagePublishBufferSizeInMB: expected MiB from 1, or -1")?
+            .saturating_mul(MIB),
+    };
+    Ok(Limits {
+        message_bytes_max: size(config.max_message_size),
+        concurrent_topic_loads_max: size(config.max_concurrent_topic_load_request),
+        concurrent_lookups_max: size(config.max_concurrent_lookup_request),
+        topic_load_timeout: Duration::from_secs(config.topic_load_timeout_seconds.max(1)),
+        publish_buffer_bytes: size(publish_buffer_bytes),
+        unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
+        unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
+        read_entries_max: size(config.dispatcher_max_read_batch_size.max(1)),
+        read_bytes_max: size(config.dispatcher_max_read_size_bytes.max(1)),
+    })
+}
+
+fn managed_ledger(config: &Config) -> geminga_managed_ledger::Options {
+    let minutes = |count: u64| Duration::from_secs(count.saturating_mul(60));
+    geminga_managed_ledger::Options {
+        ledger: ledger(IN_FLIGHT_MAX),
+        cursor_ledger: ledger(CURSOR_IN_FLIGHT_MAX),
+        max_entries_per_ledger: config.managed_ledger_max_entries_per_ledger.max(1),
+        max_ledger_bytes: config
+            .managed_ledger_max_size_per_ledger_mbytes
+            .max(1)
+            .saturating_mul(MIB),
+        min_rollover: minutes(config.managed_ledger_min_ledger_rollover_time_minutes),
+        max_rollover: minutes(config.managed_ledger_max_ledger_rollover_time_minutes.max(1)),
+        retention_time: u64::try_from(config.default_retention_time_in_minutes).ok().map(minutes),
+        retention_bytes: u64::try_from(config.default_retention_size_in_mb)
+            .ok()
+            .map(|mib| mib.saturating_mul(MIB)),
+        tail_cache_bytes: TAIL_CACHE_BYTES,
+        cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger.max(1),
+        cursor_roll_bytes: CURSOR_ROLL_BYTES,
+    }
+}
+
+/// One bookie: E = Qw = Qa = 1.
+fn ledger(in_flight_max: usize) -> LedgerOptions {
+    LedgerOptions {
+        ensemble_size: 1,
+        write_quorum: 1,
+        ack_quorum: 1,
+        password: Bytes::new(),
+        custom_metadata: BTreeMap::new(),
+        in_flight_max,
+    }
+}
+
+/// The front door for Pulsar's protocol.
+pub(super) fn pulsar(config: &Config) -> anyhow::Result<geminga_pulsar::Options> {
+    if config.max_message_size < 1 || u64::from(u32::MAX / 2) < config.max_message_size {
+        let value = config.max_message_size;
+        bail!("maxMessageSize={value}: expected bytes from 1 to {}", u32::MAX / 2);
+    }
+    Ok(geminga_pulsar::Options {
+        keep_alive: Duration::from_secs(config.keep_alive_interval_seconds.max(1)),
+        connections_max: size(config.broker_max_connections),
+        connections_per_address_max: size(config.broker_max_connections_per_ip),
+        concurrent_lookups_max: size(config.max_concurrent_lookup_request),
+        pending_publishes_per_connection: size(
+            config.max_pending_publish_requests_per_connection.max(1),
+        ),
+        counters: Arc::default(),
+        ..geminga_pulsar::Options::for_messages_of(size(config.max_message_size))
+    })
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
