@@ -199,3 +199,82 @@ const fn position(nested: &NestedPositionInfo) -> Position {
 const fn nested(position: Position) -> NestedPositionInfo {
     NestedPositionInfo { ledger_id: position.ledger_id.0, entry_id: position.entry_id.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use geminga_metadata::values::managed_ledger::{KeyValue, OffloadContext};
+
+    use super::*;
+
+    fn pulsar_ledger(ledger_id: i64) -> LedgerInfo {
+        LedgerInfo {
+            ledger_id,
+            entries: Some(5),
+            size: Some(50),
+            timestamp: Some(7),
+            offload_context: Some(OffloadContext { uid_msb: Some(9), ..OffloadContext::default() }),
+            ..LedgerInfo::default()
+        }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_names_and_keeps_the_rest() {
+        let property = KeyValue { key: "k".to_owned(), value: "v".to_owned() };
+        let last = LedgerInfo { ledger_id: 3, ..LedgerInfo::default() };
+        let before = ManagedLedgerInfo {
+            ledger_info: vec![pulsar_ledger(1), pulsar_ledger(2), last],
+            terminated_position: None,
+            properties: vec![property.clone()],
+        };
+        let closed = Closed { ledger_id: LedgerId(3), entries: 8, bytes: 80, at: Timestamp(11) };
+        let change = Edit {
+            close: vec![closed],
+            remove: [LedgerId(1)].into(),
+            add: Some(LedgerId(4)),
+            terminate: Some(Position::new(3, 7)),
+        };
+        let value = encode(&before);
+        let listing = decode(&value).unwrap();
+        assert_eq!(listing.ledgers[2], Err(LedgerId(3)));
+        let edited = edit(&value, &change).unwrap();
+        let info = decode_ledger(edited.clone()).unwrap();
+        assert_eq!(info.properties, [property]);
+        assert_eq!(info.ledger_info[0], pulsar_ledger(2));
+        let listing = decode(&edited).unwrap();
+        assert_eq!(listing.ledgers[1..], [Ok(closed), Err(LedgerId(4))]);
+        assert_eq!(listing.terminated, Some(Position::new(3, 7)));
+        assert_eq!(listed_ledgers(&edited).unwrap(), [LedgerId(2), LedgerId(3), LedgerId(4)]);
+    }
+
+    #[test]
+    fn a_cursor_that_pulsar_closed_is_read_from_its_key() {
+        let info = ManagedCursorInfo {
+            cursors_ledger_id: -1,
+            mark_delete_ledger_id: Some(3),
+            mark_delete_entry_id: Some(4),
+            individual_deleted_messages: vec![MessageRange {
+                lower_endpoint: nested(Position::new(3, 6)),
+                upper_endpoint: nested(Position::new(3, 9)),
+            }],
+            ..ManagedCursorInfo::default()
+        };
+        let value = encode(&info);
+        let state = cursor_state(&value).unwrap();
+        assert_eq!(cursor_ledger(&value).unwrap(), None);
+        assert_eq!(state.mark_delete, Position::new(3, 4));
+        assert_eq!(state.acked, [(Position::new(3, 7), Position::new(3, 9))]);
+        let pointed = point_cursor(&value, LedgerId(12), &state, Timestamp(1)).unwrap();
+        assert_eq!(cursor_ledger(&pointed).unwrap(), Some(LedgerId(12)));
+        assert_eq!(cursor_state(&pointed).unwrap(), CursorState::at(Position::new(3, 4)));
+    }
+
+    #[test]
+    fn what_is_damaged_is_an_error() {
+        let value = Bytes::from_static(&[0xff, 1, 2]);
+        assert!(decode(&value).is_err());
+        assert!(cursor_state(&value).is_err());
+        let negative = LedgerInfo { entries: Some(-1), ..pulsar_ledger(1) };
+        let info = ManagedLedgerInfo { ledger_info: vec![negative], ..Default::default() };
+        assert!(decode(&encode(&info)).is_err());
+    }
+}

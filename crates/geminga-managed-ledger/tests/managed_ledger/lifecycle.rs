@@ -1,7 +1,8 @@
 //! Open, close, terminate.
 
+use geminga_ledger::SealError;
 use geminga_managed_ledger::{AppendError, CursorDelta, CursorEvent, OpenError, open};
-use geminga_types::{Ordinal, Position};
+use geminga_types::{EntryId, Ordinal, Position};
 
 use crate::world::{World, bodies, options, run, topic};
 
@@ -49,7 +50,12 @@ fn a_close_finishes_what_is_on_its_way_and_the_next_load_writes_nothing() {
         assert_eq!(next.recovered("a"), state);
         next.run_for(1000).await;
         assert_eq!((next.jobs_run, world.store.get(&path).await.unwrap()), (0, before));
-        assert!(next.ledger.ledgers().iter().all(|ledger| !ledger.is_open));
+        for ledger in next.ledger.ledgers() {
+            assert!(!ledger.is_open);
+            let elsewhere = EntryId(i64::try_from(ledger.entries).unwrap());
+            let sealed = geminga_ledger::seal(&world.deps(), ledger.ledger_id, elsewhere, 0).await;
+            assert!(matches!(sealed, Err(SealError::SealedElsewhere { .. })), "{sealed:?}");
+        }
     });
 }
 

@@ -269,7 +269,7 @@ impl Topic {
     pub(crate) async fn read_all(&self) -> Vec<Entry> {
         let chain = self.ledger.chain();
         let mut entries: Vec<Entry> = Vec::new();
-        while let from = entries.last().map_or(chain.first(), |entry| entry.ordinal.plus(1))
+        while let from = entries.last().map_or_else(|| chain.first(), |entry| entry.ordinal.plus(1))
             && from < chain.end()
         {
             let read = timeout(DEADLINE, chain.read(&self.deps, from, chain.end(), 50)).await;
