@@ -315,3 +315,6 @@ pub(crate) fn decode_footer(bytes: &[u8], salt: u64, file: u64) -> Option<Vec<(L
     };
     runs.chunks_exact(FOOTER_RUN_BYTES).map(run).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,6 @@ impl Record {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

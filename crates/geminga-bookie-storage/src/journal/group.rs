@@ -158,3 +158,6 @@ pub(crate) fn decode(head: GroupHead, buffer: Bytes) -> Result<Group, BadGroup> 
         false => Err(BadGroup::Damaged),
     }
 }
+
+#[cfg(test)]
+mod tests;
