@@ -191,11 +191,12 @@ impl Worker {
             self.timers.collect = now + options.gc_interval;
             self.timers.collect_when_full = now + COLLECT_WHEN_FULL;
             let mut threshold = 0.0;
-            if now >= self.timers.minor || is_full {
+            if now >= self.timers.minor {
                 self.timers.minor = now + options.minor_interval;
                 threshold = options.minor_threshold;
             }
-            if now >= self.timers.major {
+            // On a full disk all the space that there is to gain.
+            if now >= self.timers.major || is_full {
                 self.timers.major = now + options.major_interval;
                 threshold = options.major_threshold.max(threshold);
             }
