@@ -60,3 +60,34 @@ impl Cookie {
         directory.replace(NAME, self.encode().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use geminga_env::{Disk as _, disk::OpenMode, sim::SimDisk};
+
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_as_documented_and_any_damage_is_seen() {
+        let disk = SimDisk::new(1);
+        let directory = Directory::new(Arc::new(disk.clone()), "/".into(), true);
+        assert_eq!(Cookie::read(&directory).unwrap(), None);
+        let cookie = Cookie { uuid: "746ec93b-7dbe-4101-aad1-e9664ff5a086".to_owned() };
+        cookie.write(&directory).unwrap();
+        assert_eq!(Cookie::read(&directory).unwrap(), Some(cookie.clone()));
+        let text = "geminga-bookie-storage 1\nuuid 746ec93b-7dbe-4101-aad1-e9664ff5a086\n\
+                    crc32c 99b0d2d0\n";
+        assert_eq!(cookie.encode(), text);
+        for bit in 0..text.len() as u64 * 8 {
+            disk.flip(Path::new("/cookie"), bit / 8, 1 << (bit % 8)).unwrap();
+            assert!(Cookie::read(&directory).is_err(), "bit {bit}");
+            disk.flip(Path::new("/cookie"), bit / 8, 1 << (bit % 8)).unwrap();
+        }
+        let newer = text.replace("storage 1", "storage 2");
+        let file = disk.open(Path::new("/cookie"), OpenMode::ReadWrite).unwrap();
+        file.write_at(newer.as_bytes(), 0).unwrap();
+        assert!(matches!(Cookie::read(&directory), Err(OpenError::Newer { found: 2, .. })));
+    }
+}

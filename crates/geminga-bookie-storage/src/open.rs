@@ -207,8 +207,10 @@ fn make_durable(env: &Env, path: &Path, options: &Options) -> Result<(), OpenErr
         return Ok(());
     }
     for made in made.into_iter().rev() {
-        let Some(parent) = made.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-            continue;
+        let parent = match made.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => continue,
         };
         match disk.sync_dir(parent) {
             // One that was there may lie in a directory that we may not open.

@@ -73,6 +73,7 @@ fn entry_head(entry: &AddEntry) -> RecordHead {
 }
 
 fn place(entry: &AddEntry, offset: u32) -> Placed {
+    debug_assert_eq!(Sum::of(&entry.head).append(&entry.body), entry.sum, "a wrong sum is damage");
     Placed {
         ledger_id: entry.ledger_id,
         entry_id: entry.entry_id,

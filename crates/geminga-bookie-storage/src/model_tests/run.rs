@@ -188,19 +188,17 @@ impl Run {
         if !self.pending.is_empty() {
             return Err(format!("adds were never answered: {:?}", self.pending));
         }
-        let failed = storage.failed().borrow().clone();
         self.storage = None;
-        if !self.world.disk().power_is_off() {
-            self.world.disk().cut_power_after(u64::MAX);
-            if let (Err(error), false, None) = (closed, self.may_fail, self.quota()) {
-                return Err(format!("close: {error}"));
-            }
-            if self.rng.random_bool(0.5) && failed.is_none() {
-                self.heal();
-                return Ok(());
-            }
+        let has_power = !self.world.disk().power_is_off();
+        if let (Err(error), true, false, None) = (closed, has_power, self.may_fail, self.quota()) {
+            return Err(format!("close: {error}"));
         }
-        self.lose_power();
+        if self.rng.random_range(0..3) == 0 {
+            // Only the process was killed: what it wrote is all there, for now.
+            self.heal();
+        } else {
+            self.lose_power();
+        }
         Ok(())
     }
 
