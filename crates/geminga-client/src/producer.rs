@@ -1,0 +1,306 @@
+//! Sends messages to a topic, pipelined, and tells when each is stored.
+//!
+//! Each partition has a task that owns a batcher (which messages share an entry), a window (what has
+//! no receipt yet) and a link to the broker. After a loss everything in the window is sent again, in
+//! order; the broker's deduplication, when it is on, drops what it had stored.
+//!
+//! # Invariants
+//!
+//! 1. A message holds its place in the window, and its bytes, from `send` until its receipt.
+//! 2. Receipts of one partition resolve in the order of its sends, but for those that time out.
+
+mod batcher;
+mod entry;
+mod router;
+mod state;
+mod task;
+mod window;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use geminga_types::TopicName;
+use geminga_wire::proto::CommandProducer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use self::{router::Router, state::State};
+use crate::{
+    ClientError, Compression, MessageId, OutgoingMetadata, Refusal, client::Shared, link::Link,
+};
+
+/// Event queue of a producer beyond one receipt for each entry in flight.
+const EVENTS_SLACK: usize = 64;
+
+/// Which messages share an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// At most so many messages.
+    pub messages_max: u32,
+    /// At most so many bytes before compression, unless one message has more.
+    pub bytes_max: usize,
+    /// The first waits for others so long.
+    pub delay: Duration,
+}
+
+/// How a producer behaves.
+#[derive(Clone, Debug)]
+pub struct ProducerOptions {
+    /// Its name; one that the broker makes up when it is not set.
+    pub name: Option<String>,
+    /// How payloads are compressed.
+    pub compression: Compression,
+    /// Whether messages share entries.
+    pub batching: Option<Batching>,
+    /// Messages without a receipt, of each partition; `send` waits beyond that.
+    pub pending_messages_max: u32,
+    /// Bytes of all messages without a receipt; `send` waits beyond that.
+    pub pending_bytes_max: u32,
+    /// When a message is given up; `None` keeps it until the broker answers.
+    pub send_timeout: Option<Duration>,
+}
+
+/// A producer. Cheap to clone; the last clone that is dropped closes it, after what was sent.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    shared: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    topic: TopicName,
+    name: String,
+    parts: Vec<Part>,
+    router: Router,
+    bytes: Arc<Semaphore>,
+    bytes_max: u32,
+}
+
+#[derive(Debug)]
+struct Part {
+    mailbox: mpsc::Sender<Message>,
+    messages: Arc<Semaphore>,
+}
+
+/// Why a message has no receipt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// It was not sent: the broker takes no message of that size.
+    #[error("a message of {size} bytes, more than the broker's limit of {limit}")]
+    TooLarge {
+        /// The payload, compressed.
+        size: usize,
+        /// The broker's limit.
+        limit: usize,
+    },
+    /// It was not sent: its payload can't be compressed.
+    #[error("the payload can't be compressed: {0}")]
+    Uncompressible(String),
+    /// It is not stored: the broker refused it, or no longer lets this producer send.
+    #[error("the broker refused the message: {0}")]
+    Refused(Refusal),
+    /// It may be stored: no receipt came in time.
+    #[error("no receipt came within the send timeout")]
+    TimedOut,
+    /// It may be stored: the producer was closed, or can't go on, before a receipt came.
+    #[error("the producer is closed")]
+    Closed,
+}
+
+/// Resolves when a message is stored, or is given up.
+#[derive(Debug)]
+#[must_use = "a message is stored when its receipt says so"]
+pub struct Receipt(oneshot::Receiver<Result<MessageId, SendError>>);
+
+/// What a partition's task is told.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages to send")]
+enum Message {
+    Send { metadata: OutgoingMetadata, payload: Bytes, waiter: Waiter },
+    Flush(oneshot::Sender<()>),
+    Close(oneshot::Sender<Result<(), ClientError>>),
+}
+
+/// Who waits for a message's receipt; its places in the windows are freed with it.
+#[derive(Debug)]
+struct Waiter {
+    reply: oneshot::Sender<Result<MessageId, SendError>>,
+    _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+}
+
+impl Waiter {
+    fn answer(self, answer: Result<MessageId, SendError>) {
+        _ = self.reply.send(answer); // The caller may not care.
+    }
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        let delay = Duration::from_millis(1);
+        Self { messages_max: 1_000, bytes_max: 128 * 1024, delay }
+    }
+}
+
+impl Default for ProducerOptions {
+    fn default() -> Self {
+        Self {
+            name: None,
+            compression: Compression::None,
+            batching: None,
+            pending_messages_max: 1_000,
+            pending_bytes_max: 64 * 1024 * 1024,
+            send_timeout: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Producer {
+    /// The topic, without a partition.
+    #[must_use]
+    pub fn topic(&self) -> &TopicName {
+        &self.shared.topic
+    }
+
+    /// Its name, as the broker knows it: of its first partition, if it made them up.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Sends a message; waits while the window is full.
+    ///
+    /// Messages with a key go to the key's partition, others to all in turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped before it returned, nothing is sent. A dropped [`Receipt`] withdraws nothing.
+    pub async fn send(&self, metadata: OutgoingMetadata, payload: Bytes) -> Receipt {
+        let (reply, receipt) = oneshot::channel();
+        let receipt = Receipt(receipt);
+        let handle = &*self.shared;
+        let part = &handle.parts[handle.router.pick(metadata.key.as_deref())];
+        let Ok(place) = Arc::clone(&part.messages).acquire_owned().await else { return receipt };
+        // A message larger than the budget takes all of it, not forever.
+        let size = u32::try_from(payload.len()).unwrap_or(u32::MAX).min(handle.bytes_max);
+        let Ok(bytes) = Arc::clone(&handle.bytes).acquire_many_owned(size).await else {
+            return receipt;
+        };
+        let waiter = Waiter { reply, _places: (place, Some(bytes)) };
+        // When the task is gone, the waiter is dropped and the receipt says so.
+        _ = part.mailbox.send(Message::Send { metadata, payload, waiter }).await;
+        receipt
+    }
+
+    /// Sends what waits for its batch, and returns once everything sent before has its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if the producer was closed meanwhile. Other outcomes are the receipts'.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        let mut waits = Vec::with_capacity(self.shared.parts.len());
+        for part in &self.shared.parts {
+            let (reply, done) = oneshot::channel();
+            part.mailbox.send(Message::Flush(reply)).await.map_err(|_| SendError::Closed)?;
+            waits.push(done);
+        }
+        for done in waits {
+            done.await.map_err(|_| SendError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the receipts of what was sent, then closes the producer at the broker. Sends of
+    /// clones that come later fail.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] of the first partition that did not close as asked; it is closed here.
+    pub async fn close(self) -> Result<(), ClientError> {
+        let mut waits = Vec::with_capacity(self.shared.parts.len());
+        for part in &self.shared.parts {
+            let (reply, done) = oneshot::channel();
+            if part.mailbox.send(Message::Close(reply)).await.is_ok() {
+                waits.push(done);
+            }
+        }
+        let mut outcome = Ok(());
+        for done in waits {
+            let closed = done.await.unwrap_or(Ok(()));
+            outcome = outcome.and(closed);
+        }
+        outcome
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<MessageId, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = Pin::new(&mut self.0).poll(context);
+        outcome.map(|answer| answer.unwrap_or(Err(SendError::Closed)))
+    }
+}
+
+/// Starts a task for each partition and waits until all are attached.
+pub(crate) async fn create(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    partitions: u32,
+    options: ProducerOptions,
+) -> Result<Producer, ClientError> {
+    let option = "pending_messages_max";
+    if options.pending_messages_max == 0 {
+        return Err(ClientError::InvalidOption { option, reason: "must be at least 1" });
+    }
+    let indexes: Vec<Option<u32>> =
+        if partitions == 0 { vec![None] } else { (0..partitions).map(Some).collect() };
+    let mut parts = Vec::with_capacity(indexes.len());
+    let mut names = Vec::with_capacity(indexes.len());
+    for partition in indexes {
+        let (part, name) = start(shared, topic, partition, &options);
+        parts.push(part);
+        names.push(name);
+    }
+    let mut name = String::new();
+    for attached in names {
+        let given = attached.await.map_err(|_| ClientError::Closed)??;
+        if name.is_empty() {
+            name = given;
+        }
+    }
+    let router = Router::new(parts.len());
+    let bytes_max = options.pending_bytes_max.max(1);
+    let bytes = Arc::new(Semaphore::new(usize::try_from(bytes_max).unwrap_or(usize::MAX)));
+    let handle = Handle { topic: topic.clone(), name, parts, router, bytes, bytes_max };
+    Ok(Producer { shared: Arc::new(handle) })
+}
+
+type Attached = oneshot::Receiver<Result<String, ClientError>>;
+
+fn start(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    partition: Option<u32>,
+    options: &ProducerOptions,
+) -> (Part, Attached) {
+    let full = partition.map_or_else(|| topic.clone(), |index| topic.with_partition(index));
+    let full: Arc<str> = full.to_string().into();
+    let command = CommandProducer {
+        topic: full.to_string(),
+        producer_name: options.name.clone(),
+        user_provided_producer_name: Some(options.name.is_some()),
+        ..CommandProducer::default()
+    };
+    let window = usize::try_from(options.pending_messages_max).unwrap_or(usize::MAX);
+    let link = Link::new(shared, &full, command.into(), window.saturating_add(EVENTS_SLACK));
+    let (mailbox, inbox) = mpsc::channel(window.saturating_add(EVENTS_SLACK));
+    let (attached, name) = oneshot::channel();
+    let state = State::new(shared, partition, options.clone(), attached);
+    shared.tasks.spawn(task::run(state, link, inbox, shared.closing.clone()));
+    (Part { mailbox, messages: Arc::new(Semaphore::new(window)) }, name)
+}
