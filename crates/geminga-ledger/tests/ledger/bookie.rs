@@ -24,6 +24,10 @@ pub(crate) struct Weather(Mutex<(StdRng, Storm)>);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Storm {
     pub(crate) delay_ms_max: u64,
+    /// How long an add is on its way besides, so that it meets fences and reads that came later.
+    pub(crate) add_delay_ms_max: u64,
+    /// Of reads: failed, besides.
+    pub(crate) read_failed_percent: u32,
     /// Of calls and entries: failed without effect.
     pub(crate) failed_percent: u32,
     /// Done, but answered as failed.
@@ -41,10 +45,10 @@ impl Weather {
         self.0.lock().unwrap().1 = storm;
     }
 
-    async fn delay(&self) {
+    async fn delay(&self, ms_max: impl Fn(&Storm) -> u64) {
         let delay = {
             let (rng, storm) = &mut *self.0.lock().unwrap();
-            Duration::from_millis(rng.random_range(0..=storm.delay_ms_max))
+            Duration::from_millis(rng.random_range(0..=ms_max(storm)))
         };
         if !delay.is_zero() {
             sleep(delay).await;
@@ -58,7 +62,7 @@ impl Weather {
 
     /// Waits for the request's way; false when it is lost there.
     pub(crate) async fn request(&self) -> bool {
-        self.delay().await;
+        self.delay(|storm| storm.delay_ms_max).await;
         if self.roll(|storm| storm.lost_percent) {
             pending::<()>().await;
         }
@@ -67,7 +71,7 @@ impl Weather {
 
     /// Waits for the answer's way; false when it does not say what was done.
     pub(crate) async fn answer(&self) -> bool {
-        self.delay().await;
+        self.delay(|storm| storm.delay_ms_max).await;
         if self.roll(|storm| storm.lost_percent) {
             pending::<()>().await;
         }
@@ -135,6 +139,9 @@ impl FakeBookie {
     }
 
     async fn add_one(&self, entry: &AddEntry) -> Result<(), AddError> {
+        if !entry.is_recovery {
+            self.weather.delay(|storm| storm.add_delay_ms_max).await;
+        }
         if !self.weather.request().await {
             return Err(AddError::Failed("failed".to_owned()));
         }
@@ -251,6 +258,9 @@ impl Bookie for FakeBookie {
     ) -> BoxFuture<'_, Result<Vec<StoredEntry>, ReadError>> {
         Box::pin(self.serve(move |state| {
             state.asked += 1;
+            if self.weather.roll(|storm| storm.read_failed_percent) {
+                return Err(ReadError::Failed("failed".to_owned()));
+            }
             state.read(ledger_id, (first, last), bytes_max)
         }))
     }

@@ -40,6 +40,8 @@ fn storm(rng: &mut StdRng) -> Storm {
     let percent = |rng: &mut StdRng| [0, 0, 0, 2, 10][rng.random_range(0..5)];
     Storm {
         delay_ms_max: [0, 3, 40][rng.random_range(0..3)],
+        add_delay_ms_max: [0, 0, 40, 400][rng.random_range(0..4)],
+        read_failed_percent: [0, 0, 30][rng.random_range(0..3)],
         failed_percent: percent(rng),
         lied_percent: percent(rng),
         lost_percent: [0, 0, 2][rng.random_range(0..3)],
@@ -162,7 +164,7 @@ async fn round(seed: u64) -> Outcome {
     }
     outlive(&mut driver).await;
     check_confirmed(&driver.confirmed, sealed, &at);
-    check_stored(&world, ledger_id, sealed, &at).await;
+    check_stored(&world, (ledger_id, ack as usize), sealed, &at).await;
     let kept = usize::try_from(sealed.last_entry.0 + 1).unwrap();
     Outcome {
         confirmed: driver.confirmed.len(),
@@ -173,8 +175,13 @@ async fn round(seed: u64) -> Outcome {
     }
 }
 
-/// Everything up to the end can be read, and is what was added.
-async fn check_stored(world: &World, ledger_id: LedgerId, sealed: Sealed, at: &str) {
+/// Everything up to the end can be read, is what was added, and is on an ack quorum.
+async fn check_stored(
+    world: &World,
+    (ledger_id, ack_quorum): (LedgerId, usize),
+    sealed: Sealed,
+    at: &str,
+) {
     if sealed.last_entry == EntryId::NONE {
         assert_eq!(sealed.length, 0, "{at}");
         return;
@@ -186,6 +193,9 @@ async fn check_stored(world: &World, ledger_id: LedgerId, sealed: Sealed, at: &s
         entries.extend(some.unwrap_or_else(|error| panic!("{at}: {error}")));
     }
     for (entry, found) in entries.iter().enumerate() {
+        let holders =
+            world.bookies.iter().filter(|bookie| bookie.holds(ledger_id, found.entry_id.0)).count();
+        assert!(ack_quorum <= holders, "{at}: entry {entry} is on {holders} bookies");
         assert_eq!(found.body, Bytes::from(body(entry)), "{at}: entry {entry}");
     }
     let length: usize = entries.iter().map(|entry| entry.body.len()).sum();
