@@ -64,6 +64,19 @@ pub(crate) enum JobError {
 }
 
 impl Job {
+    /// What it is about, for traces.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match &self.0 {
+            Kind::Transition(job) => job.name(),
+            Kind::Bury(_) => "bury",
+            Kind::CreateCursor(_) => "create-cursor",
+            Kind::RollCursor(_) => "cursor-roll",
+            Kind::SealCursor(_) => "seal-cursor",
+            Kind::DeleteCursor(_) => "delete-cursor",
+        }
+    }
+
     /// Does it. Cancel-safe only in that nothing confirmed is lost: a job dropped half-way leaves
     /// the managed ledger waiting, so drop that too and open it anew.
     pub async fn run(self, deps: &Deps) -> JobDone {

@@ -48,6 +48,17 @@ pub(crate) struct Transitioned {
 }
 
 impl Transition {
+    /// What it is mostly about, for traces.
+    pub(crate) const fn name(&self) -> &'static str {
+        if self.seal.is_some() {
+            "ledger-rollover"
+        } else if self.create.is_some() {
+            "ledger-create"
+        } else {
+            "trim"
+        }
+    }
+
     pub(crate) async fn run(mut self, deps: &Deps) -> TransitionDone {
         let mut orphan = None;
         let result = self.try_run(deps, &mut orphan).await;

@@ -6,6 +6,7 @@ mod bookie;
 mod crashes;
 mod cursors;
 mod lifecycle;
+mod outages;
 mod owners;
 mod trimming;
 mod world;
