@@ -38,12 +38,12 @@ pub enum ClientError {
         reason: &'static str,
     },
     /// Nobody answers at the address: start the server, or correct the address.
-    #[error("server {address} can't be reached: {source}")]
+    #[error("server {address} can't be reached: {reason}")]
     Unreachable {
         /// `host:port`.
         address: String,
         /// What the dialling said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection ended before the answer came; what was asked may have happened.
     #[error("connection to {address} was lost during {operation}")]

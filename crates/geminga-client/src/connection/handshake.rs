@@ -30,7 +30,7 @@ pub(super) struct Server {
 /// Dials and introduces us.
 pub(super) async fn open(env: &Env, route: &Route) -> Result<Server, ClientError> {
     let address = &route.address;
-    let unreachable = |source| ClientError::Unreachable { address: address.clone(), source };
+    let unreachable = |reason| ClientError::Unreachable { address: address.clone(), reason };
     let mut stream = env.net.dial(address).await.map_err(unreachable)?;
     let mut hello = BytesMut::new();
     encode_command(&connect_command(route.proxy_to.clone()).into(), &mut hello);
