@@ -3,6 +3,7 @@
 //! The binary runs these on the real machine, the simulation on a simulated one.
 
 mod advertise;
+pub mod client_command;
 pub mod config;
 pub mod file_limit;
 pub mod standalone;
