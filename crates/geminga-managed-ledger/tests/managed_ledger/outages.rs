@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use geminga_env::BoxFuture;
+use geminga_ledger::SealError;
 use geminga_managed_ledger::{AppendError, CursorDelta, CursorEvent, CursorState, Deps};
 use geminga_metadata::{
     Expected, Lifetime, MetadataError, MetadataStore, Page, SharedStore, Version, Versioned, Watch,
     paths, values::managed_ledger::decode_ledger,
 };
-use geminga_types::Position;
+use geminga_types::{EntryId, LedgerId, Position};
 
 use crate::world::{Topic, World, bodies, options, run, topic};
 
@@ -139,13 +140,17 @@ fn a_ledger_that_was_listed_unknowingly_is_listed_no_more_after_the_next_change(
         store.set(Mode::Deaf);
         let appended = topic.append_all(bodies(10..11)).await;
         assert!(matches!(appended[0], Err(AppendError::NotStored(_))), "{appended:?}");
-        assert_eq!(listed(&world).await.len(), 2, "it was made");
+        let unknowingly = listed(&world).await;
+        assert_eq!(unknowingly.len(), 2, "it was made");
         store.set(Mode::Well);
         assert!(topic.append_all(bodies(10..11)).await[0].is_ok());
         topic.run_for(1000).await;
         let ledgers = topic.ledger.ledgers();
         let known: Vec<i64> = ledgers.iter().map(|ledger| ledger.ledger_id.0).collect();
         assert_eq!((known.len(), listed(&world).await), (2, known));
+        let orphan = LedgerId(unknowingly[1]);
+        let sealed = geminga_ledger::seal(&world.deps(), orphan, EntryId::NONE, 0).await;
+        assert!(matches!(sealed, Err(SealError::NoLedger(_))), "{sealed:?}");
         world.assert_no_tombstones().await;
         drop(topic);
         assert!(world.open().await.bodies().await.into_iter().eq(bodies(0..11)));
