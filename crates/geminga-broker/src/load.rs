@@ -12,10 +12,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::{FutureExt as _, future::Shared};
 use geminga_managed_ledger::OpenError;
 use geminga_metadata::MetadataError;
 use geminga_types::{Domain, TopicName};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
@@ -25,7 +26,8 @@ use crate::{
     topic::{self, TopicDeps, TopicHandle},
 };
 
-type Loaded = Option<Result<TopicHandle, TopicError>>;
+/// Not a `watch`, which wakes those who wait in an order drawn from the operating system.
+type Loaded = Shared<oneshot::Receiver<Result<TopicHandle, TopicError>>>;
 
 /// The topics of this broker.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(crate) struct Topics {
 
 #[derive(Debug)]
 enum Slot {
-    Loading { creates: bool, done: watch::Receiver<Loaded> },
+    Loading { creates: bool, done: Loaded },
     Loaded(TopicHandle),
 }
 
@@ -66,19 +68,15 @@ impl Topics {
         create: bool,
     ) -> Result<TopicHandle, TopicError> {
         loop {
-            let (creates, mut done) = match self.join_or_start(name, create) {
+            let (creates, done) = match self.join_or_start(name, create) {
                 Slot::Loaded(handle) => return Ok(handle),
                 Slot::Loading { creates, done } => (creates, done),
             };
-            let answer = match done.wait_for(Option::is_some).await {
-                Ok(loaded) => loaded.clone(),
-                Err(_) => None,
-            };
-            match answer {
+            match done.await {
                 // Somebody else's load, which did not create: ours may.
-                Some(Err(TopicError::NotFound(_))) if create && !creates => {}
-                Some(answer) => return answer,
-                None => return Err(unavailable(name, "its load was given up")),
+                Ok(Err(TopicError::NotFound(_))) if create && !creates => {}
+                Ok(answer) => return answer,
+                Err(_) => return Err(unavailable(name, "its load was given up")),
             }
         }
     }
@@ -95,7 +93,8 @@ impl Topics {
             }
             Some(Slot::Loaded(_)) | None => {}
         }
-        let (answer, done) = watch::channel(None);
+        let (answer, done) = oneshot::channel();
+        let done = done.shared();
         slots.insert(name.clone(), Slot::Loading { creates: create, done: done.clone() });
         drop(slots);
         let topics = Arc::clone(self);
@@ -105,7 +104,7 @@ impl Topics {
             let guard = LoadGuard { topics: &topics, name: &owned, is_settled: false };
             let loaded = topics.load_in_time(&owned, create).await;
             guard.settle(&loaded);
-            _ = answer.send(Some(loaded)); // Those who asked may have gone.
+            _ = answer.send(loaded); // Those who asked may have gone.
         };
         self.deps.tasks.spawn(load.instrument(span));
         Slot::Loading { creates: create, done }
