@@ -88,6 +88,25 @@ async fn a_damaged_group_before_a_durable_one_is_corruption() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn damage_to_what_the_checkpoint_covers_is_harmless() {
+    let world = World::new(1);
+    let storage = open(&world).await;
+    fill(&storage, 2).await;
+    storage.flush().await.unwrap();
+    let results = add(&storage, vec![entry(0, 2, &body(0, 2))]).await;
+    assert_eq!(results[0].2, Ok(()));
+    crash(&world, storage).await;
+    let journal = files(world.disk(), "/data/journal", "journal-").remove(0);
+    let first = find(world.disk(), &journal, &body(0, 0)).unwrap();
+    world.disk().flip(&journal, first, 1).unwrap();
+    let storage = open(&world).await;
+    for id in 0..3 {
+        assert_eq!(read_body(&storage, 0, id).await.unwrap(), body(0, id));
+    }
+    storage.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_journal_head_is_restored_from_its_groups() {
     let world = World::new(1);
     let storage = open(&world).await;

@@ -325,3 +325,6 @@ fn run_entries(slots: &[Slot], bytes_max: usize) -> usize {
     };
     slots.iter().take_while(fits).count().max(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,3 +277,6 @@ impl Listing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,7 @@ impl AddSink for Sink {
 #[derive(Debug)]
 struct Pending {
     attempt: u64,
+    is_recovery: bool,
     must_be_refused: bool,
 }
 
@@ -302,7 +303,10 @@ impl Run {
         let ledger = &self.model.ledgers[&ledger_id];
         let must_be_refused =
             ledger.deletion == Asked::Yes || ledger.fence == Asked::Yes && !is_recovery;
-        self.pending.insert((batch, ledger_id, entry_id), Pending { attempt, must_be_refused });
+        self.pending.insert(
+            (batch, ledger_id, entry_id),
+            Pending { attempt, is_recovery, must_be_refused },
+        );
         let sum = Sum::of(&head).append(&body);
         AddEntry { ledger_id, entry_id, head, body: body.into(), sum, is_recovery }
     }
@@ -314,7 +318,7 @@ impl Run {
             let Some(pending) = self.pending.remove(&(batch, ledger_id, entry_id)) else {
                 return Err(format!("{ledger_id}:{entry_id} was answered twice"));
             };
-            let Pending { attempt, must_be_refused } = pending;
+            let Pending { attempt, must_be_refused, .. } = pending;
             self.model.on_added(ledger_id, entry_id, attempt, must_be_refused, &result)?;
         }
         Ok(())
@@ -384,10 +388,15 @@ impl Run {
         if ledger.fence == Asked::No {
             ledger.fence = Asked::Maybe;
         }
-        let answer = self.storage().fence(ledger_id).await;
         self.take_results()?;
-        match answer {
-            Ok(answer) => self.model.on_fenced(ledger_id, answer),
+        let (storage, next_batch) = (self.storage(), self.next_batch);
+        let fence = storage.fence(ledger_id); // It is in the queue now.
+        self.add_sometimes();
+        match fence.await {
+            Ok(answer) => {
+                self.expect_refusal(ledger_id, next_batch, false);
+                self.model.on_fenced(ledger_id, answer)
+            }
             Err(_) if self.is_broken() || self.quota().is_some() => Ok(()),
             Err(error) => match self.model.ledgers[&ledger_id].deletion {
                 Asked::No => Err(format!("fence of {ledger_id}: {error}")),
@@ -402,7 +411,13 @@ impl Run {
         if ledger.deletion == Asked::No {
             ledger.deletion = Asked::Maybe;
         }
-        let answer = self.storage().delete(ledger_id).await;
+        let (storage, next_batch) = (self.storage(), self.next_batch);
+        let deletion = storage.delete(ledger_id);
+        self.add_sometimes();
+        let answer = deletion.await;
+        if answer.is_ok() {
+            self.expect_refusal(ledger_id, next_batch, true);
+        }
         self.take_results()?;
         let ledger = self.model.ledgers.entry(ledger_id).or_default();
         match answer {
@@ -411,6 +426,21 @@ impl Run {
             Err(error) => return Err(format!("deletion of {ledger_id}: {error}")),
         }
         Ok(())
+    }
+
+    fn add_sometimes(&mut self) {
+        if self.rng.random_bool(0.5) {
+            self.add();
+        }
+    }
+
+    /// Adds of this batch or later came after a fence or deletion that succeeded.
+    fn expect_refusal(&mut self, ledger_id: LedgerId, next_batch: u64, of_recovery: bool) {
+        for ((batch, ledger, _), pending) in &mut self.pending {
+            if *batch >= next_batch && *ledger == ledger_id {
+                pending.must_be_refused |= of_recovery || !pending.is_recovery;
+            }
+        }
     }
 
     /// Compares everything.

@@ -1,3 +1,5 @@
+//! Runs and footers: golden bytes, every flipped bit.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The index log: golden bytes, every flipped bit.
+
 use proptest::prelude::*;
 
 use super::*;

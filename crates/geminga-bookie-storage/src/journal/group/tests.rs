@@ -1,3 +1,5 @@
+//! Groups: golden bytes, round trips, every flipped bit.
+
 use bytes::Bytes;
 use geminga_bookie_api::{AddEntry, ENVELOPE_HEAD_BYTES};
 use geminga_checksum::Sum;
