@@ -72,10 +72,10 @@ def test_no_ack_response_before_the_sync(slow_disk):
     connection.send(raw.SUBSCRIBE, [(1, topic), (2, "s"), (3, 0), (4, 1), (5, 1)])
     connection.expect(raw.SUCCESS)
     connection.send(raw.FLOW, [(1, 1), (2, 100)])
-    for n in range(5):
-        body, _ = connection.expect(raw.MESSAGE)
+    ids = [connection.expect(raw.MESSAGE)[0][2] for _ in range(5)]
+    for n, message_id in enumerate(ids):
         begun = time.monotonic()
-        connection.send(raw.ACK, [(1, 1), (2, 0), (3, body[2]), (8, 100 + n)])
+        connection.send(raw.ACK, [(1, 1), (2, 0), (3, message_id), (8, 100 + n)])
         answer, _ = connection.expect(raw.ACK_RESPONSE)
         assert answer[6] == 100 + n and 4 not in answer, answer
         assert DELAY <= time.monotonic() - begun

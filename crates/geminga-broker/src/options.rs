@@ -1,6 +1,6 @@
 //! What the operator decides, as the broker needs it. The binary builds it from the configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,26 @@ pub struct Limits {
     pub read_bytes_max: usize,
 }
 
+/// Told of the beginning (`true`) and end of each phase of a topic's work, such as a ledger rollover.
+/// For crash tests; must not block.
+#[derive(Clone)]
+pub struct PhaseHook(pub Arc<dyn Fn(&'static str, bool) + Send + Sync>);
+
+impl Options {
+    /// Tells the hook, if there is one.
+    pub(crate) fn trace(&self, phase: &'static str, begins: bool) {
+        if let Some(hook) = &self.phases {
+            (hook.0)(phase, begins);
+        }
+    }
+}
+
+impl fmt::Debug for PhaseHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhaseHook")
+    }
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -63,6 +83,8 @@ pub struct Options {
     pub ack_flush_interval: Duration,
     /// How often closed ledgers are looked over for trimming.
     pub trim_interval: Duration,
+    /// Told of phases, for crash tests.
+    pub phases: Option<PhaseHook>,
     /// How ledgers are written, rolled and kept.
     pub managed_ledger: geminga_managed_ledger::Options,
 }

@@ -8,7 +8,7 @@ use geminga_broker::Advertised;
 use crate::config::Config;
 
 /// The URLs, with the ports that were really bound.
-pub fn advertised(
+pub(crate) fn advertised(
     config: &Config,
     broker: SocketAddr,
     web: SocketAddr,

@@ -8,7 +8,7 @@ mod keys;
 mod properties;
 mod setting;
 
-pub use keys::{Config, KEYS};
+pub use keys::{Config, KEYS, Key};
 pub use properties::parse as parse_properties;
 
 /// Every key of Pulsar's `ServiceConfiguration` and BookKeeper's `ServerConfiguration`, one a line.
@@ -20,7 +20,16 @@ const PULSAR_KEYS: &str = include_str!("config/pulsar_keys.txt");
 pub enum ConfigError {
     /// A value that does not parse.
     #[error("{source_name}: {key}={value}: expected {expected}")]
-    BadValue { source_name: String, key: String, value: String, expected: &'static str },
+    BadValue {
+        /// Where it was set.
+        source_name: String,
+        /// Which.
+        key: String,
+        /// To what.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// A line that is no `key=value`.
     #[error("{0}")]
     BadLine(String),

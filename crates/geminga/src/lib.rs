@@ -6,4 +6,5 @@ mod advertise;
 pub mod client_command;
 pub mod config;
 pub mod file_limit;
+mod phases;
 pub mod standalone;

@@ -7,6 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use geminga::{
+    client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
     file_limit, standalone,
 };
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Run broker, bookie and metadata store in this process.
     Standalone(Standalone),
+    /// Send and receive messages, as pulsar-client does.
+    Client(ClientCommand),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     ConfigReference,
@@ -56,10 +59,17 @@ struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let level = if matches!(cli.command, Command::Client(_)) { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ansi)
+        .with_writer(std::io::stderr)
+        .init();
     let result = match cli.command {
         Command::Standalone(args) => run_standalone(args),
+        Command::Client(command) => run_client(command),
         Command::ConfigReference => print_reference(),
     };
     match result {
@@ -132,6 +142,11 @@ fn announce(running: &standalone::Standalone, millis: u128) {
     println!("ready: {broker} {web} in {millis} ms{durability}");
 }
 
+fn run_client(command: ClientCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(client_command::run(Env::system(), command))
+}
+
 fn load_config(settings: &Settings) -> anyhow::Result<Config> {
     let mut config = Config::default();
     let mut remarks = Remarks::default();
@@ -161,11 +176,13 @@ fn load_config(settings: &Settings) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// `GEMINGA_<key>` for every key there is; `GEMINGA_LOG` is the log filter, and no setting.
+/// `GEMINGA_<key>` for every key there is.
 fn from_environment() -> Vec<(String, String)> {
     let settings = std::env::vars().filter_map(|(name, value)| {
         let key = name.strip_prefix("GEMINGA_")?;
-        (key != "LOG").then(|| (key.to_owned(), value))
+        let is_setting = config::KEYS.iter().any(|known| known.key == key);
+        // Others of that prefix belong to tests and tools, so they are no settings to warn about.
+        is_setting.then(|| (key.to_owned(), value))
     });
     let mut settings: Vec<_> = settings.collect();
     settings.sort();

@@ -20,7 +20,7 @@ use geminga_metadata_embedded::EmbeddedStore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use crate::{advertise::advertised, config::Config};
+use crate::{advertise::advertised, config::Config, phases::Phases};
 
 /// A standalone that is ready.
 #[derive(Debug)]
@@ -53,18 +53,27 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     env.disk.create_dir_all(data_dir).with_context(|| {
         format!("data directory {} could not be created: is it writable?", data_dir.display())
     })?;
-    let storage = Storage::open(env.clone(), options::storage(config, data_dir)).await?;
+    let phases = Phases::open(&env, &config.phase_trace_file)?;
+    let storage = options::storage(config, data_dir);
+    let storage = geminga_bookie_storage::Options {
+        trace: phases.as_ref().map(Phases::of_storage),
+        ..storage
+    };
+    let storage = Storage::open(env.clone(), storage).await?;
     let store = Arc::new(open_store(&env, data_dir).await?);
     if !config.journal_sync_data {
-        warn!("journalSyncData=false: receipts do not wait for the disk, a power failure loses data");
+        warn!(
+            "journalSyncData=false: receipts do not wait for the disk, a power failure loses data"
+        );
     }
 
     let bookies = Arc::new(LocalBookies::new(storage.clone()));
     let deps = geminga_ledger::Deps::new(env.clone(), Arc::clone(&store) as SharedStore, bookies);
     let topics = TaskTracker::new();
-    let parts =
-        Parts { ledger: deps, tasks: topics.clone(), shutdown: CancellationToken::new() };
-    let broker = Broker::start(parts, options::broker(config, advertised)?).await?;
+    let parts = Parts { ledger: deps, tasks: topics.clone(), shutdown: CancellationToken::new() };
+    let broker = options::broker(config, advertised)?;
+    let phases = phases.as_ref().map(Phases::of_broker);
+    let broker = Broker::start(parts, geminga_broker::Options { phases, ..broker }).await?;
     let doors = TaskTracker::new();
     let doors_shutdown = CancellationToken::new();
     let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());

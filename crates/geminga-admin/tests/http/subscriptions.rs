@@ -69,6 +69,48 @@ fn a_subscription_in_use_is_deleted_by_force_only() {
 }
 
 #[test]
+fn messages_are_skipped() {
+    with_server(async |server| {
+        server.put(&format!("{TOPIC}/subscription/s"), EARLIEST).await.is(204);
+        server.publish("t", 6).await;
+        server.post(&format!("{TOPIC}/subscription/s/skip/2"), "").await.is(204);
+        assert_eq!(backlog(server, "s").await, 4);
+        server.post(&format!("{TOPIC}/subscription/s/skip_all"), "").await.is(204);
+        assert_eq!(backlog(server, "s").await, 0);
+        server.post(&format!("{TOPIC}/subscription/none/skip_all"), "").await.is(404);
+        server.post(&format!("{TOPIC}/subscription/s/skip/x"), "").await.is(412);
+        let path = "/admin/v2/non-persistent/public/default/t/subscription/s/skip_all";
+        server.post(path, "").await.is(405);
+    });
+}
+
+#[test]
+fn a_partitioned_topic_is_subscribed_as_one() {
+    with_server(async |server| {
+        server.put(&format!("{TOPIC}/partitions"), "3").await.is(204);
+        let path = format!("{TOPIC}/subscription/s");
+        server.put(&path, EARLIEST).await.is(204);
+        server.put(&path, EARLIEST).await.is(409);
+        for index in 0..3 {
+            server.publish(&format!("t-partition-{index}"), 2).await;
+        }
+        let stats = format!("{TOPIC}/partitioned-stats");
+        let found = server.get(&stats).await.is(200).json();
+        assert_eq!(found["subscriptions"]["s"]["msgBacklog"], 6);
+        server.post(&format!("{path}/skip_all"), "").await.is(204);
+        let found = server.get(&stats).await.is(200).json();
+        assert_eq!(found["subscriptions"]["s"]["msgBacklog"], 0);
+        assert_eq!(
+            server.get(&format!("{TOPIC}/subscriptions")).await.is(200).json(),
+            json!(["s"])
+        );
+        server.delete(&path).await.is(204);
+        server.delete(&path).await.is(404);
+        assert_eq!(server.get(&format!("{TOPIC}/subscriptions")).await.is(200).json(), json!([]));
+    });
+}
+
+#[test]
 fn subscribing_creates_the_topic() {
     with_server(async |server| {
         server.put(&format!("{TOPIC}/subscription/s"), "").await.is(204);

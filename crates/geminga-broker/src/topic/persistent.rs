@@ -211,36 +211,47 @@ impl Topic {
     }
 
     /// Does everything that can be done now; called after each batch of events.
+    ///
+    /// Each step may give another something to do (a flush needs a snapshot, a polled job closes a
+    /// cursor), so it ends only after a round in which none had anything.
     fn pump(&mut self) {
         loop {
-            self.settle_publishes();
-            let has_cursor_news = self.settle_cursors();
-            let dispatched = self.dispatch();
-            if !has_cursor_news && !dispatched {
+            let mut is_busy = self.settle_publishes();
+            is_busy |= self.flush_due_acks();
+            is_busy |= self.settle_cursors();
+            is_busy |= self.dispatch();
+            is_busy |= self.move_phase();
+            is_busy |= self.send_and_spawn();
+            is_busy |= self.end_if_sealed();
+            if !is_busy {
                 break;
             }
         }
-        self.flush_due_acks();
-        self.move_phase();
-        self.send_and_spawn();
-        self.end_if_sealed();
     }
 
-    /// Hands entries to bookies and jobs to the tracker.
-    fn send_and_spawn(&mut self) {
+    /// Hands entries to bookies and jobs to the tracker. False: there were none.
+    fn send_and_spawn(&mut self) -> bool {
+        let mut has_any = false;
         while let Some((bookie, entries)) = self.ledger.poll_send() {
+            has_any = true;
             match self.deps.ledger.bookies.get(&bookie) {
                 Some(client) => client.add(entries, self.inbox.sink()),
                 None => self.inbox.refuse(&bookie, &entries),
             }
         }
         while let Some(job) = self.ledger.poll_job() {
+            has_any = true;
             let deps = self.deps.ledger.clone();
+            let options = Arc::clone(&self.deps.options);
             let internal = self.internal.clone();
             self.deps.tasks.spawn(async move {
+                let name = job.name();
+                options.trace(name, true);
                 let done = job.run(&deps).await;
+                options.trace(name, false);
                 _ = internal.send(Internal::JobDone(done)).await; // The topic may have ended.
             });
         }
+        has_any
     }
 }

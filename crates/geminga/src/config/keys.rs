@@ -5,9 +5,13 @@ use super::setting::Setting;
 /// One key, for the reference page and for suggestions.
 #[derive(Debug)]
 pub struct Key {
+    /// As configuration files write it.
     pub key: &'static str,
+    /// What its value should be.
     pub kind: &'static str,
+    /// The default, as text.
     pub default: &'static str,
+    /// What it is for.
     pub doc: &'static str,
 }
 
@@ -147,6 +151,9 @@ keys! {
     "majorCompactionThreshold" major_compaction_threshold: f64 = "0.5";
     /// How often major compaction runs, seconds.
     "majorCompactionInterval" major_compaction_interval: u64 = "86400";
+    /// File to which beginnings and ends of flushes, rollovers, compactions and the like are appended,
+    /// for crash tests; empty: none.
+    "phaseTraceFile" phase_trace_file: String = "";
     /// Free bytes below which new messages are refused, and which compaction may still use.
     "minUsableSizeForEntryLogCreation" min_usable_size_for_entry_log_creation: u64 = "134217728";
 }

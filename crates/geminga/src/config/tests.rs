@@ -28,10 +28,7 @@ fn a_bad_value_names_the_key_the_value_and_what_it_should_be() {
 fn an_unknown_key_names_the_closest_known_one() {
     let (_, result, remarks) = applied(&[("brokerServicePrt", "1"), ("zookeeperServers", "a")]);
     assert_eq!(result, Ok(()));
-    assert_eq!(
-        remarks.unknown,
-        [("brokerServicePrt".to_owned(), "brokerServicePort".to_owned())]
-    );
+    assert_eq!(remarks.unknown, [("brokerServicePrt".to_owned(), "brokerServicePort".to_owned())]);
     assert_eq!(applied(&[("loadManagerClassName", "x")]).2.unused, ["loadManagerClassName"]);
 }
 

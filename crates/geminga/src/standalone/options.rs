@@ -32,9 +32,7 @@ pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storag
         write_cache_bytes: size(
             config.db_storage_write_cache_max_size_mb.max(1).saturating_mul(MIB),
         ),
-        read_cache_bytes: size(
-            config.db_storage_read_ahead_cache_max_size_mb.saturating_mul(MIB),
-        ),
+        read_cache_bytes: size(config.db_storage_read_ahead_cache_max_size_mb.saturating_mul(MIB)),
         flush_interval: Duration::from_millis(config.flush_interval.max(1)),
         entry_log_bytes: config.log_size_limit.max(MIB),
         gc_interval: Duration::from_millis(config.gc_wait_time.max(1)),
@@ -63,12 +61,15 @@ pub(super) fn broker(
                 .filter(|count| 0 < *count)
                 .with_context(|| {
                     let value = config.default_num_partitions;
-                    format!("defaultNumPartitions={value}: expected a number from 1 to {}", u32::MAX)
+                    format!(
+                        "defaultNumPartitions={value}: expected a number from 1 to {}",
+                        u32::MAX
+                    )
                 })?,
         ),
-        other => bail!(
-            "allowAutoTopicCreationType={other}: expected non-partitioned or partitioned"
-        ),
+        other => {
+            bail!("allowAutoTopicCreationType={other}: expected non-partitioned or partitioned")
+        }
     };
     let bundles_default = u32::try_from(config.default_number_of_namespace_bundles)
         .ok()
@@ -85,6 +86,7 @@ pub(super) fn broker(
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds.max(1)),
+        phases: None,
         managed_ledger: managed_ledger(config),
     })
 }

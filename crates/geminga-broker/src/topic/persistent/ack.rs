@@ -158,10 +158,10 @@ impl Topic {
         }
     }
 
-    /// Sends deltas to the cursor log whose time has come.
-    pub(super) fn flush_due_acks(&mut self) {
+    /// Sends deltas to the cursor log whose time has come. False: there was none.
+    pub(super) fn flush_due_acks(&mut self) -> bool {
         if self.unflushed.is_empty() {
-            return;
+            return false;
         }
         let now = self.now();
         let is_due = |name: &&SubscriptionName| {
@@ -169,9 +169,10 @@ impl Topic {
             sub.is_some_and(|sub| sub.flush_at.is_some_and(|at| at <= now))
         };
         let due: Vec<SubscriptionName> = self.unflushed.iter().filter(is_due).cloned().collect();
-        for name in due {
-            self.flush_acks(&name);
+        for name in &due {
+            self.flush_acks(name);
         }
+        !due.is_empty()
     }
 
     pub(super) fn flush_acks(&mut self, name: &SubscriptionName) {
@@ -189,6 +190,7 @@ impl Topic {
             return;
         }
         let mark_delete = sub.machine.mark_delete();
+        self.deps.options.trace("cursor-write", true);
         let seq = self.ledger.append_cursor(name, delta);
         sub.in_flight.push_back(InFlight { seq, waiters, mark_delete });
     }

@@ -52,14 +52,15 @@ impl Topic {
         _ = reply.send(Ok(()));
     }
 
-    /// Moves on through the phases of an unload, as far as it can now.
-    pub(super) fn move_phase(&mut self) {
+    /// Moves on through the phases of an unload, as far as it can now. False: it did not move.
+    pub(super) fn move_phase(&mut self) -> bool {
         self.tell_end_of_topic();
         self.answer_terminations();
         if self.ledger.is_fenced() && !matches!(self.phase, Phase::Ended { .. }) {
             warn!(topic = %self.name, "another owner has taken over; closing");
             self.close_all();
             self.end();
+            return true;
         }
         let now = self.now();
         if let Phase::Draining { replies, deadline } = &mut self.phase
@@ -69,6 +70,7 @@ impl Topic {
             self.close_all();
             let names: Vec<_> = self.unflushed.iter().cloned().collect();
             names.iter().for_each(|name| self.flush_acks(name));
+            return true;
         }
         if let Phase::Sealing { deadline, .. } = &self.phase {
             let deadline = *deadline;
@@ -79,15 +81,19 @@ impl Topic {
             if deadline <= now {
                 warn!(topic = %self.name, "not sealed in time; the next load recovers it");
                 self.end();
+                return true;
             }
         }
+        false
     }
 
     /// Ends the task once nothing is left to be sealed, which may be as soon as jobs were polled.
-    pub(super) fn end_if_sealed(&mut self) {
-        if matches!(self.phase, Phase::Sealing { .. }) && self.ledger.is_closed() {
+    pub(super) fn end_if_sealed(&mut self) -> bool {
+        let is_sealed = matches!(self.phase, Phase::Sealing { .. }) && self.ledger.is_closed();
+        if is_sealed {
             self.end();
         }
+        is_sealed
     }
 
     fn end(&mut self) {

@@ -29,6 +29,7 @@ impl Topic {
                     {
                         let Some(first) = sub.in_flight.pop_front() else { break };
                         sub.durable_mark_delete = first.mark_delete;
+                        self.deps.options.trace("cursor-write", false);
                         first.waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
                     }
                     let name = Arc::from(&*name);

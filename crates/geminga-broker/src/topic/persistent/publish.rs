@@ -139,10 +139,12 @@ impl Topic {
     }
 
     /// Takes what the managed ledger has decided: receipts go out, subscriptions see the entries.
-    pub(super) fn settle_publishes(&mut self) {
+    /// False: there was nothing.
+    pub(super) fn settle_publishes(&mut self) -> bool {
         let mut receipts: BTreeMap<u64, Vec<Receipt>> = BTreeMap::new();
-        let mut has_confirmed = false;
+        let (mut has_any, mut has_confirmed) = (false, false);
         while let Some(outcome) = self.ledger.poll_outcome() {
+            has_any = true;
             let pending = self.pending.pop_front().expect("one pending publish for each append");
             match outcome {
                 Outcome::Confirmed(confirmed) => {
@@ -168,6 +170,7 @@ impl Topic {
                 }
             }
         }
+        has_any
     }
 
     fn send_receipts(&self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) {
