@@ -28,6 +28,8 @@ pub(crate) struct Storm {
     pub(crate) add_delay_ms_max: u64,
     /// Of reads: failed, besides.
     pub(crate) read_failed_percent: u32,
+    /// Of fences: failed, besides.
+    pub(crate) fence_failed_percent: u32,
     /// Of calls and entries: failed without effect.
     pub(crate) failed_percent: u32,
     /// Done, but answered as failed.
@@ -268,6 +270,9 @@ impl Bookie for FakeBookie {
     fn fence(&self, ledger_id: LedgerId) -> BoxFuture<'_, Result<FenceAnswer, ReadError>> {
         Box::pin(self.serve(move |state| {
             state.asked += 1;
+            if self.weather.roll(|storm| storm.fence_failed_percent) {
+                return Err(ReadError::Failed("failed".to_owned()));
+            }
             state.fence(ledger_id)
         }))
     }
