@@ -206,7 +206,7 @@ impl Broker {
         let (broker_url, broker_url_tls) = match listener.filter(|name| !name.is_empty()) {
             None => (advertised.broker_url.clone(), advertised.broker_url_tls.clone()),
             Some(name) => match advertised.listeners.get(name) {
-                Some((plain, tls)) => (plain.clone().unwrap_or_default(), tls.clone()),
+                Some(found) => (found.url.clone().unwrap_or_default(), found.url_tls.clone()),
                 None => return Err(LookupError::UnknownListener(name.to_owned())),
             },
         };

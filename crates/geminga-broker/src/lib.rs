@@ -30,7 +30,7 @@ pub use error::{
     AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
     SubscribeError, TopicError,
 };
-pub use options::{Advertised, Limits, Options, PhaseHook};
+pub use options::{Advertised, Limits, Listener, Options, PhaseHook};
 pub use outbox::{OutMessage, Outbox, Outgoing, Receipt};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};

@@ -13,8 +13,17 @@ pub struct Advertised {
     pub http_url: String,
     /// `https://host:port`, if TLS is served.
     pub http_url_tls: Option<String>,
-    /// `advertisedListeners`: name → (plain URL, TLS URL).
-    pub listeners: BTreeMap<String, (Option<String>, Option<String>)>,
+    /// `advertisedListeners`, by name.
+    pub listeners: BTreeMap<String, Listener>,
+}
+
+/// One of `advertisedListeners`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listener {
+    /// `pulsar://host:port`.
+    pub url: Option<String>,
+    /// `pulsar+ssl://host:port`.
+    pub url_tls: Option<String>,
 }
 
 /// Limits, by Pulsar's names.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::bail;
-use geminga_broker::Advertised;
+use geminga_broker::{Advertised, Listener};
 
 use crate::config::Config;
 
@@ -27,17 +27,17 @@ pub(crate) fn advertised(
 }
 
 /// `name:pulsar://host:port,name:pulsar+ssl://host:port,…`, two URLs of one name are one listener.
-fn listeners(text: &str) -> anyhow::Result<BTreeMap<String, (Option<String>, Option<String>)>> {
-    let mut listeners: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
+fn listeners(text: &str) -> anyhow::Result<BTreeMap<String, Listener>> {
+    let mut listeners: BTreeMap<String, Listener> = BTreeMap::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let Some((name, url)) = part.split_once(':') else {
             bail!("advertisedListeners: expected name:pulsar://host:port, found {part:?}");
         };
         let listener = listeners.entry(name.trim().to_owned()).or_default();
         let slot = if url.starts_with("pulsar://") {
-            &mut listener.0
+            &mut listener.url
         } else if url.starts_with("pulsar+ssl://") {
-            &mut listener.1
+            &mut listener.url_tls
         } else {
             bail!(
                 "advertisedListeners: {name}: expected pulsar://host:port or \
@@ -58,8 +58,10 @@ mod tests {
     #[test]
     fn listeners_have_a_plain_and_a_tls_url() {
         let found = listeners("a:pulsar://h:1, a:pulsar+ssl://h:2,b:pulsar://i:3").unwrap();
-        assert_eq!(found["a"], (Some("pulsar://h:1".into()), Some("pulsar+ssl://h:2".into())));
-        assert_eq!(found["b"], (Some("pulsar://i:3".into()), None));
+        let url = |text: &str| Some(text.to_owned());
+        let both = Listener { url: url("pulsar://h:1"), url_tls: url("pulsar+ssl://h:2") };
+        assert_eq!(found["a"], both);
+        assert_eq!(found["b"], Listener { url: url("pulsar://i:3"), url_tls: None });
         for bad in ["a", "a:http://h:1", "a:pulsar://h:1,a:pulsar://h:2"] {
             assert!(listeners(bad).is_err(), "{bad}");
         }

@@ -46,6 +46,10 @@ pub struct Remarks {
 
 impl Config {
     /// Applies settings in order. `source_name` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::BadValue`]; settings before it have been applied.
     pub fn apply(
         &mut self,
         source_name: &str,

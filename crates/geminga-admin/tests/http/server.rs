@@ -259,7 +259,8 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         http_url: format!("http://localhost:{}", address.port()),
         ..Advertised::default()
     };
-    let internal = (Some("pulsar://internal:6650".to_owned()), None);
+    let internal =
+        geminga_broker::Listener { url: Some("pulsar://internal:6650".to_owned()), url_tls: None };
     advertised.listeners.insert("internal".to_owned(), internal);
     geminga_broker::Options {
         cluster: "standalone".to_owned(),
@@ -282,6 +283,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
+        phases: None,
         managed_ledger: geminga_managed_ledger::Options {
             cursor_ledger: ledger.clone(),
             ledger,

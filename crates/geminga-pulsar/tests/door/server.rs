@@ -136,6 +136,7 @@ fn broker_options() -> geminga_broker::Options {
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
+        phases: None,
         managed_ledger: geminga_managed_ledger::Options {
             ledger: ledger(1_000),
             cursor_ledger: ledger(16),

@@ -3,6 +3,10 @@
 use super::ConfigError;
 
 /// Parses `key=value` lines in order. `#` and `!` begin comments; a `\` at the end continues a line.
+///
+/// # Errors
+///
+/// [`ConfigError::BadLine`] with the file's name and the line.
 pub fn parse(file: &str, text: &str) -> Result<Vec<(String, String)>, ConfigError> {
     let mut settings = Vec::new();
     let mut logical = String::new();
