@@ -142,6 +142,7 @@ impl Standalone {
     pub async fn failed(&self) -> String {
         let (mut storage, mut store) = (self.storage.failed(), self.store.failed());
         tokio::select! {
+            biased;
             Ok(reason) = storage.wait_for(Option::is_some) => reason.clone().unwrap_or_default(),
             Ok(reason) = store.wait_for(Option::is_some) => {
                 reason.as_deref().unwrap_or_default().to_owned()
