@@ -330,7 +330,8 @@ impl Group {
         if !entry.is_recovery && is_fenced() {
             return Some(AddError::Fenced(ledger_id));
         }
-        if let Some(reason) = &state.read_only {
+        // Recovery may use the reserve: a topic that cannot be loaded cannot be trimmed either.
+        if let Some(reason) = state.read_only.as_ref().filter(|_| !entry.is_recovery) {
             return Some(AddError::ReadOnly(reason.clone()));
         }
         if decider.is_stopping && !decider.has_room {
