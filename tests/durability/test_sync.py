@@ -131,7 +131,7 @@ def test_after_a_failed_sync_nothing_is_receipted_and_the_process_says_why():
         server.remove()
 
 
-CALL = re.compile(r"^(\d+) (?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)$")
+CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)$")
 
 
 def traced_calls(text):

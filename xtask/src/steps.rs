@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     say,
-    toolchains::{has, python, root, run as run_command, strace},
+    toolchains::{has, provide, python, root, run as run_command},
 };
 
 /// How much of each test is run.
@@ -146,7 +146,7 @@ fn python_clients(tier: Tier) -> anyhow::Result<()> {
 }
 
 fn durability(tier: Tier) -> anyhow::Result<()> {
-    strace()?;
+    provide("strace", "-V", "strace")?;
     pytest("tests/durability", tier)
 }
 
@@ -165,6 +165,7 @@ fn with_server(folder: &str, program: &str, arguments: &[&str]) -> anyhow::Resul
 }
 
 fn rust_client(_: Tier) -> anyhow::Result<()> {
+    provide("protoc", "--version", "protobuf-compiler")?; // The client crate's build needs it.
     let target = root().join("target/interop");
     let target = target.to_string_lossy();
     with_server("rust", env!("CARGO"), &["test", "--quiet", "--target-dir", &target])

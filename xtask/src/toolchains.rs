@@ -53,15 +53,15 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-/// Makes sure that `strace` is there; installs Debian's package where that is possible.
-pub(crate) fn strace() -> anyhow::Result<()> {
-    if has("strace", "-V") {
+/// Makes sure that a program is there; installs Debian's package where that is possible.
+pub(crate) fn provide(program: &str, argument: &str, package: &str) -> anyhow::Result<()> {
+    if has(program, argument) {
         return Ok(());
     }
     let root = root();
     let mut update = Command::new("apt-get");
     _ = run(&root, update.args(["update", "-q"]));
     let mut install = Command::new("apt-get");
-    run(&root, install.args(["install", "-y", "-q", "strace"]))
-        .context("strace is missing and could not be installed")
+    run(&root, install.args(["install", "-y", "-q", package]))
+        .with_context(|| format!("{program} is missing; {package} could not be installed"))
 }

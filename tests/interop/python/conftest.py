@@ -1,3 +1,5 @@
+"""Servers and clients for the tests."""
+
 import pathlib
 import sys
 import uuid

@@ -41,3 +41,10 @@ fn properties_have_comments_and_continued_lines() {
     let error = parse_properties("f.conf", "a=1\nnonsense").unwrap_err().to_string();
     assert_eq!(error, "f.conf:2: expected key=value, found \"nonsense\"");
 }
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let fresh = reference_page();
+    assert!(page == fresh, "run: geminga config-reference > docs/configuration.md");
+}
