@@ -9,7 +9,7 @@ mod bookie;
 use std::path::{Path, PathBuf};
 
 use bookie::{add, body, entry, read_body, tiny};
-use geminga_bookie_api::{AddError, Bookie as _, ReadError};
+use geminga_bookie_api::{AddEntry, AddError, Bookie as _, ReadError};
 use geminga_bookie_storage::{OpenError, Options, Storage};
 use geminga_env::{
     Disk as _,
@@ -343,6 +343,16 @@ async fn a_disk_without_any_room_loses_nothing() {
         let mut results = add(&storage, vec![entry(0, confirmed, &body(0, confirmed))]).await;
         match results.remove(0).2 {
             Ok(()) => confirmed += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, AddError::ReadOnly(_)), "{refused}");
+    // Recovery is let in while there is room in memory, and then refused as well: nobody waits.
+    let mut recovered = 0;
+    let refused = loop {
+        let recovery = AddEntry { is_recovery: true, ..entry(1, 100 + recovered, &[1; 3000]) };
+        match add(&storage, vec![recovery]).await.remove(0).2 {
+            Ok(()) => recovered += 1,
             Err(error) => break error,
         }
     };
