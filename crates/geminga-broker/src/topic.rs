@@ -139,3 +139,14 @@ pub(crate) fn spawn_nonpersistent(
 ) -> TopicHandle {
     nonpersistent::spawn(name, grant, deps, shutdown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Event;
+
+    /// A mailbox holds slots of this size for each topic, so it is worth watching.
+    #[test]
+    fn an_event_is_small() {
+        assert!(size_of::<Event>() <= 128, "{}", size_of::<Event>());
+    }
+}

@@ -103,7 +103,7 @@ async fn run(
     shutdown: CancellationToken,
 ) {
     let inbox = topic.inbox.clone();
-    let mut events = Vec::with_capacity(BATCH);
+    let mut events = Vec::new();
     while !topic.is_ended {
         tokio::select! {
             biased;

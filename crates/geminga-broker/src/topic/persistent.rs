@@ -72,7 +72,8 @@ pub(crate) struct TopicDeps {
 /// What comes back from work that the topic started on its tracker.
 #[derive(Debug)]
 enum Internal {
-    JobDone(geminga_managed_ledger::JobDone),
+    /// Boxed: a channel's memory is made of slots for the largest.
+    JobDone(Box<geminga_managed_ledger::JobDone>),
     Read {
         subscription: SubscriptionName,
         incarnation: u64,
@@ -176,7 +177,7 @@ impl Topic {
         match internal {
             Internal::JobDone(done) => {
                 let now = self.now();
-                self.ledger.on_job_done(done, now);
+                self.ledger.on_job_done(*done, now);
             }
             Internal::Read { subscription, incarnation, id, result } => {
                 if let Some(sub) = self.subscriptions.get_mut(&subscription)
@@ -249,7 +250,7 @@ impl Topic {
                 options.trace(name, true);
                 let done = job.run(&deps).await;
                 options.trace(name, false);
-                _ = internal.send(Internal::JobDone(done)).await; // The topic may have ended.
+                _ = internal.send(Internal::JobDone(Box::new(done))).await; // The topic may have ended.
             });
         }
         has_any

@@ -19,7 +19,7 @@ use super::{
 use crate::ownership::Grant;
 
 const MAILBOX_CAPACITY: usize = 256;
-const INTERNAL_CAPACITY: usize = 64;
+const INTERNAL_CAPACITY: usize = 32;
 /// Most events handled before completions are looked at again.
 const BATCH: usize = 64;
 
@@ -80,8 +80,8 @@ async fn run(
 ) {
     let grant = topic.grant.clone();
     let inbox = topic.inbox.clone();
-    let mut events = Vec::with_capacity(BATCH);
-    let mut done = Vec::with_capacity(BATCH);
+    // They grow when a topic is busy: most are not.
+    let (mut events, mut done) = (Vec::new(), Vec::new());
     topic.pump();
     while !matches!(topic.phase, Phase::Ended { .. }) {
         let timeout = topic.next_timeout();
