@@ -140,7 +140,7 @@ def one_life(randomness, hit, where):
     try:
         server.start()
         make_subscriptions(server)
-        for round_number in range(2 * ROUNDS_IN_A_LIFE):
+        for round_number in range(4 * ROUNDS_IN_A_LIFE):
             if ROUNDS_IN_A_LIFE <= round_number and all(hit.values()):
                 break  # More only while some phase, often a very short one, was never hit.
             target = min(PHASES, key=lambda phase: (hit[phase], randomness.random()))
