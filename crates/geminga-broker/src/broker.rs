@@ -258,7 +258,13 @@ impl Broker {
             if let Err(error) = made
                 && !matches!(error, AdminError::Conflict(_))
             {
-                return Err(ProduceError::NotAllowed(error.to_string()));
+                let reason = error.to_string();
+                return Err(match error {
+                    AdminError::Unavailable(_) => {
+                        TopicError::Unavailable { topic: topic.clone(), reason }.into()
+                    }
+                    _ => ProduceError::NotAllowed(reason),
+                });
             }
         }
         let name = match &request.name {

@@ -176,8 +176,11 @@ impl Topic {
     fn on_internal(&mut self, internal: Internal) {
         match internal {
             Internal::JobDone(done) => {
-                let now = self.now();
+                let (now, first) = (self.now(), self.ledger.first());
                 self.ledger.on_job_done(*done, now);
+                if self.ledger.first() != first {
+                    self.note_trimmed();
+                }
             }
             Internal::Read { subscription, incarnation, id, result } => {
                 if let Some(sub) = self.subscriptions.get_mut(&subscription)
@@ -193,6 +196,15 @@ impl Topic {
             Internal::StartFound { subscription, result } => {
                 self.on_start_found(&subscription, result);
             }
+        }
+    }
+
+    /// Ledgers have gone: nobody may wait for what was in them.
+    fn note_trimmed(&mut self) {
+        let first = self.ledger.first();
+        for (name, sub) in &mut self.subscriptions {
+            sub.machine.trim(first);
+            self.ready.insert(Arc::clone(name));
         }
     }
 

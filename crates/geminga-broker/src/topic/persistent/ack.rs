@@ -40,11 +40,12 @@ impl AckWaiter {
 }
 
 impl Sub {
-    /// Answers everyone who waits for an ack of this subscription.
+    /// Tells everyone who waits for an ack of this subscription that it may not be stored. What is on
+    /// its way stays there: it becomes durable later, and until then no retry may be answered.
     pub(super) fn fail_waiters(&mut self, reason: &str) {
         let waiting = std::mem::take(&mut self.delta_waiters);
-        let in_flight = std::mem::take(&mut self.in_flight);
-        let in_flight = in_flight.into_iter().flat_map(|in_flight| in_flight.waiters);
+        let in_flight = self.in_flight.iter_mut();
+        let in_flight = in_flight.flat_map(|write| std::mem::take(&mut write.waiters));
         for waiter in in_flight.chain(waiting) {
             waiter.answer(Err(AckError::Persistence(reason.to_owned())));
         }

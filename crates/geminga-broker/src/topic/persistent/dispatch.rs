@@ -131,7 +131,7 @@ impl Topic {
         }
         for opened in self.consumers.values_mut() {
             let sub = self.subscriptions.get(&opened.subscription);
-            if !opened.was_told_end && sub.is_some_and(Sub::has_delivered_all) {
+            if !opened.was_told_end && sub.is_some_and(Sub::has_consumed_all) {
                 opened.was_told_end = true;
                 let consumer_id = opened.request.consumer_id;
                 opened.outbox.push(Outgoing::EndOfTopic { consumer_id });

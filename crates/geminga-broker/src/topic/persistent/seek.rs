@@ -125,9 +125,14 @@ impl Topic {
             ..CursorDelta::default()
         };
         let seq = self.ledger.append_cursor(name, delta);
-        // Trimming must respect the target at once, and what was durable until the seek is.
+        // Trimming must respect the target at once, whatever else becomes durable before it.
         sub.durable_mark_delete = sub.durable_mark_delete.min(target);
+        for write in &mut sub.in_flight {
+            write.mark_delete = write.mark_delete.min(target);
+        }
         sub.in_flight.push_back(InFlight { seq, waiters, mark_delete: target });
+        let wall = self.deps.ledger.env.clock.wall();
+        self.ledger.trim(self.slowest(), wall);
     }
 
     /// Attaches those who waited, once the seek is settled.

@@ -19,7 +19,8 @@ use super::{
     seek::Seeking,
 };
 use crate::{
-    AdminError, Consumer, RequestError, SubscribeError, SubscriptionKind, consumer::OpenConsumer,
+    AdminError, Consumer, Outbox, Outgoing, RequestError, SubscribeError, SubscriptionKind,
+    consumer::OpenConsumer,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -48,6 +49,8 @@ pub(super) struct Sub {
     pub(super) flow_out: Flow,
     pub(super) flow_redelivered: Flow,
     consumers: usize,
+    /// A reader's, without consumers when ledgers were last looked over: see `drop_abandoned`.
+    is_abandoned: bool,
 }
 
 /// One write to the cursor log.
@@ -62,7 +65,26 @@ pub(super) struct Busy {
     what: BusyWith,
     opens: Vec<Waiting>,
     replies: Vec<Reply<Result<(), AdminError>>>,
-    unsubscribes: Vec<Reply<Result<(), RequestError>>>,
+    unsubscribes: Vec<Unsubscribe>,
+    /// What is being deleted: it is put back if that fails, and until then its backlog is kept.
+    deleting: Option<Box<Sub>>,
+}
+
+/// Somebody who waits for an answer to UNSUBSCRIBE, and the consumer to close if it fails.
+struct Unsubscribe {
+    reply: Reply<Result<(), RequestError>>,
+    outbox: Outbox,
+    consumer_id: u64,
+}
+
+impl Unsubscribe {
+    fn answer(self, result: Result<(), RequestError>) {
+        if result.is_err() {
+            let consumer_id = self.consumer_id;
+            self.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+        }
+        _ = self.reply.send(result);
+    }
 }
 
 enum BusyWith {
@@ -72,8 +94,9 @@ enum BusyWith {
 }
 
 impl Busy {
-    const fn new(what: BusyWith) -> Self {
-        Self { what, opens: Vec::new(), replies: Vec::new(), unsubscribes: Vec::new() }
+    fn new(what: BusyWith) -> Self {
+        let (opens, replies, unsubscribes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { what, opens, replies, unsubscribes, deleting: None }
     }
 }
 
@@ -84,6 +107,7 @@ impl Sub {
 
     pub(super) const fn note_attached(&mut self) {
         self.consumers += 1;
+        self.is_abandoned = false;
     }
 
     pub(super) const fn note_detached(&mut self) {
@@ -97,12 +121,9 @@ impl Sub {
         }
     }
 
-    /// Whether nothing is left to be handed out (some may be unacked).
-    pub(super) fn has_delivered_all(&self) -> bool {
-        let stats = self.machine.stats();
-        let is_settled = !stats.is_reading && stats.buffered_entries == 0;
-        let nothing_waits = stats.delayed_entries == 0 && stats.redelivery_entries == 0;
-        is_settled && nothing_waits && stats.backlog_entries <= stats.unacked_messages
+    /// Whether everything is acked: when Pulsar tells consumers of the end of a topic.
+    pub(super) const fn has_consumed_all(&self) -> bool {
+        self.machine.backlog() == 0
     }
 }
 
@@ -163,6 +184,7 @@ impl Topic {
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
             consumers: 0,
+            is_abandoned: false,
         };
         self.subscriptions.insert(name, sub);
     }
@@ -246,8 +268,8 @@ impl Topic {
 
     /// Whoever else waited for a name is asked again now that it is free.
     fn answer_rest(&mut self, name: &SubscriptionName, busy: Busy) {
-        for reply in busy.unsubscribes {
-            _ = reply.send(Ok(()));
+        for unsubscribe in busy.unsubscribes {
+            unsubscribe.answer(Ok(()));
         }
         for reply in busy.replies {
             let exists = self.subscriptions.contains_key(name);
@@ -306,9 +328,14 @@ impl Topic {
         let Some((name, busy)) = self.busy.remove_entry(name) else { return };
         if let Err(reason) = &result {
             warn!(topic = %self.name, subscription = %name, reason, "a cursor was not deleted");
+            if let Some(mut sub) = busy.deleting {
+                sub.machine.trim(self.ledger.first());
+                sub.machine.extend(self.ledger.end());
+                self.subscriptions.insert(Arc::clone(&name), *sub);
+            }
         }
-        for reply in busy.unsubscribes {
-            _ = reply.send(result.clone().map_err(RequestError::Unavailable));
+        for unsubscribe in busy.unsubscribes {
+            unsubscribe.answer(result.clone().map_err(RequestError::Unavailable));
         }
         for reply in busy.replies {
             _ = reply.send(result.clone().map_err(AdminError::Unavailable));
@@ -390,10 +417,12 @@ impl Topic {
             _ = reply.send(Err(RequestError::Busy(name.to_string())));
             return;
         }
+        let (outbox, consumer_id) = (consumer.outbox.clone(), consumer.request.consumer_id);
+        let unsubscribe = Unsubscribe { reply, outbox, consumer_id };
         self.detach(key);
         match self.remove_subscription(&name) {
-            Some(busy) => busy.unsubscribes.push(reply),
-            None => _ = reply.send(Ok(())),
+            Some(busy) => busy.unsubscribes.push(unsubscribe),
+            None => unsubscribe.answer(Ok(())),
         }
     }
 
@@ -408,7 +437,9 @@ impl Topic {
             return None;
         }
         self.ledger.delete_cursor(&name);
-        Some(self.busy.entry(name).or_insert_with(|| Busy::new(BusyWith::Deleting)))
+        let busy = self.busy.entry(name).or_insert_with(|| Busy::new(BusyWith::Deleting));
+        busy.deleting = Some(Box::new(sub));
+        Some(busy)
     }
 
     /// Acks the next `entries` entries of a subscription, or all of its backlog.
@@ -429,12 +460,23 @@ impl Topic {
             Some(entries) => sub.machine.skip(entries),
             None => sub.machine.clear_backlog(),
         };
-        if is_durable && !change.is_empty() {
+        if is_durable {
+            // Also when nothing changed: what an earlier try changed may not be durable yet.
             self.note_acks(&name, &change, Some(AckWaiter::Admin(reply)));
         } else {
             _ = reply.send(Ok(()));
         }
         self.ready.insert(name);
+    }
+
+    /// Drops readers' subscriptions that a seek has left without consumers and nobody came back to.
+    pub(super) fn drop_abandoned(&mut self) {
+        self.subscriptions.retain(|_, sub| {
+            let is_idle = !sub.is_durable && !sub.has_consumers() && sub.seeking.is_none();
+            let stays = !(is_idle && sub.is_abandoned);
+            sub.is_abandoned = is_idle;
+            stays
+        });
     }
 
     /// First entries that durable subscriptions still need; `None` when there is no such one.
@@ -443,7 +485,8 @@ impl Topic {
         let needed = durable.map(|sub| sub.durable_mark_delete);
         let creating = self.busy.values().filter_map(|busy| match busy.what {
             BusyWith::Creating { at, .. } => Some(at),
-            BusyWith::FindingStart | BusyWith::Deleting => None,
+            BusyWith::Deleting => busy.deleting.as_ref().map(|sub| sub.durable_mark_delete),
+            BusyWith::FindingStart => None,
         });
         needed.chain(creating).min()
     }
@@ -463,8 +506,8 @@ impl Topic {
             for reply in busy.replies {
                 _ = reply.send(Err(AdminError::Unavailable(error.to_string())));
             }
-            for reply in busy.unsubscribes {
-                _ = reply.send(Err(RequestError::Unavailable(error.to_string())));
+            for unsubscribe in busy.unsubscribes {
+                unsubscribe.answer(Err(RequestError::Unavailable(error.to_string())));
             }
         }
     }

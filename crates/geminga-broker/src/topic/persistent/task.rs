@@ -82,6 +82,7 @@ async fn run(
     let inbox = topic.inbox.clone();
     // They grow when a topic is busy: most are not.
     let (mut events, mut done) = (Vec::new(), Vec::new());
+    let mut has_handles = true;
     topic.pump();
     while !matches!(topic.phase, Phase::Ended { .. }) {
         let timeout = topic.next_timeout();
@@ -98,9 +99,10 @@ async fn run(
                 done.drain(..).for_each(|internal| topic.on_internal(internal));
             }
             () = tokio::time::sleep_until(timeout) => topic.on_timeout(),
-            count = mailbox.recv_many(&mut events, BATCH) => {
+            count = mailbox.recv_many(&mut events, BATCH), if has_handles => {
                 if count == 0 {
-                    topic.start_unload(None); // Nobody holds a handle any more.
+                    has_handles = false;
+                    topic.start_unload(None);
                 }
                 events.drain(..).for_each(|event| topic.on_event(event));
             }
@@ -147,10 +149,7 @@ impl Topic {
         if self.next_trim <= now {
             self.next_trim = now + self.deps.options.trim_interval;
             self.ledger.trim(self.slowest(), wall);
-            let first = self.ledger.first();
-            for sub in self.subscriptions.values_mut() {
-                sub.machine.trim(first);
-            }
+            self.drop_abandoned();
         }
     }
 }
