@@ -148,7 +148,7 @@ impl Default for CursorState {
 
 impl CursorDelta {
     /// Adds a later change to this one.
-    fn merge(&mut self, later: Self) {
+    pub fn merge(&mut self, later: Self) {
         if later.reset {
             *self = later;
             return;

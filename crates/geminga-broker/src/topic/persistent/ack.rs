@@ -128,7 +128,7 @@ impl Topic {
             }
             return;
         }
-        merge(&mut sub.delta, part);
+        sub.delta.merge(part);
         let is_urgent = waiter.is_some();
         sub.delta_waiters.extend(waiter);
         if is_empty(&sub.delta) && sub.delta_waiters.is_empty() {
@@ -195,13 +195,6 @@ impl Topic {
         let seq = self.ledger.append_cursor(name, delta);
         sub.in_flight.push_back(InFlight { seq, waiters, mark_delete });
     }
-}
-
-/// Adds a later change to one that waits. (Seeks do not wait, so neither is a reset.)
-fn merge(delta: &mut CursorDelta, later: CursorDelta) {
-    delta.mark_delete = later.mark_delete.or(delta.mark_delete);
-    delta.acked.extend(later.acked);
-    delta.partial.extend(later.partial);
 }
 
 const fn is_empty(delta: &CursorDelta) -> bool {

@@ -122,12 +122,8 @@ impl Topic {
         self.terminating.push(reply);
     }
 
-    pub(super) const fn is_terminated(&self) -> bool {
-        self.ledger.terminated().is_some()
-    }
-
     fn answer_terminations(&mut self) {
-        if !self.terminating.is_empty() && self.is_terminated() && self.pending.is_empty() {
+        if !self.terminating.is_empty() && self.ledger.is_terminated() && self.pending.is_empty() {
             let last = self.ledger.last_position().unwrap_or(Position::EARLIEST);
             for reply in std::mem::take(&mut self.terminating) {
                 _ = reply.send(Ok(last));

@@ -126,7 +126,7 @@ impl Topic {
 
     /// Tells consumers of a terminated topic that they have everything.
     pub(super) fn tell_end_of_topic(&mut self) {
-        if !self.is_terminated() {
+        if !self.ledger.is_terminated() {
             return;
         }
         for opened in self.consumers.values_mut() {

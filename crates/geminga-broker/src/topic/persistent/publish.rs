@@ -52,7 +52,7 @@ impl Topic {
         if !matches!(self.phase, Phase::Serving) {
             return Err(self.closing().into());
         }
-        if self.is_terminated() {
+        if self.ledger.is_terminated() {
             return Err(ProduceError::Terminated(self.name.clone()));
         }
         if open.request.access_mode != AccessMode::Shared {
@@ -104,7 +104,7 @@ impl Topic {
     }
 
     pub(super) fn publish(&mut self, key: u64, batch: Vec<Publish>) {
-        let is_terminated = self.is_terminated();
+        let is_terminated = self.ledger.is_terminated();
         let Some(producer) = self.producers.get_mut(&key) else {
             debug!(topic = %self.name, "dropped messages of a producer that is closed");
             return;

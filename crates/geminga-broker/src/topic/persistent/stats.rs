@@ -18,11 +18,11 @@ impl Topic {
         let now = self.now();
         let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
         let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
-        let ledgers = self.ledger.chain_ref().spans().map(|span| LedgerStats {
+        let ledgers = self.ledger.ledgers().into_iter().map(|span| LedgerStats {
             ledger_id: span.ledger_id.0,
             entries: span.entries,
             bytes: span.bytes,
-            is_open: span.closed_at.is_none(),
+            is_open: span.is_open,
         });
         let ledgers = ledgers.collect();
         TopicStats {
@@ -39,7 +39,7 @@ impl Topic {
             storage_entries: self.ledger.entries(),
             last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
             last_publish_time: self.last_publish_time,
-            is_terminated: self.is_terminated(),
+            is_terminated: self.ledger.is_terminated(),
             ledgers,
             publishers: self.publisher_stats(),
             subscriptions: self.subscription_stats(),
