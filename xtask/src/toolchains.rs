@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Whether a program can be started.
-pub(crate) fn has(program: &str, argument: &str) -> bool {
+/// Whether a program can be started with these arguments.
+pub(crate) fn has(program: &str, arguments: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg(argument);
+    command.args(arguments.split(' '));
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
