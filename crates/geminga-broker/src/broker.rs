@@ -16,6 +16,7 @@ use crate::{
     ProducerRequest, Schema, SchemaError, SchemaVersion, StoredSchema, SubscribeError,
     SubscribeRequest, TopicError,
     consumer::OpenConsumer,
+    formats,
     load::{Topics, store_error},
     namespace,
     ownership::Ownership,
@@ -44,6 +45,30 @@ pub enum StartError {
     /// The metadata store did not answer, or holds what this version cannot read.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// The cluster keeps something in a form that this broker does not. Nothing was changed.
+    #[error(
+        "this cluster keeps its {kind} in form {form:?} version {version} (metadata key {key:?}); \
+         this broker keeps them in form \"geminga\" version 1 only and must not serve it"
+    )]
+    OtherFormat {
+        /// What.
+        kind: &'static str,
+        /// Where that is recorded.
+        key: String,
+        /// The form.
+        form: String,
+        /// Its version.
+        version: u32,
+    },
+    /// The cluster keeps something that this broker does not know. Nothing was changed.
+    #[error(
+        "metadata key {key:?} is about state that this broker does not know: the cluster is used by \
+         a newer version, which must serve it"
+    )]
+    UnknownFormat {
+        /// The key.
+        key: String,
+    },
     /// What an interrupted deletion left could not be read.
     #[error("interrupted deletions could not be resumed: {0}")]
     Tombstones(String),
@@ -94,6 +119,7 @@ impl Broker {
     /// See [`StartError`].
     pub async fn start(parts: Parts, options: Options) -> Result<Self, StartError> {
         let Parts { ledger, tasks, shutdown } = parts;
+        formats::ensure(&ledger).await?;
         geminga_managed_ledger::replay_tombstones(&ledger)
             .await
             .map_err(|error| StartError::Tombstones(error.to_string()))?;

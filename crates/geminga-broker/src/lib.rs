@@ -10,6 +10,7 @@ mod broker;
 mod budget;
 mod consumer;
 mod error;
+mod formats;
 mod load;
 mod namespace;
 mod options;

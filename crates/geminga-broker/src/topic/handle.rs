@@ -78,7 +78,7 @@ impl TopicHandle {
         self.mailbox.closed().await;
     }
 
-    /// Ends the task so that what is stored can be deleted.
+    /// Ends the task so that what is stored can be deleted; nothing of it is written any more.
     pub(crate) async fn prepare_delete(&self, force: bool) -> Result<(), AdminError> {
         if let Ok(answer) = self.ask(|reply| Event::PrepareDelete { force, reply }).await {
             answer?;

@@ -1,12 +1,15 @@
-//! What comes back to a topic from the journal's thread and from connections' writers.
+//! What comes back to a topic from the journal's thread, from connections' writers and from work that
+//! it started (`A`).
 //!
-//! Both call from where nothing may wait, so this is no channel: a leaf lock around what has come
+//! They call from where nothing may wait, so this is no channel: a leaf lock around what has come
 //! in, and one notification for all of it. It is bounded by what the topic itself has in flight:
-//! one result for each add, one wake for each consumer whose connection was full.
+//! one result for each add, one wake for each consumer whose connection was full, one answer for
+//! each work.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use geminga_bookie_api::{AddEntry, AddError, AddSink, BookieId};
@@ -16,38 +19,61 @@ use tokio::sync::Notify;
 pub(super) type Added = (LedgerId, EntryId, Result<(), AddError>);
 
 /// The inbox; clones are the same one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inbox(Arc<Shared>);
+#[derive(Debug)]
+pub(super) struct Inbox<A>(Arc<Shared<A>>);
 
-#[derive(Debug, Default)]
-struct Shared {
-    arrived: Mutex<Arrived>,
+#[derive(Debug)]
+struct Shared<A> {
+    arrived: Mutex<Arrived<A>>,
     notify: Notify,
 }
 
 /// Everything that has come in since it was last taken.
-#[derive(Debug, Default)]
-pub(super) struct Arrived {
+#[derive(Debug)]
+pub(super) struct Arrived<A> {
     /// What bookies stored, in order for each.
     pub(super) added: Vec<(BookieId, Vec<Added>)>,
     /// Consumers whose connections have room again.
     pub(super) writable: BTreeSet<u64>,
+    /// Answers of work, in the order in which it ended.
+    pub(super) answers: Vec<A>,
 }
 
-impl Inbox {
+impl<A> Default for Arrived<A> {
+    fn default() -> Self {
+        Self { added: Vec::new(), writable: BTreeSet::new(), answers: Vec::new() }
+    }
+}
+
+impl<A> Default for Inbox<A> {
+    fn default() -> Self {
+        Self(Arc::new(Shared { arrived: Mutex::default(), notify: Notify::new() }))
+    }
+}
+
+impl<A> Clone for Inbox<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A: fmt::Debug + Send + 'static> Inbox<A> {
     /// Waits until something has come in. Cancel safe.
     pub(super) async fn arrived(&self) {
         self.0.notify.notified().await;
     }
 
-    pub(super) fn take(&self) -> Arrived {
-        std::mem::take(&mut self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take(&self) -> Arrived<A> {
+        std::mem::take(&mut self.0.lock())
     }
 
     pub(super) fn put_writable(&self, consumer: u64) {
-        let mut arrived = self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        arrived.writable.insert(consumer);
-        drop(arrived);
+        self.0.lock().writable.insert(consumer);
+        self.0.notify.notify_one();
+    }
+
+    pub(super) fn put_answer(&self, answer: A) {
+        self.0.lock().answers.push(answer);
         self.0.notify.notify_one();
     }
 
@@ -66,11 +92,15 @@ impl Inbox {
     }
 }
 
-impl AddSink for Shared {
+impl<A> Shared<A> {
+    fn lock(&self) -> MutexGuard<'_, Arrived<A>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A: fmt::Debug + Send> AddSink for Shared<A> {
     fn on_added(&self, bookie: &BookieId, results: Vec<Added>) {
-        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        arrived.added.push((bookie.clone(), results));
-        drop(arrived);
+        self.lock().added.push((bookie.clone(), results));
         self.notify.notify_one();
     }
 }

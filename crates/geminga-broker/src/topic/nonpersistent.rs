@@ -3,7 +3,7 @@
 //! The same mailbox as a persistent topic. Nothing is stored: acks are ignored, a seek or a last
 //! message id makes no sense, a subscription lives as long as its consumers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use geminga_subscription::{
     ConsumerKey,
@@ -36,7 +36,7 @@ const NOWHERE: Position = Position::new(0, 0);
 struct Topic {
     name: TopicName,
     deps: TopicDeps,
-    inbox: Inbox,
+    inbox: Inbox<Infallible>,
     mailbox: mpsc::WeakSender<Event>,
     producers: BTreeMap<u64, OpenedProducer>,
     consumers: BTreeMap<u64, OpenedConsumer>,

@@ -8,8 +8,10 @@
 //! 3. An ack is answered only when the cursor log says that its delta is durable.
 //! 4. While a name is in `busy`, its subscription is being created or deleted, and whoever asks for
 //!    it waits there.
+//! 5. What is stored is deleted only after every job has answered: none writes after it.
 
 mod ack;
+mod background;
 mod close;
 mod consumers;
 mod cursor_events;
@@ -30,12 +32,12 @@ use std::{
 use bytes::Bytes;
 use geminga_env::Instant;
 use geminga_managed_ledger::ManagedLedger;
-use geminga_subscription::{ReadFailed, ReadId};
-use geminga_types::{Ordinal, Position, TopicName};
+use geminga_types::{Position, TopicName};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use self::{
+    background::Answer,
     close::Phase,
     consumers::OpenedConsumer,
     publish::OpenedProducer,
@@ -69,36 +71,15 @@ pub(crate) struct TopicDeps {
     pub(crate) tasks: TaskTracker,
 }
 
-/// What comes back from work that the topic started on its tracker.
-#[derive(Debug)]
-enum Internal {
-    /// Boxed: a channel's memory is made of slots for the largest.
-    JobDone(Box<geminga_managed_ledger::JobDone>),
-    Read {
-        subscription: SubscriptionName,
-        incarnation: u64,
-        id: ReadId,
-        result: Result<Vec<ReadEntry>, ReadFailed>,
-    },
-    SeekFound {
-        subscription: SubscriptionName,
-        incarnation: u64,
-        result: Result<Ordinal, String>,
-    },
-    StartFound {
-        subscription: SubscriptionName,
-        result: Result<Ordinal, String>,
-    },
-}
-
 struct Topic {
     name: TopicName,
     deps: TopicDeps,
     grant: Grant,
-    inbox: Inbox,
-    internal: mpsc::Sender<Internal>,
+    inbox: Inbox<Answer>,
     mailbox: mpsc::WeakSender<Event>,
     ledger: ManagedLedger,
+    /// Jobs of `ledger` that have not answered.
+    jobs: usize,
     pending: VecDeque<Pending>,
     tail: Tail,
     producers: BTreeMap<u64, OpenedProducer>,
@@ -173,32 +154,6 @@ impl Topic {
         }
     }
 
-    fn on_internal(&mut self, internal: Internal) {
-        match internal {
-            Internal::JobDone(done) => {
-                let (now, first) = (self.now(), self.ledger.first());
-                self.ledger.on_job_done(*done, now);
-                if self.ledger.first() != first {
-                    self.note_trimmed();
-                }
-            }
-            Internal::Read { subscription, incarnation, id, result } => {
-                if let Some(sub) = self.subscriptions.get_mut(&subscription)
-                    && sub.incarnation == incarnation
-                {
-                    sub.machine.on_read(id, result);
-                    self.ready.insert(subscription);
-                }
-            }
-            Internal::SeekFound { subscription, incarnation, result } => {
-                self.on_seek_found(&subscription, incarnation, result);
-            }
-            Internal::StartFound { subscription, result } => {
-                self.on_start_found(&subscription, result);
-            }
-        }
-    }
-
     /// Ledgers have gone: nobody may wait for what was in them.
     fn note_trimmed(&mut self) {
         let first = self.ledger.first();
@@ -213,6 +168,7 @@ impl Topic {
         for (bookie, results) in &arrived.added {
             self.ledger.on_added(bookie, results);
         }
+        arrived.answers.into_iter().for_each(|answer| self.on_answer(answer));
         for key in arrived.writable {
             if let Some(consumer) = self.consumers.get(&key)
                 && let Some(sub) = self.subscriptions.get_mut(&consumer.subscription)
@@ -252,18 +208,12 @@ impl Topic {
                 None => self.inbox.refuse(&bookie, &entries),
             }
         }
+        if matches!(self.phase, Phase::Deleting { .. }) {
+            return has_any; // The jobs are counted out.
+        }
         while let Some(job) = self.ledger.poll_job() {
             has_any = true;
-            let deps = self.deps.ledger.clone();
-            let options = Arc::clone(&self.deps.options);
-            let internal = self.internal.clone();
-            self.deps.tasks.spawn(async move {
-                let name = job.name();
-                options.trace(name, true);
-                let done = job.run(&deps).await;
-                options.trace(name, false);
-                _ = internal.send(Internal::JobDone(Box::new(done))).await; // The topic may have ended.
-            });
+            self.spawn_job(job);
         }
         has_any
     }

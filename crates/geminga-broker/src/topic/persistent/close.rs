@@ -3,12 +3,12 @@
 use geminga_env::Instant;
 use geminga_types::Position;
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{super::Reply, Topic};
+use super::{super::Reply, Topic, background::Lost};
 use crate::{AdminError, Outgoing};
 
-/// How long an unload waits for what is in flight.
+/// How long an unload or a deletion waits for what is in flight.
 const UNLOAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Where the topic is in its life.
@@ -19,21 +19,37 @@ pub(super) enum Phase {
     Draining { replies: Vec<Reply<()>>, deadline: Instant },
     /// Nobody is attached; acks and ledgers are being closed.
     Sealing { replies: Vec<Reply<()>>, deadline: Instant },
+    /// Nobody is attached; jobs are being counted out, so that none writes after the deletion.
+    Deleting {
+        asked: Vec<Reply<Result<(), AdminError>>>,
+        replies: Vec<Reply<()>>,
+        deadline: Instant,
+    },
     /// The task ends.
     Ended { replies: Vec<Reply<()>> },
 }
 
+impl Phase {
+    const fn replies(&mut self) -> Option<&mut Vec<Reply<()>>> {
+        match self {
+            Self::Serving => None,
+            Self::Draining { replies, .. }
+            | Self::Sealing { replies, .. }
+            | Self::Deleting { replies, .. }
+            | Self::Ended { replies } => Some(replies),
+        }
+    }
+}
+
 impl Topic {
     pub(super) fn start_unload(&mut self, reply: Option<Reply<()>>) {
-        match &mut self.phase {
-            Phase::Serving => {
+        match self.phase.replies() {
+            Some(replies) => replies.extend(reply),
+            None => {
                 info!(topic = %self.name, "unloading");
                 let deadline = self.now() + UNLOAD_TIME_MAX;
                 self.phase = Phase::Draining { replies: reply.into_iter().collect(), deadline };
             }
-            Phase::Draining { replies, .. }
-            | Phase::Sealing { replies, .. }
-            | Phase::Ended { replies } => replies.extend(reply),
         }
     }
 
@@ -47,15 +63,69 @@ impl Topic {
             _ = reply.send(Err(AdminError::Busy(text)));
             return;
         }
+        if let Phase::Deleting { asked, .. } = &mut self.phase {
+            asked.push(reply);
+            return;
+        }
+        if matches!(self.phase, Phase::Ended { .. }) {
+            _ = reply.send(Ok(()));
+            return;
+        }
+        self.close_all();
+        let replies = self.phase.replies().map(std::mem::take).unwrap_or_default();
+        let deadline = self.now() + UNLOAD_TIME_MAX;
+        self.phase = Phase::Deleting { asked: vec![reply], replies, deadline };
+    }
+
+    /// Ends the task once every job has answered. Until then the topic is neither deleted nor loaded
+    /// again: what a job still writes would be found by a topic of the same name. True: it moved.
+    fn count_out(&mut self) -> bool {
+        let now = self.now();
+        let Phase::Deleting { asked, replies, deadline } = &mut self.phase else { return false };
+        if self.jobs == 0 {
+            for reply in std::mem::take(asked) {
+                _ = reply.send(Ok(()));
+            }
+            self.end();
+            return true;
+        }
+        if now < *deadline {
+            return false;
+        }
+        let jobs = self.jobs;
+        warn!(topic = %self.name, jobs, "not deleted: jobs have not ended in time");
+        for reply in std::mem::take(asked) {
+            let text = format!("Topic {} is not deleted: {jobs} jobs have not ended", self.name);
+            _ = reply.send(Err(AdminError::Unavailable(text)));
+        }
+        if replies.is_empty() {
+            *deadline = now + UNLOAD_TIME_MAX;
+            return false;
+        }
+        self.end();
+        true
+    }
+
+    /// A job will not answer, which its managed ledger waits for: only another load helps.
+    pub(super) fn on_job_lost(&mut self, job: &'static str, lost: Lost) {
+        error!(topic = %self.name, job, %lost, "a job was lost; the topic closes and loads again");
+        if let Phase::Deleting { asked, .. } = &mut self.phase {
+            for reply in std::mem::take(asked) {
+                let text = format!("Topic {} is not deleted: job {job}: {lost}", self.name);
+                _ = reply.send(Err(AdminError::Unavailable(text)));
+            }
+        }
         self.close_all();
         self.end();
-        _ = reply.send(Ok(()));
     }
 
     /// Moves on through the phases of an unload, as far as it can now. False: it did not move.
     pub(super) fn move_phase(&mut self) -> bool {
         self.tell_end_of_topic();
         self.answer_terminations();
+        if matches!(self.phase, Phase::Deleting { .. }) {
+            return self.count_out();
+        }
         if self.ledger.is_fenced() && !matches!(self.phase, Phase::Ended { .. }) {
             warn!(topic = %self.name, "another owner has taken over; closing");
             self.close_all();
@@ -97,12 +167,7 @@ impl Topic {
     }
 
     fn end(&mut self) {
-        let replies = match &mut self.phase {
-            Phase::Serving => Vec::new(),
-            Phase::Draining { replies, .. }
-            | Phase::Sealing { replies, .. }
-            | Phase::Ended { replies } => std::mem::take(replies),
-        };
+        let replies = self.phase.replies().map(std::mem::take).unwrap_or_default();
         self.phase = Phase::Ended { replies };
     }
 

@@ -11,6 +11,7 @@ impl Topic {
     /// Takes news from the cursor log. False: there was none.
     pub(super) fn settle_cursors(&mut self) -> bool {
         let mut has_news = false;
+        let options = Arc::clone(&self.deps.options);
         while let Some(event) = self.ledger.poll_cursor_event() {
             has_news = true;
             match event {
@@ -23,16 +24,15 @@ impl Topic {
                     self.on_cursor_deleted(&name, Err(error.to_string()));
                 }
                 CursorEvent::Durable { name, up_to } => {
-                    let Some(sub) = self.subscriptions.get_mut(&*name) else { continue };
+                    let Some(sub) = self.sub_mut(&name) else { continue };
                     while let Some(first) = sub.in_flight.front()
                         && first.seq <= up_to
                     {
                         let Some(first) = sub.in_flight.pop_front() else { break };
                         sub.durable_mark_delete = first.mark_delete;
-                        self.deps.options.trace("cursor-write", false);
+                        options.trace("cursor-write", false);
                         first.waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
                     }
-                    let name = Arc::from(&*name);
                     self.finish_seek(&name);
                 }
                 CursorEvent::NeedsSnapshot { name } => self.send_snapshot(&name),
@@ -41,7 +41,6 @@ impl Topic {
                     if let Some(sub) = self.subscriptions.get_mut(&*name) {
                         sub.fail_waiters(&error.to_string());
                     }
-                    let name = Arc::from(&*name);
                     self.finish_seek(&name);
                 }
             }

@@ -8,7 +8,12 @@ use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId};
 use geminga_types::Ordinal;
 use tracing::warn;
 
-use super::{Internal, ReadEntry, Stored, SubscriptionName, Topic, subscriptions::Sub, tail::Meta};
+use super::{
+    ReadEntry, Stored, SubscriptionName, Topic,
+    background::{Answer, READ_TIME_MAX},
+    subscriptions::Sub,
+    tail::Meta,
+};
 use crate::{OutMessage, Outgoing};
 
 /// One read that a machine asked for.
@@ -76,19 +81,19 @@ impl Topic {
         let (subscription, incarnation) = (Arc::clone(name), sub.incarnation);
         let chain = self.ledger.chain();
         let deps = self.deps.clone();
-        let internal = self.internal.clone();
-        let topic = self.name.clone();
-        self.deps.tasks.spawn(async move {
+        let (topic, id) = (self.name.clone(), read.id);
+        let work = async move {
             let permit = deps.reads.take(read.bytes_max).await;
             let result = read_ranges(&chain, &deps.ledger, &read).await;
             drop(permit);
-            let result = result.map_err(|error| {
-                warn!(%topic, %subscription, %error, "a read for dispatch failed; it will be tried again");
+            result.map_err(|error| error.to_string())
+        };
+        self.spawn(READ_TIME_MAX, work, move |result| {
+            let result = result.unwrap_or_else(|lost| Err(lost.to_string())).map_err(|error| {
+                warn!(%topic, %subscription, error, "a read for dispatch failed; it will be tried again");
                 ReadFailed
             });
-            let id = read.id;
-            let done = Internal::Read { subscription, incarnation, id, result };
-            _ = internal.send(done).await; // The topic may have ended.
+            Answer::Read { subscription, incarnation, id, result }
         });
     }
 

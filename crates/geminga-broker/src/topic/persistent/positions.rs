@@ -2,7 +2,10 @@
 
 use geminga_types::{Ordinal, Position};
 
-use super::{Internal, Topic};
+use super::{
+    Topic,
+    background::{Answer, READ_TIME_MAX},
+};
 
 impl Topic {
     /// The ordinal of the entry at `position`, if it is stored here.
@@ -19,20 +22,23 @@ impl Topic {
         }
     }
 
-    /// Finds the first entry published at or after `time`; `done` goes to the topic's task.
+    /// Finds the first entry published at or after `time`.
     pub(super) fn find_by_time(
         &self,
         time: u64,
-        done: impl FnOnce(Result<Ordinal, String>) -> Internal + Send + 'static,
+        making: impl FnOnce(Result<Ordinal, String>) -> Answer + Send + 'static,
     ) {
         let chain = self.ledger.chain();
         let deps = self.deps.ledger.clone();
-        let internal = self.internal.clone();
-        self.deps.tasks.spawn(async move {
+        let find = async move {
             let is_late_enough = |entry: &[u8]| time <= published_at(entry);
-            let found = chain.find_first(&deps, is_late_enough).await;
-            let result = found.map_err(|error| error.to_string());
-            _ = internal.send(done(result)).await; // The topic may have ended.
+            chain.find_first(&deps, is_late_enough).await
+        };
+        self.spawn(READ_TIME_MAX, find, |found| {
+            making(match found {
+                Ok(found) => found.map_err(|error| error.to_string()),
+                Err(lost) => Err(format!("The position of a time was not found: {lost}")),
+            })
         });
     }
 }

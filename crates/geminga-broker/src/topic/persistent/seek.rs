@@ -1,6 +1,7 @@
 //! Seek, in the order that clients rely on: close the consumers, move the cursor durably, answer.
 //!
-//! A SUBSCRIBE that comes in between waits, and is attached once the cursor has moved.
+//! A SUBSCRIBE that comes in between is told to try again, as Pulsar does: clients that seek by opening
+//! another consumer must not find the one they closed attached again before it.
 
 use std::sync::Arc;
 
@@ -9,17 +10,15 @@ use geminga_subscription::Ack;
 use geminga_types::Ordinal;
 
 use super::{
-    super::Reply,
-    Internal, SubscriptionName, Topic,
-    ack::AckWaiter,
-    subscriptions::{InFlight, Waiting},
+    super::Reply, SubscriptionName, Topic, ack::AckWaiter, background::Answer,
+    subscriptions::InFlight,
 };
 use crate::{AckError, RequestError, SeekTo};
 
 /// A seek in progress.
 pub(super) struct Seeking {
-    /// Who subscribes meanwhile.
-    pub(super) opens: Vec<Waiting>,
+    /// Tells answers for an earlier seek apart.
+    attempt: u64,
     /// Whether the cursor has moved, or will not.
     is_settled: Arc<std::sync::atomic::AtomicBool>,
     reply: Option<Reply<Result<(), RequestError>>>,
@@ -39,6 +38,15 @@ impl SeekReply {
     }
 }
 
+impl Seeking {
+    /// The subscription goes before the cursor has moved.
+    pub(super) fn fail(self, reason: &str) {
+        if let Some(reply) = self.reply {
+            _ = reply.send(Err(RequestError::Unavailable(reason.to_owned())));
+        }
+    }
+}
+
 impl Topic {
     pub(super) fn seek(&mut self, key: u64, to: SeekTo, reply: Reply<Result<(), RequestError>>) {
         let Some(consumer) = self.consumers.get(&key) else {
@@ -47,10 +55,9 @@ impl Topic {
         };
         let name = Arc::clone(&consumer.subscription);
         // First, so that no close of a reader's last consumer takes the cursor along.
+        let attempt = self.new_key();
         let Some(sub) = self.subscriptions.get_mut(&name) else { return };
-        let incarnation = sub.incarnation;
-        sub.seeking =
-            Some(Seeking { opens: Vec::new(), is_settled: Arc::default(), reply: Some(reply) });
+        sub.seeking = Some(Seeking { attempt, is_settled: Arc::default(), reply: Some(reply) });
         self.close_consumers_of(&name);
         match to {
             SeekTo::Position(position, ack_set) => {
@@ -58,8 +65,10 @@ impl Topic {
                 let ack_set = ack_set.filter(|_| self.exact_ordinal(position).is_some());
                 self.move_cursor(&name, target, ack_set);
             }
-            SeekTo::PublishTime(time) => self.find_by_time(time, move |result| {
-                Internal::SeekFound { subscription: name, incarnation, result }
+            SeekTo::PublishTime(time) => self.find_by_time(time, move |result| Answer::SeekFound {
+                subscription: name,
+                attempt,
+                result,
             }),
         }
     }
@@ -67,23 +76,20 @@ impl Topic {
     pub(super) fn on_seek_found(
         &mut self,
         name: &SubscriptionName,
-        incarnation: u64,
+        attempt: u64,
         result: Result<Ordinal, String>,
     ) {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        if sub.incarnation != incarnation {
-            return;
-        }
+        let is_waited_for = |seeking: &mut Seeking| seeking.attempt == attempt;
         match result {
-            Ok(target) => self.move_cursor(name, target, None),
+            Ok(target) if sub.seeking.as_mut().is_some_and(is_waited_for) => {
+                self.move_cursor(name, target, None);
+            }
+            Ok(_) => {}
             Err(reason) => {
-                if let Some(seeking) = &mut sub.seeking {
-                    seeking.is_settled.store(true, std::sync::atomic::Ordering::Relaxed);
-                    if let Some(reply) = seeking.reply.take() {
-                        _ = reply.send(Err(RequestError::Unavailable(reason)));
-                    }
+                if let Some(seeking) = sub.seeking.take_if(is_waited_for) {
+                    seeking.fail(&reason);
                 }
-                self.finish_seek(name);
             }
         }
     }
@@ -135,17 +141,13 @@ impl Topic {
         self.ledger.trim(self.slowest(), wall);
     }
 
-    /// Attaches those who waited, once the seek is settled.
-    pub(super) fn finish_seek(&mut self, name: &SubscriptionName) {
-        let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        let is_settled = sub
-            .seeking
-            .as_ref()
-            .is_some_and(|seeking| seeking.is_settled.load(std::sync::atomic::Ordering::Relaxed));
-        if is_settled && let Some(seeking) = sub.seeking.take() {
-            for (open, reply) in seeking.opens {
-                self.open_consumer(open, reply);
-            }
+    /// The seek is over, once it is settled.
+    pub(super) fn finish_seek(&mut self, name: &str) {
+        if let Some(sub) = self.subscriptions.get_mut(name) {
+            let is_settled = |seeking: &mut Seeking| {
+                seeking.is_settled.load(std::sync::atomic::Ordering::Relaxed)
+            };
+            sub.seeking.take_if(is_settled);
         }
     }
 }

@@ -3,7 +3,13 @@
 use geminga_subscription::ConsumerKey;
 use geminga_types::Position;
 
-use super::{super::Reply, Topic, consumers::OpenedConsumer, tail::Meta};
+use super::{
+    super::Reply,
+    Topic,
+    background::{Lost, READ_TIME_MAX},
+    consumers::OpenedConsumer,
+    tail::Meta,
+};
 use crate::{
     AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, PublisherStats,
     RequestError, SubscriptionStats, TopicStats,
@@ -177,23 +183,26 @@ impl Topic {
         }
         let chain = self.ledger.chain();
         let deps = self.deps.ledger.clone();
-        self.deps.tasks.spawn(async move {
+        let deadline = self.now() + READ_TIME_MAX;
+        let find = async move {
             let mut at = end.0;
             while first.0 < at {
                 at -= 1;
                 let ordinal = geminga_types::Ordinal(at);
-                let entries = match chain.read(&deps, ordinal, ordinal.plus(1), 1).await {
-                    Ok(entries) => entries,
-                    Err(error) => return done(Err(error.to_string())),
-                };
+                let entries = chain.read(&deps, ordinal, ordinal.plus(1), 1).await;
+                let entries = entries.map_err(|error| error.to_string())?;
                 let Some(entry) = entries.first() else { break };
                 if Meta::parse(&entry.body).is_visible {
                     let batch_index = batch_index_of(&entry.body);
-                    let position = entry.position;
-                    return done(Ok(LastMessage { position, batch_index, mark_delete }));
+                    return Ok(LastMessage { position: entry.position, batch_index, mark_delete });
                 }
             }
-            done(Ok(none));
+            Ok(none)
+        };
+        // Nobody but the one who asked waits for it: a lost task drops `done`, which answers too.
+        self.deps.tasks.spawn(async move {
+            let found = tokio::time::timeout_at(deadline, find).await;
+            done(found.unwrap_or_else(|_| Err(Lost::TooLong(READ_TIME_MAX).to_string())));
         });
     }
 }

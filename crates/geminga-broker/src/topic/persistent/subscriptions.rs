@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use super::{
     super::{Reply, StartAt, rates::Flow},
-    Internal, Stored, SubscriptionName, Topic,
+    Stored, SubscriptionName, Topic,
     ack::AckWaiter,
+    background::Answer,
     close::Phase,
     seek::Seeking,
 };
@@ -88,7 +89,7 @@ impl Unsubscribe {
 }
 
 enum BusyWith {
-    FindingStart,
+    FindingStart { attempt: u64 },
     Creating { at: Ordinal, properties: Vec<(String, String)> },
     Deleting,
 }
@@ -128,6 +129,14 @@ impl Sub {
 }
 
 impl Topic {
+    /// The subscription, also while it is being deleted: it is put back if that fails.
+    pub(super) fn sub_mut(&mut self, name: &str) -> Option<&mut Sub> {
+        match self.subscriptions.get_mut(name) {
+            Some(sub) => Some(sub),
+            None => self.busy.get_mut(name)?.deleting.as_deref_mut(),
+        }
+    }
+
     /// Makes subscriptions of the cursors found in metadata.
     pub(super) fn adopt_recovered_cursors(&mut self) {
         for (name, state) in self.ledger.take_recovered_cursors() {
@@ -203,8 +212,11 @@ impl Topic {
             busy.opens.push((open, reply));
             return;
         }
-        match self.subscriptions.get_mut(&name) {
-            Some(Sub { seeking: Some(seeking), .. }) => seeking.opens.push((open, reply)),
+        match self.subscriptions.get(&name) {
+            Some(Sub { seeking: Some(_), .. }) => {
+                let text = format!("Subscription {name} is being reset; try again");
+                _ = reply.send(Err(SubscribeError::Unavailable(text)));
+            }
             Some(_) => self.attach(&name, *open, reply),
             None => self.open_new_subscription(name, open, reply),
         }
@@ -225,11 +237,13 @@ impl Topic {
         if 0 < request.start_rollback_seconds {
             let since = request.start_rollback_seconds.saturating_mul(1_000);
             let at = self.deps.ledger.env.clock.wall().0.saturating_sub(since);
-            let mut busy = Busy::new(BusyWith::FindingStart);
+            let attempt = self.new_key();
+            let mut busy = Busy::new(BusyWith::FindingStart { attempt });
             busy.opens.push((open, reply));
             self.busy.insert(Arc::clone(&name), busy);
-            self.find_by_time(at, move |result| Internal::StartFound {
+            self.find_by_time(at, move |result| Answer::StartFound {
                 subscription: name,
+                attempt,
                 result,
             });
             return;
@@ -246,8 +260,13 @@ impl Topic {
     pub(super) fn on_start_found(
         &mut self,
         name: &SubscriptionName,
+        attempt: u64,
         result: Result<Ordinal, String>,
     ) {
+        let found = self.busy.get(name).map(|busy| &busy.what);
+        if !matches!(found, Some(BusyWith::FindingStart { attempt: of }) if *of == attempt) {
+            return;
+        }
         let Some(mut busy) = self.busy.remove(name) else { return };
         let mut opens = std::mem::take(&mut busy.opens).into_iter();
         match result {
@@ -331,6 +350,9 @@ impl Topic {
             if let Some(mut sub) = busy.deleting {
                 sub.machine.trim(self.ledger.first());
                 sub.machine.extend(self.ledger.end());
+                if sub.flush_at.is_some() {
+                    self.unflushed.insert(Arc::clone(&name));
+                }
                 self.subscriptions.insert(Arc::clone(&name), *sub);
             }
         }
@@ -431,6 +453,9 @@ impl Topic {
         self.close_consumers_of(name);
         let (name, mut sub) = self.subscriptions.remove_entry(name)?;
         sub.fail_waiters("the subscription was deleted");
+        if let Some(seeking) = sub.seeking.take() {
+            seeking.fail("the subscription was deleted");
+        }
         self.ready.remove(&name);
         self.unflushed.remove(&name);
         if !sub.is_durable {
@@ -486,7 +511,7 @@ impl Topic {
         let creating = self.busy.values().filter_map(|busy| match busy.what {
             BusyWith::Creating { at, .. } => Some(at),
             BusyWith::Deleting => busy.deleting.as_ref().map(|sub| sub.durable_mark_delete),
-            BusyWith::FindingStart => None,
+            BusyWith::FindingStart { .. } => None,
         });
         needed.chain(creating).min()
     }

@@ -12,14 +12,13 @@ use tracing::{Instrument as _, error, info_span, warn};
 
 use super::{
     super::{Event, TopicHandle, inbox::Inbox, rates::Flow},
-    Internal, Topic, TopicDeps,
+    Topic, TopicDeps,
     close::Phase,
     tail::Tail,
 };
 use crate::ownership::Grant;
 
 const MAILBOX_CAPACITY: usize = 256;
-const INTERNAL_CAPACITY: usize = 32;
 /// Most events handled before completions are looked at again.
 const BATCH: usize = 64;
 
@@ -32,7 +31,6 @@ pub(in crate::topic) fn spawn(
     shutdown: CancellationToken,
 ) -> TopicHandle {
     let (mailbox, inbox) = mpsc::channel(MAILBOX_CAPACITY);
-    let (internal, completions) = mpsc::channel(INTERNAL_CAPACITY);
     let now = deps.ledger.env.clock.now();
     let tasks = deps.tasks.clone();
     let mut topic = Topic {
@@ -41,9 +39,9 @@ pub(in crate::topic) fn spawn(
         deps,
         grant,
         inbox: Inbox::default(),
-        internal,
         mailbox: mailbox.downgrade(),
         ledger,
+        jobs: 0,
         pending: std::collections::VecDeque::new(),
         tail: Tail::default(),
         producers: std::collections::BTreeMap::new(),
@@ -62,7 +60,7 @@ pub(in crate::topic) fn spawn(
     };
     topic.adopt_recovered_cursors();
     let span = info_span!("topic", topic = %name);
-    let run = AssertUnwindSafe(run(topic, inbox, completions, shutdown)).catch_unwind();
+    let run = AssertUnwindSafe(run(topic, inbox, shutdown)).catch_unwind();
     let guarded = async move {
         if run.await.is_err() {
             error!(topic = %name, "a panic closed this topic; it loads again when it is asked for");
@@ -72,16 +70,11 @@ pub(in crate::topic) fn spawn(
     TopicHandle { mailbox }
 }
 
-async fn run(
-    mut topic: Topic,
-    mut mailbox: mpsc::Receiver<Event>,
-    mut completions: mpsc::Receiver<Internal>,
-    shutdown: CancellationToken,
-) {
+async fn run(mut topic: Topic, mut mailbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
     let grant = topic.grant.clone();
     let inbox = topic.inbox.clone();
-    // They grow when a topic is busy: most are not.
-    let (mut events, mut done) = (Vec::new(), Vec::new());
+    // It grows when a topic is busy: most are not.
+    let mut events = Vec::new();
     let mut has_handles = true;
     topic.pump();
     while !matches!(topic.phase, Phase::Ended { .. }) {
@@ -95,9 +88,6 @@ async fn run(
                 topic.start_unload(None);
             }
             () = inbox.arrived() => topic.on_arrived(),
-            _ = completions.recv_many(&mut done, BATCH) => {
-                done.drain(..).for_each(|internal| topic.on_internal(internal));
-            }
             () = tokio::time::sleep_until(timeout) => topic.on_timeout(),
             count = mailbox.recv_many(&mut events, BATCH), if has_handles => {
                 if count == 0 {
@@ -132,7 +122,9 @@ impl Topic {
             }
         }
         match &self.phase {
-            Phase::Draining { deadline, .. } | Phase::Sealing { deadline, .. } => at.min(*deadline),
+            Phase::Draining { deadline, .. }
+            | Phase::Sealing { deadline, .. }
+            | Phase::Deleting { deadline, .. } => at.min(*deadline),
             Phase::Serving | Phase::Ended { .. } => at,
         }
     }

@@ -1,0 +1,145 @@
+//! Work that the topic starts on its tracker and whose answer it waits for.
+//!
+//! # Invariants
+//!
+//! 1. Each work is answered exactly once, however it ends: by itself, at its deadline, or, after a
+//!    panic or when it is dropped, by its guard.
+//! 2. An answer names the attempt that it is for; one for another attempt has no effect.
+
+use std::{sync::Arc, time::Duration};
+
+use geminga_managed_ledger::{Job, JobDone};
+use geminga_subscription::{ReadFailed, ReadId};
+use geminga_types::Ordinal;
+
+use super::{super::inbox::Inbox, ReadEntry, SubscriptionName, Topic};
+
+/// How long a read may take, the wait for its budget included.
+pub(super) const READ_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a job of the managed ledger may take.
+const JOB_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// What comes back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Job {
+        name: &'static str,
+        /// Boxed: it is far larger than the others.
+        result: Result<Box<JobDone>, Lost>,
+    },
+    Read {
+        subscription: SubscriptionName,
+        incarnation: u64,
+        id: ReadId,
+        result: Result<Vec<ReadEntry>, ReadFailed>,
+    },
+    SeekFound {
+        subscription: SubscriptionName,
+        attempt: u64,
+        result: Result<Ordinal, String>,
+    },
+    StartFound {
+        subscription: SubscriptionName,
+        attempt: u64,
+        result: Result<Ordinal, String>,
+    },
+}
+
+/// Why work has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("it took more than {} s", .0.as_secs())]
+    TooLong(Duration),
+    #[error("it ended without a result")]
+    Ended,
+}
+
+/// Makes an answer of a result, or of there being none.
+type Making<T> = Box<dyn FnOnce(Result<T, Lost>) -> Answer + Send>;
+
+/// Answers once: with what it is given, or when it is dropped.
+struct Guard<T> {
+    inbox: Inbox<Answer>,
+    making: Option<Making<T>>,
+}
+
+impl<T> Guard<T> {
+    fn put(&mut self, result: Result<T, Lost>) {
+        if let Some(making) = self.making.take() {
+            self.inbox.put_answer(making(result));
+        }
+    }
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        self.put(Err(Lost::Ended));
+    }
+}
+
+impl Topic {
+    /// Runs `work` for at most `time_max`. What `making` makes of its result comes to
+    /// [`Self::on_answer`].
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        time_max: Duration,
+        work: impl Future<Output = T> + Send + 'static,
+        making: impl FnOnce(Result<T, Lost>) -> Answer + Send + 'static,
+    ) {
+        let mut guard = Guard { inbox: self.inbox.clone(), making: Some(Box::new(making)) };
+        let deadline = self.now() + time_max;
+        self.deps.tasks.spawn(async move {
+            let result = tokio::time::timeout_at(deadline, work).await;
+            guard.put(result.map_err(|_| Lost::TooLong(time_max)));
+        });
+    }
+
+    pub(super) fn spawn_job(&mut self, job: Job) {
+        self.jobs += 1;
+        let deps = self.deps.ledger.clone();
+        let options = Arc::clone(&self.deps.options);
+        let name = job.name();
+        let work = async move {
+            options.trace(name, true);
+            let done = job.run(&deps).await;
+            options.trace(name, false);
+            Box::new(done)
+        };
+        self.spawn(JOB_TIME_MAX, work, move |result| Answer::Job { name, result });
+    }
+
+    pub(super) fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Job { name, result } => {
+                debug_assert!(0 < self.jobs, "an answer for each job");
+                self.jobs = self.jobs.saturating_sub(1);
+                match result {
+                    Ok(done) => self.on_job_done(*done),
+                    Err(lost) => self.on_job_lost(name, lost),
+                }
+            }
+            Answer::Read { subscription, incarnation, id, result } => {
+                if let Some(sub) = self.sub_mut(&subscription)
+                    && sub.incarnation == incarnation
+                {
+                    sub.machine.on_read(id, result);
+                    self.ready.insert(subscription);
+                }
+            }
+            Answer::SeekFound { subscription, attempt, result } => {
+                self.on_seek_found(&subscription, attempt, result);
+            }
+            Answer::StartFound { subscription, attempt, result } => {
+                self.on_start_found(&subscription, attempt, result);
+            }
+        }
+    }
+
+    fn on_job_done(&mut self, done: JobDone) {
+        let (now, first) = (self.now(), self.ledger.first());
+        self.ledger.on_job_done(done, now);
+        if self.ledger.first() != first {
+            self.note_trimmed();
+        }
+    }
+}

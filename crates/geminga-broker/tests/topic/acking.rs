@@ -1,0 +1,101 @@
+//! Acks, and what they set free.
+
+use std::time::Duration;
+
+use geminga_broker::Outgoing;
+
+use crate::{
+    bookie::Adds,
+    client::{ack, publish},
+    world::{World, topic},
+};
+
+/// Goal: nothing waits for something else to happen on the topic.
+#[tokio::test(start_paused = true)]
+async fn one_publish_and_one_ack_are_answered_with_nothing_else_going_on() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let consumer = client.subscribe("t", 1, "sub").await;
+    consumer.flow(1).await;
+    client.quiet().await;
+    producer.publish(vec![publish(0)]).await.unwrap();
+    let (mut has_receipt, mut delivered) = (false, None);
+    while !has_receipt || delivered.is_none() {
+        match client.next().await {
+            Outgoing::Receipts { .. } => has_receipt = true,
+            Outgoing::Messages { messages, .. } => delivered = Some(messages[0].position),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    client.quiet().await;
+    consumer.ack(ack(&[delivered.unwrap()], Some(7))).await;
+    assert!(client.ack_done(7).await);
+}
+
+/// Goal: an ack that failed and is sent again is answered once it is durable, not before.
+#[tokio::test(start_paused = true)]
+async fn an_ack_that_is_tried_again_waits_until_it_is_durable() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let positions = client.publish(&producer, 0..2).await;
+    let consumer = client.subscribe("t", 1, "sub").await;
+    consumer.flow(2).await;
+    client.messages(2).await;
+    world.bookie.set_adds(Adds::Failed);
+    consumer.ack(ack(&positions[..1], Some(1))).await;
+    assert!(!client.ack_done(1).await);
+    world.bookie.set_adds(Adds::Held);
+    consumer.ack(ack(&positions[..1], Some(2))).await;
+    client.quiet().await;
+    world.bookie.release();
+    assert!(client.ack_done(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_goes_on_at_once_behind_what_was_trimmed() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let positions = client.publish(&producer, 0..12).await;
+    let reader = client.read("t", 2).await;
+    let consumer = client.subscribe("t", 1, "sub").await;
+    consumer.flow(12).await;
+    client.messages(12).await;
+    consumer.ack(ack(&positions, Some(1))).await;
+    assert!(client.ack_done(1).await);
+    let first_left = loop {
+        let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
+        if stats.storage_entries < 12 {
+            break positions[12 - usize::try_from(stats.storage_entries).unwrap()];
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    reader.flow(20).await;
+    match client.next().await {
+        Outgoing::Messages { messages, .. } => assert_eq!(messages[0].position, first_left),
+        other => panic!("expected messages, got {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_topic_is_told_when_all_is_acked() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let positions = client.publish(&producer, 0..2).await;
+    let consumer = client.subscribe("t", 1, "sub").await;
+    consumer.flow(10).await;
+    client.messages(2).await;
+    world.broker.terminate(&topic("t")).await.unwrap();
+    client.quiet().await;
+    consumer.ack(ack(&positions[..1], None)).await;
+    client.quiet().await;
+    consumer.ack(ack(&positions[1..], None)).await;
+    match client.next().await {
+        Outgoing::EndOfTopic { .. } => {}
+        other => panic!("expected the end of the topic, got {other:?}"),
+    }
+    client.quiet().await;
+}

@@ -1,0 +1,13 @@
+#![cfg(test)]
+//! Topics through the broker's public API, on a bookie and a store that do what a test says.
+
+mod acking;
+mod bookie;
+mod client;
+mod deleting;
+mod formats;
+mod lost_answers;
+mod seeking;
+mod store;
+mod subscribing;
+mod world;

@@ -1,0 +1,129 @@
+//! A broker on a fake bookie and a fake store.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use geminga_broker::{Advertised, Broker, Limits, Options, Parts, StartError};
+use geminga_env::{Env, sim};
+use geminga_ledger::{Deps, LedgerOptions};
+use geminga_types::TopicName;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{bookie::FakeBookie, client::Client, store::FakeStore};
+
+/// Nothing takes longer on the paused clock, unless a test says so.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) struct World {
+    pub(crate) env: Env,
+    pub(crate) bookie: FakeBookie,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) broker: Broker,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let env = sim::World::new(1).env();
+        let (bookie, store) = (FakeBookie::new(), Arc::new(FakeStore::new()));
+        let mut options = options();
+        change(&mut options);
+        let broker = start(&env, &bookie, &store, options).await.unwrap();
+        Self { env, bookie, store, broker }
+    }
+
+    /// Another broker on the same store.
+    pub(crate) async fn start_another(&self) -> Result<Broker, StartError> {
+        start(&self.env, &self.bookie, &self.store, options()).await
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.broker.clone())
+    }
+
+    /// Waits until `is_so`; on the paused clock.
+    pub(crate) async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = self.env.clock.now() + Duration::from_secs(600);
+        while !is_so() {
+            assert!(self.env.clock.now() < deadline, "never: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+async fn start(
+    env: &Env,
+    bookie: &FakeBookie,
+    store: &Arc<FakeStore>,
+    options: Options,
+) -> Result<Broker, StartError> {
+    let ledger = Deps::new(env.clone(), Arc::<FakeStore>::clone(store), Arc::new(bookie.clone()));
+    let parts = Parts { ledger, tasks: TaskTracker::new(), shutdown: CancellationToken::new() };
+    Broker::start(parts, options).await
+}
+
+pub(crate) fn topic(name: &str) -> TopicName {
+    name.parse().unwrap()
+}
+
+/// The work is not done yet, and will not be for a while.
+pub(crate) async fn is_pending<T: std::fmt::Debug>(work: &mut (impl Future<Output = T> + Unpin)) {
+    if let Ok(done) = tokio::time::timeout(Duration::from_secs(2), work).await {
+        panic!("expected nothing yet, got {done:?}");
+    }
+}
+
+/// The result of work that is done soon.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.expect("done in time")
+}
+
+fn options() -> Options {
+    let ledger = LedgerOptions {
+        ensemble_size: 1,
+        write_quorum: 1,
+        ack_quorum: 1,
+        password: Bytes::new(),
+        custom_metadata: BTreeMap::new(),
+        in_flight_max: 64,
+    };
+    Options {
+        cluster: "standalone".to_owned(),
+        advertised: Advertised::default(),
+        limits: Limits {
+            message_bytes_max: 100_000,
+            concurrent_topic_loads_max: 10,
+            concurrent_lookups_max: 10,
+            topic_load_timeout: Duration::from_secs(60),
+            publish_buffer_bytes: 1 << 20,
+            unacked_per_consumer_max: 1_000,
+            unacked_per_subscription_max: 1_000,
+            read_entries_max: 100,
+            read_bytes_max: 1 << 20,
+        },
+        auto_topic_creation: true,
+        auto_partitions: None,
+        auto_subscription_creation: true,
+        schema_validation_enforced: false,
+        bundles_default: 4,
+        ack_flush_interval: Duration::from_millis(10),
+        trim_interval: Duration::from_secs(60),
+        phases: None,
+        managed_ledger: geminga_managed_ledger::Options {
+            cursor_ledger: ledger.clone(),
+            ledger,
+            max_entries_per_ledger: 5,
+            max_ledger_bytes: 1 << 30,
+            min_rollover: Duration::ZERO,
+            max_rollover: Duration::from_secs(3_600),
+            retention_time: Some(Duration::ZERO),
+            retention_bytes: Some(0),
+            tail_cache_bytes: 1 << 20,
+            cursor_roll_entries: 1_000,
+            cursor_roll_bytes: 1 << 20,
+        },
+    }
+}
