@@ -3,7 +3,7 @@
 use geminga_types::{Position, TopicName};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Outbox, RequestError, Schema, topic::Event};
+use crate::{ClientKey, Outbox, RequestError, Schema, topic::Event};
 
 /// How a subscription shares its messages among consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum SubscriptionKind {
 pub struct SubscribeRequest {
     /// The client's id, unique on its connection.
     pub consumer_id: u64,
+    /// Which of those opened under that id: the door counts.
+    pub incarnation: u64,
     /// Unique number of the connection: a repeated request from it is no conflict.
     pub connection_id: u64,
     /// The peer's address, for stats.
@@ -157,6 +159,14 @@ impl SubscriptionKind {
             Self::Shared => "Shared",
             Self::KeyShared => "Key_Shared",
         }
+    }
+}
+
+impl SubscribeRequest {
+    /// Names the consumer in what its topic sends.
+    #[must_use]
+    pub const fn client_key(&self) -> ClientKey {
+        ClientKey { id: self.consumer_id, incarnation: self.incarnation }
     }
 }
 

@@ -32,7 +32,7 @@ pub use error::{
     SubscribeError, TopicError,
 };
 pub use options::{Advertised, Limits, Listener, Options, PhaseHook};
-pub use outbox::{OutMessage, Outbox, Outgoing, Receipt};
+pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};
 pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};

@@ -25,6 +25,16 @@ use tokio::sync::Notify;
 
 use crate::{AckError, PublishError};
 
+/// A producer or consumer of a connection. Clients use their ids again, and what is on its way for one
+/// that is closed must not be taken for its successor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientKey {
+    /// The client's id.
+    pub id: u64,
+    /// Which of those that were opened under it, as the door counts them.
+    pub incarnation: u64,
+}
+
 /// One thing to be sent to the client.
 #[derive(Debug)]
 pub enum Outgoing {
@@ -32,15 +42,15 @@ pub enum Outgoing {
     Frame(Bytes),
     /// Messages were published, in this order.
     Receipts {
-        /// The client's producer id.
-        producer_id: u64,
+        /// Which.
+        producer: ClientKey,
         /// One for each SEND.
         receipts: Vec<Receipt>,
     },
     /// A message was not published.
     SendFailed {
-        /// The client's producer id.
-        producer_id: u64,
+        /// Which.
+        producer: ClientKey,
         /// As the SEND had it.
         sequence_id: u64,
         /// As the SEND had it.
@@ -50,8 +60,8 @@ pub enum Outgoing {
     },
     /// A producer that waited for exclusive access has it now: a second PRODUCER_SUCCESS.
     ProducerReady {
-        /// The client's producer id.
-        producer_id: u64,
+        /// Which.
+        producer: ClientKey,
         /// The request that opened it.
         request_id: u64,
         /// The topic's epoch.
@@ -59,13 +69,13 @@ pub enum Outgoing {
     },
     /// The topic closed this producer; the client reconnects.
     ProducerClosed {
-        /// The client's producer id.
-        producer_id: u64,
+        /// Which.
+        producer: ClientKey,
     },
     /// Messages for a consumer, in this order.
     Messages {
-        /// The client's consumer id.
-        consumer_id: u64,
+        /// Which.
+        consumer: ClientKey,
         /// Given back as it came with REDELIVER or SUBSCRIBE.
         consumer_epoch: Option<u64>,
         /// One for each entry.
@@ -82,20 +92,20 @@ pub enum Outgoing {
     },
     /// Whether this is now the active consumer of a Failover subscription.
     ActiveConsumer {
-        /// The client's consumer id.
-        consumer_id: u64,
+        /// Which.
+        consumer: ClientKey,
         /// Active or not.
         is_active: bool,
     },
     /// The topic was terminated and everything was delivered.
     EndOfTopic {
-        /// The client's consumer id.
-        consumer_id: u64,
+        /// Which.
+        consumer: ClientKey,
     },
     /// The topic closed this consumer; the client reconnects.
     ConsumerClosed {
-        /// The client's consumer id.
-        consumer_id: u64,
+        /// Which.
+        consumer: ClientKey,
     },
 }
 

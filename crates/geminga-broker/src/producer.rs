@@ -5,7 +5,7 @@ use geminga_checksum::Sum;
 use geminga_types::TopicName;
 use tokio::sync::mpsc;
 
-use crate::{BudgetPermit, Outbox, PublishError, Schema, SchemaVersion, topic::Event};
+use crate::{BudgetPermit, ClientKey, Outbox, PublishError, Schema, SchemaVersion, topic::Event};
 
 /// Who else may produce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum AccessMode {
 pub struct ProducerRequest {
     /// The client's id, unique on its connection.
     pub producer_id: u64,
+    /// Which of those opened under that id: the door counts.
+    pub incarnation: u64,
     /// The request, for [`crate::Outgoing::ProducerReady`].
     pub request_id: u64,
     /// Unique number of the connection: a repeated request from it is no conflict.
@@ -85,6 +87,14 @@ pub struct Producer {
     pub(crate) schema_version: Option<SchemaVersion>,
     pub(crate) topic_epoch: Option<u64>,
     pub(crate) is_ready: bool,
+}
+
+impl ProducerRequest {
+    /// Names the producer in what its topic sends.
+    #[must_use]
+    pub const fn client_key(&self) -> ClientKey {
+        ClientKey { id: self.producer_id, incarnation: self.incarnation }
+    }
 }
 
 impl Producer {

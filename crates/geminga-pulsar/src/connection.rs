@@ -23,6 +23,7 @@ mod writer;
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -31,10 +32,14 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use geminga_broker::{Broker, Consumer, Outbox, Producer};
 use geminga_env::{Env, Instant, net::Stream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::{debug, warn};
 
 use self::{
@@ -116,8 +121,10 @@ pub(crate) async fn run(mut stream: Stream, peer: SocketAddr, door: Door, _admit
     let cleanup = end::Cleanup::new(&connection);
     let drain = CancellationToken::new();
     let writer = writer::run(Arc::clone(&connection), write, drain.clone());
-    let mut writer = connection.door.tasks.spawn(writer);
-    let ended = reader::run(Arc::clone(&connection), read, incoming).await;
+    // However this ends, the writer and its half of the socket end with it.
+    let mut writer = AbortOnDropHandle::new(connection.door.tasks.spawn(writer));
+    let reader = reader::run(Arc::clone(&connection), read, incoming);
+    let ended = AssertUnwindSafe(reader).catch_unwind().await.unwrap_or(Ended::Panicked);
     end::log(&ended, peer, &connection.door);
     drop(cleanup);
     if matches!(ended, Ended::Closed | Ended::Violation(_)) {
@@ -128,7 +135,6 @@ pub(crate) async fn run(mut stream: Stream, peer: SocketAddr, door: Door, _admit
         }
     }
     connection.outbox.close();
-    writer.abort();
 }
 
 impl Connection {

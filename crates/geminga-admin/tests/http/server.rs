@@ -154,6 +154,7 @@ impl Server {
         let outbox = Outbox::new(1 << 20);
         let request = ProducerRequest {
             producer_id: 7,
+            incarnation: 0,
             request_id: 1,
             connection_id: self.broker.next_connection_id(),
             address: "127.0.0.1:1".to_owned(),
@@ -194,6 +195,7 @@ impl Server {
     pub(crate) async fn consumer(&self, topic: &str, subscription: &str) -> Consumer {
         let request = SubscribeRequest {
             consumer_id: 3,
+            incarnation: 0,
             connection_id: self.broker.next_connection_id(),
             address: "127.0.0.1:2".to_owned(),
             client_version: "Pulsar-Go-version-1".to_owned(),

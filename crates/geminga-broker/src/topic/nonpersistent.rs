@@ -273,8 +273,8 @@ impl Topic {
                 position: NOWHERE,
             });
         }
-        let producer_id = producer.open.request.producer_id;
-        producer.open.outbox.push(Outgoing::Receipts { producer_id, receipts });
+        let key = producer.open.request.client_key();
+        producer.open.outbox.push(Outgoing::Receipts { producer: key, receipts });
         for (key, messages) in out {
             self.send(key, messages);
         }
@@ -285,9 +285,12 @@ impl Topic {
         let bytes = messages.iter().map(|message| message.entry.len() as u64).sum();
         consumer.flow.add(messages.len() as u64, bytes);
         self.flow_out.add(messages.len() as u64, bytes);
-        let consumer_id = consumer.open.request.consumer_id;
-        let consumer_epoch = None;
-        consumer.open.outbox.push(Outgoing::Messages { consumer_id, consumer_epoch, messages });
+        let item = Outgoing::Messages {
+            consumer: consumer.open.request.client_key(),
+            consumer_epoch: None,
+            messages,
+        };
+        consumer.open.outbox.push(item);
         if !consumer.open.outbox.is_writable() {
             let inbox = self.inbox.clone();
             let waker = Box::new(move || inbox.put_writable(key));
@@ -342,8 +345,8 @@ impl Topic {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         while let Some((key, is_active)) = sub.dispatch.poll_active_changed() {
             if let Some(consumer) = self.consumers.get(&key.0) {
-                let consumer_id = consumer.open.request.consumer_id;
-                consumer.open.outbox.push(Outgoing::ActiveConsumer { consumer_id, is_active });
+                let key = consumer.open.request.client_key();
+                consumer.open.outbox.push(Outgoing::ActiveConsumer { consumer: key, is_active });
             }
         }
     }
@@ -368,8 +371,8 @@ impl Topic {
             if other != key
                 && let Some(consumer) = self.consumers.get(&other)
             {
-                let consumer_id = consumer.open.request.consumer_id;
-                consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+                let key = consumer.open.request.client_key();
+                consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer: key });
             }
             self.detach(other);
         }
@@ -515,12 +518,12 @@ impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
         for producer in self.producers.values() {
-            let producer_id = producer.open.request.producer_id;
-            producer.open.outbox.push(Outgoing::ProducerClosed { producer_id });
+            let key = producer.open.request.client_key();
+            producer.open.outbox.push(Outgoing::ProducerClosed { producer: key });
         }
         for consumer in self.consumers.values() {
-            let consumer_id = consumer.open.request.consumer_id;
-            consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+            let key = consumer.open.request.client_key();
+            consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer: key });
         }
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());

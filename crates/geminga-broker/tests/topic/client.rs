@@ -29,6 +29,7 @@ impl Client {
     pub(crate) fn producer_request(&self, id: u64) -> ProducerRequest {
         ProducerRequest {
             producer_id: id,
+            incarnation: 0,
             request_id: 0,
             connection_id: self.connection_id,
             address: "test".to_owned(),
@@ -61,6 +62,7 @@ impl Client {
     pub(crate) fn subscribe_request(&self, id: u64, subscription: &str) -> SubscribeRequest {
         SubscribeRequest {
             consumer_id: id,
+            incarnation: 0,
             connection_id: self.connection_id,
             address: "test".to_owned(),
             client_version: "test".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use geminga_broker::{Consumer, SubscribeRequest, SubscriptionKind};
+use geminga_broker::{ClientKey, Consumer, SubscribeRequest, SubscriptionKind};
 use geminga_types::{Position, TopicName};
 use geminga_wire::proto::{
     CommandCloseConsumer, CommandSubscribe, KeySharedMeta, KeySharedMode, ServerError,
@@ -87,16 +87,24 @@ impl Connection {
         lock(&self.consumers).get(id).cloned()
     }
 
-    /// Closes a consumer that the client did not close. True: the client must be told.
-    pub(super) fn drop_consumer(self: &Arc<Self>, consumer_id: u64) -> bool {
-        let Some(consumer) = lock(&self.consumers).drop_open(consumer_id) else { return false };
-        self.spawn_close_consumer(consumer_id, consumer);
-        true
+    /// The consumer under `id`, if it is open, and its whole name.
+    fn consumer_and_key(&self, id: u64) -> Option<(Arc<Consumer>, ClientKey)> {
+        let consumers = lock(&self.consumers);
+        let incarnation = consumers.incarnation(id)?;
+        Some((Arc::clone(consumers.get(id)?), ClientKey { id, incarnation }))
+    }
+
+    /// Closes a consumer that its topic has closed. True: the client must be told.
+    pub(super) fn drop_consumer(self: &Arc<Self>, consumer: ClientKey) -> bool {
+        let dropped = lock(&self.consumers).drop_open_as(consumer);
+        dropped.map(|open| self.spawn_close_consumer(consumer.id, open)).is_some()
     }
 
     /// Closes a consumer whose topic does not take its commands, and tells the client.
     pub(super) fn give_up_consumer(self: &Arc<Self>, consumer_id: u64) {
-        if self.drop_consumer(consumer_id) {
+        let dropped = lock(&self.consumers).drop_open(consumer_id);
+        if let Some(open) = dropped {
+            self.spawn_close_consumer(consumer_id, open);
             debug!(peer = %self.peer, consumer_id, "consumer closed: its topic is stuck");
             self.answer(close_consumer(consumer_id));
         }
@@ -114,7 +122,9 @@ impl Connection {
     fn consumer_steps(self: &Arc<Self>, id: u64, steps: Steps<Consumer, ConsumerOrder>) {
         for step in steps {
             match step {
-                Step::Open(order) => self.spawn_subscribe(id, order),
+                Step::Open(order, incarnation) => {
+                    self.spawn_subscribe(id, incarnation, order);
+                }
                 Step::Close(consumer) => self.spawn_close_consumer(id, consumer),
                 Step::AnswerOpen(_, requests) | Step::AnswerClosed(requests) => {
                     requests.into_iter().for_each(|request_id| self.answer_success(request_id));
@@ -131,11 +141,12 @@ impl Connection {
         }
     }
 
-    fn spawn_subscribe(self: &Arc<Self>, id: u64, order: ConsumerOrder) {
+    fn spawn_subscribe(self: &Arc<Self>, id: u64, incarnation: u64, order: ConsumerOrder) {
         let me = Arc::clone(self);
         self.door.tasks.spawn(async move {
             let ConsumerOrder { topic, request, permit } = order;
-            let opened = me.door.broker.subscribe(&topic, *request, &me.outbox).await;
+            let request = SubscribeRequest { incarnation, ..*request };
+            let opened = me.door.broker.subscribe(&topic, request, &me.outbox).await;
             let opened = opened.map_err(|error| error.refusal());
             let steps = lock(&me.consumers).opened(id, opened);
             me.consumer_steps(id, steps);
@@ -172,6 +183,7 @@ impl Connection {
         let key_shared = command.key_shared_meta.as_ref();
         let request = SubscribeRequest {
             consumer_id: command.consumer_id,
+            incarnation: 0, // Set when it is opened.
             connection_id: self.id,
             address: self.peer.to_string(),
             client_version: self.client.version.clone(),

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use geminga_wire::{frame::FrameError, proto::base_command::Type};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::{Connection, Door, lock};
 
@@ -22,6 +22,8 @@ pub(super) enum Ended {
     NoHandshake { limit: Duration },
     /// The client broke the protocol.
     Violation(Violation),
+    /// Reading it panicked, here.
+    Panicked,
     /// This side closes it: shutdown, or the writer failed.
     Closed,
 }
@@ -59,6 +61,9 @@ impl From<FrameError> for Ended {
 pub(super) fn log(ended: &Ended, peer: SocketAddr, door: &Door) {
     match ended {
         Ended::ByPeer | Ended::Closed => debug!(%peer, ?ended, "connection ended"),
+        Ended::Panicked => {
+            error!(%peer, "connection closed: a panic; its producers and consumers are closed too");
+        }
         Ended::Failed(error) => debug!(%peer, %error, "connection failed"),
         Ended::Truncated { bytes } => {
             door.options.counters.note_malformed();

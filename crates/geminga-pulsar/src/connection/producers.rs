@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use geminga_broker::{AccessMode, Producer, ProducerRequest};
+use geminga_broker::{AccessMode, ClientKey, Producer, ProducerRequest};
 use geminga_env::Instant;
 use geminga_types::TopicName;
 use geminga_wire::proto::{
@@ -96,19 +96,24 @@ impl Connection {
         }
     }
 
-    /// Closes a producer that the client did not close. True: the client must be told.
-    pub(super) fn drop_producer(self: &Arc<Self>, producer_id: u64) -> bool {
-        let Some(producer) = lock(&self.producers).drop_open(producer_id) else { return false };
+    /// Closes a producer that its topic has closed. True: the client must be told.
+    pub(super) fn drop_producer(self: &Arc<Self>, producer: ClientKey) -> bool {
+        let dropped = lock(&self.producers).drop_open_as(producer);
+        dropped.map(|open| self.forget_producer(producer.id, open)).is_some()
+    }
+
+    fn forget_producer(self: &Arc<Self>, producer_id: u64, producer: Arc<Producer>) {
         let kept = self.options().keep_alive.max(self.options().window_timeout);
         lock(&self.recently_closed).note(producer_id, self.now(), kept);
         self.windows.remove(producer_id);
         self.spawn_close_producer(producer_id, producer);
-        true
     }
 
     /// Closes a producer of which no more SENDs may reach the topic, and tells the client.
     pub(super) fn give_up_producer(self: &Arc<Self>, producer_id: u64, why: &str) {
-        if self.drop_producer(producer_id) {
+        let dropped = lock(&self.producers).drop_open(producer_id);
+        if let Some(open) = dropped {
+            self.forget_producer(producer_id, open);
             self.warn_about_producer(producer_id, why);
             self.answer(close_producer(producer_id));
         }
@@ -146,7 +151,9 @@ impl Connection {
     fn producer_steps(self: &Arc<Self>, id: u64, steps: Steps<Producer, ProducerOrder>) {
         for step in steps {
             match step {
-                Step::Open(order) => self.spawn_open_producer(id, order),
+                Step::Open(order, incarnation) => {
+                    self.spawn_open_producer(ClientKey { id, incarnation }, order);
+                }
                 Step::Close(producer) => self.spawn_close_producer(id, producer),
                 Step::AnswerOpen(producer, requests) => self.answer_open(id, &producer, &requests),
                 Step::AnswerAgain(producer, request_id) => {
@@ -169,13 +176,15 @@ impl Connection {
         }
     }
 
-    fn spawn_open_producer(self: &Arc<Self>, id: u64, order: ProducerOrder) {
+    fn spawn_open_producer(self: &Arc<Self>, key: ClientKey, order: ProducerOrder) {
         let me = Arc::clone(self);
+        let id = key.id;
         self.door.tasks.spawn(async move {
             let ProducerOrder { topic, request, permit } = order;
+            let request = ProducerRequest { incarnation: key.incarnation, ..request };
             let opened = me.door.broker.produce(&topic, request, &me.outbox).await;
             if opened.is_ok() {
-                me.windows.reset(id);
+                me.windows.reset(key);
             }
             let opened = opened.map_err(|error| error.refusal());
             let steps = lock(&me.producers).opened(id, opened);
@@ -230,6 +239,7 @@ impl Connection {
         let (epoch, is_encrypted) = (command.epoch(), command.encrypted());
         let request = ProducerRequest {
             producer_id: command.producer_id,
+            incarnation: 0, // Set when it is opened.
             request_id: command.request_id,
             connection_id: self.id,
             address: self.peer.to_string(),

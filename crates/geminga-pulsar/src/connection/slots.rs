@@ -10,8 +10,11 @@
 //! 2. Every request is answered by exactly one step, unless [`Slots::end`] came or
 //!    [`Slots::give_up_waiting`] took it.
 //! 3. Every handle that was opened is closed: by CLOSE, by the topic, or at the end.
+//! 4. Each opening has an incarnation of its own: what is said of another has no effect.
 
 use std::{collections::BTreeMap, mem, sync::Arc};
+
+use geminga_broker::ClientKey;
 
 use crate::errors::Refusal;
 
@@ -22,6 +25,7 @@ const JOINED_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Slots<H, O> {
     by_id: BTreeMap<u64, Slot<H, O>>,
+    incarnations: u64,
     is_ended: bool,
 }
 
@@ -29,13 +33,14 @@ pub(super) struct Slots<H, O> {
 enum Slot<H, O> {
     /// The broker was asked to open it.
     Opening {
+        incarnation: u64,
         opens: Vec<u64>,
         /// Set once it is to be closed as soon as it is open: who waits for that.
         closes: Option<Vec<u64>>,
         next: Option<Next<O>>,
     },
     /// In use.
-    Open(Arc<H>),
+    Open { incarnation: u64, handle: Arc<H> },
     /// The broker was asked to close it.
     Closing { closes: Vec<u64>, next: Option<Next<O>> },
 }
@@ -50,8 +55,8 @@ struct Next<O> {
 /// What is to be done.
 #[derive(Debug)]
 pub(super) enum Step<H, O> {
-    /// Open it, then call [`Slots::opened`].
-    Open(O),
+    /// Open it as this incarnation, then call [`Slots::opened`].
+    Open(O, u64),
     /// Close it, then call [`Slots::closed`].
     Close(Arc<H>),
     /// Tell these requests that it is open now.
@@ -72,15 +77,30 @@ pub(super) type Steps<H, O> = Vec<Step<H, O>>;
 
 impl<H, O> Slots<H, O> {
     pub(super) const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), is_ended: false }
+        Self { by_id: BTreeMap::new(), incarnations: 0, is_ended: false }
     }
 
     /// The handle under `id`, if it is open.
     pub(super) fn get(&self, id: u64) -> Option<&Arc<H>> {
         match self.by_id.get(&id) {
-            Some(Slot::Open(handle)) => Some(handle),
+            Some(Slot::Open { handle, .. }) => Some(handle),
             _ => None,
         }
+    }
+
+    /// The incarnation that is open or opening under `id`.
+    pub(super) fn incarnation(&self, id: u64) -> Option<u64> {
+        match self.by_id.get(&id)? {
+            Slot::Opening { incarnation, .. } | Slot::Open { incarnation, .. } => {
+                Some(*incarnation)
+            }
+            Slot::Closing { .. } => None,
+        }
+    }
+
+    /// The handle under `key`, if it is open and of that incarnation.
+    pub(super) fn get_as(&self, key: ClientKey) -> Option<&Arc<H>> {
+        self.get(key.id).filter(|_| self.incarnation(key.id) == Some(key.incarnation))
     }
 
     /// Whether `id` is being opened.
@@ -102,7 +122,7 @@ impl<H, O> Slots<H, O> {
             return self.start(id, Next { order, opens: vec![request_id] });
         };
         let waiting = match slot {
-            Slot::Open(handle) => {
+            Slot::Open { handle, .. } => {
                 return vec![Step::AnswerAgain(Arc::clone(handle), request_id)];
             }
             Slot::Opening { opens, closes: None, .. } => opens,
@@ -127,7 +147,7 @@ impl<H, O> Slots<H, O> {
             return vec![Step::AnswerClosed(vec![request_id])];
         };
         let (closes, next) = match slot {
-            Slot::Open(handle) => {
+            Slot::Open { handle, .. } => {
                 let handle = Arc::clone(handle);
                 *slot = Slot::Closing { closes: vec![request_id], next: None };
                 return vec![Step::Close(handle)];
@@ -151,10 +171,10 @@ impl<H, O> Slots<H, O> {
     /// close if it was open; one that is opening will be closed once it is open.
     pub(super) fn drop_open(&mut self, id: u64) -> Option<Arc<H>> {
         match self.by_id.get_mut(&id)? {
-            slot @ Slot::Open(_) => {
+            slot @ Slot::Open { .. } => {
                 let closing = Slot::Closing { closes: Vec::new(), next: None };
                 match mem::replace(slot, closing) {
-                    Slot::Open(handle) => Some(handle),
+                    Slot::Open { handle, .. } => Some(handle),
                     Slot::Opening { .. } | Slot::Closing { .. } => None,
                 }
             }
@@ -166,15 +186,25 @@ impl<H, O> Slots<H, O> {
         }
     }
 
+    /// The same, if it is still of that incarnation.
+    pub(super) fn drop_open_as(&mut self, key: ClientKey) -> Option<Arc<H>> {
+        if self.incarnation(key.id) == Some(key.incarnation) {
+            self.drop_open(key.id)
+        } else {
+            None
+        }
+    }
+
     /// The broker has opened `id`, or has not.
     pub(super) fn opened(&mut self, id: u64, result: Result<H, Refusal>) -> Steps<H, O> {
-        let Some(Slot::Opening { opens, closes, next }) = self.by_id.remove(&id) else {
+        let Some(Slot::Opening { incarnation, opens, closes, next }) = self.by_id.remove(&id)
+        else {
             debug_assert!(false, "only what is opening can have been opened");
             return Vec::new();
         };
         match (result.map(Arc::new), closes) {
             (Ok(handle), None) if !self.is_ended => {
-                self.by_id.insert(id, Slot::Open(Arc::clone(&handle)));
+                self.by_id.insert(id, Slot::Open { incarnation, handle: Arc::clone(&handle) });
                 vec![Step::AnswerOpen(handle, opens)]
             }
             (Ok(handle), closes) => {
@@ -221,7 +251,7 @@ impl<H, O> Slots<H, O> {
         let mut open = Vec::new();
         for (id, slot) in &mut self.by_id {
             match slot {
-                Slot::Open(handle) => {
+                Slot::Open { handle, .. } => {
                     open.push((*id, Arc::clone(handle)));
                     *slot = Slot::Closing { closes: Vec::new(), next: None };
                 }
@@ -235,8 +265,10 @@ impl<H, O> Slots<H, O> {
         if self.is_ended {
             return Vec::new();
         }
-        self.by_id.insert(id, Slot::Opening { opens: next.opens, closes: None, next: None });
-        vec![Step::Open(next.order)]
+        self.incarnations += 1;
+        let (incarnation, opens) = (self.incarnations, next.opens);
+        self.by_id.insert(id, Slot::Opening { incarnation, opens, closes: None, next: None });
+        vec![Step::Open(next.order, incarnation)]
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use geminga_broker::ClientKey;
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::errors::Refusal;
@@ -46,6 +47,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Window {
+    /// Of the producer: answers to another's SENDs do not count.
+    incarnation: u64,
     sends: VecDeque<Sent>,
     /// Published ones of them.
     messages: usize,
@@ -83,8 +86,9 @@ impl Windows {
     }
 
     /// A producer was opened: nothing of it is in flight.
-    pub(super) fn reset(&self, producer_id: u64) {
-        self.lock().replace(producer_id, Some(Window::default()));
+    pub(super) fn reset(&self, producer: ClientKey) {
+        let window = Window { incarnation: producer.incarnation, ..Window::default() };
+        self.lock().replace(producer.id, Some(window));
         self.freed.notify_waiters();
     }
 
@@ -126,10 +130,14 @@ impl Windows {
     }
 
     /// The topic has answered the oldest SEND: what was refused right after it is to be told next.
-    /// `None`: no SEND waits for an answer, it is of a producer that was closed.
-    pub(super) fn settle(&self, producer_id: u64) -> Option<Vec<RefusedSend>> {
+    /// `None`: no SEND of this producer waits for an answer, it was closed.
+    pub(super) fn settle(&self, producer: ClientKey) -> Option<Vec<RefusedSend>> {
         let mut state = self.lock();
+        let ClientKey { id: producer_id, incarnation } = producer;
         let window = state.by_producer.get_mut(&producer_id)?;
+        if window.incarnation != incarnation {
+            return None;
+        }
         let Some(Sent::Published { bytes }) = window.sends.pop_front() else { return None };
         window.messages -= 1;
         window.bytes -= bytes;
@@ -237,6 +245,10 @@ mod tests {
     const LIMITS: Limits =
         Limits { producer_messages: 4, producer_bytes: 100, connection_messages: 6 };
 
+    const fn key(id: u64) -> ClientKey {
+        ClientKey { id, incarnation: 1 }
+    }
+
     fn refused(sequence_id: u64) -> RefusedSend {
         let refusal = Refusal::new(ServerError::ChecksumError, "bad");
         RefusedSend { sequence_id, refusal }
@@ -245,8 +257,8 @@ mod tests {
     #[test]
     fn each_limit_is_found_with_its_producer() {
         let windows = Windows::new(LIMITS);
-        windows.reset(1);
-        windows.reset(2);
+        windows.reset(key(1));
+        windows.reset(key(2));
         windows.add(1, 99);
         assert_eq!(windows.full(1), None);
         windows.add(1, 1);
@@ -258,8 +270,8 @@ mod tests {
         assert_eq!(windows.full(2), None);
         windows.add(2, 1);
         assert_eq!(windows.full(2).map(|full| (full.producer_id, full.limit)), Some((2, 4)));
-        windows.settle(2);
-        windows.reset(3);
+        windows.settle(key(2));
+        windows.reset(key(3));
         windows.add(3, 1);
         let full = windows.full(3).unwrap();
         assert_eq!((full.producer_id, full.limit, full.value), (2, 6, 6));
@@ -270,7 +282,7 @@ mod tests {
     #[test]
     fn a_refused_send_is_told_after_what_was_sent_before_it() {
         let windows = Windows::new(LIMITS);
-        windows.reset(1);
+        windows.reset(key(1));
         assert_eq!(windows.refuse(1, refused(0)), Some(refused(0)));
         windows.add(1, 1);
         windows.add(1, 1);
@@ -278,16 +290,16 @@ mod tests {
         assert_eq!(windows.refuse(1, refused(4)), None);
         windows.add(1, 1);
         assert_eq!(windows.full(1).map(|full| full.value), Some(5));
-        assert_eq!(windows.settle(1), Some(vec![]));
-        assert_eq!(windows.settle(1), Some(vec![refused(3), refused(4)]));
-        assert_eq!(windows.settle(1), Some(vec![]));
-        assert_eq!(windows.settle(1), None);
+        assert_eq!(windows.settle(key(1)), Some(vec![]));
+        assert_eq!(windows.settle(key(1)), Some(vec![refused(3), refused(4)]));
+        assert_eq!(windows.settle(key(1)), Some(vec![]));
+        assert_eq!(windows.settle(key(1)), None);
     }
 
     #[test]
     fn the_last_answers_of_a_closed_producer_are_told_and_do_not_count() {
         let windows = Windows::new(LIMITS);
-        windows.reset(1);
+        windows.reset(key(1));
         assert!(windows.is_settled(1));
         windows.add(1, 100);
         windows.add(1, 1);
@@ -295,12 +307,12 @@ mod tests {
         windows.retire(1);
         windows.retire(1);
         assert_eq!(windows.lock().total, 0);
-        assert_eq!(windows.settle(1), Some(vec![]));
-        assert_eq!(windows.settle(1), Some(vec![]));
-        assert_eq!(windows.settle(1), None);
+        assert_eq!(windows.settle(key(1)), Some(vec![]));
+        assert_eq!(windows.settle(key(1)), Some(vec![]));
+        assert_eq!(windows.settle(key(1)), None);
         assert!(windows.lock().by_producer.is_empty());
         for id in 0..2 * RETIRED_MAX as u64 {
-            windows.reset(id);
+            windows.reset(key(id));
             windows.add(id, 1);
             windows.retire(id);
         }
@@ -310,11 +322,14 @@ mod tests {
     #[test]
     fn stale_answers_change_nothing() {
         let windows = Windows::new(LIMITS);
-        assert_eq!(windows.settle(1), None);
-        windows.reset(1);
+        assert_eq!(windows.settle(key(1)), None);
+        windows.reset(key(1));
         windows.add(1, 1);
-        windows.reset(1);
-        assert_eq!(windows.settle(1), None);
+        windows.reset(key(1));
+        assert_eq!(windows.settle(key(1)), None);
+        windows.add(1, 1);
+        assert_eq!(windows.settle(ClientKey { id: 1, incarnation: 0 }), None);
+        assert_eq!(windows.settle(key(1)), Some(vec![]));
         windows.add(9, 1);
         assert_eq!(windows.lock().total, 0);
     }
@@ -329,7 +344,7 @@ mod tests {
                 let id = rng.random_range(0..3);
                 match rng.random_range(0..8) {
                     0 => {
-                        windows.reset(id);
+                        windows.reset(key(id));
                         model.insert(id, Vec::new());
                     }
                     1 => {
@@ -337,7 +352,7 @@ mod tests {
                         model.remove(&id);
                     }
                     2..5 => {
-                        windows.settle(id);
+                        windows.settle(key(id));
                         if let Some(sends) = model.get_mut(&id).filter(|sends| !sends.is_empty()) {
                             sends.remove(0);
                         }

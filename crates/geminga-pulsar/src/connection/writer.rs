@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc};
 
-use geminga_broker::{OutMessage, Outgoing, PublishError, Receipt};
+use geminga_broker::{ClientKey, OutMessage, Outgoing, PublishError, Receipt};
 use geminga_env::net::Stream;
 use geminga_wire::{
     entry::EntryHeader,
@@ -92,17 +92,17 @@ impl Writer {
     fn encode(&mut self, item: Outgoing) {
         match item {
             Outgoing::Frame(frame) => self.pieces.push(frame),
-            Outgoing::Receipts { producer_id, receipts } => self.receipts(producer_id, &receipts),
-            Outgoing::SendFailed { producer_id, sequence_id, highest_sequence_id, error } => {
+            Outgoing::Receipts { producer, receipts } => self.receipts(producer, &receipts),
+            Outgoing::SendFailed { producer, sequence_id, highest_sequence_id, error } => {
                 let last = highest_sequence_id.map_or(sequence_id, |last| last.max(sequence_id));
-                self.send_failed(producer_id, last, &error);
+                self.send_failed(producer, last, &error);
             }
-            Outgoing::ProducerReady { producer_id, request_id, topic_epoch } => {
-                self.producer_ready(producer_id, Ready { request_id, topic_epoch });
+            Outgoing::ProducerReady { producer, request_id, topic_epoch } => {
+                self.producer_ready(producer, Ready { request_id, topic_epoch });
             }
-            Outgoing::ProducerClosed { producer_id } => self.close_producer(producer_id),
-            Outgoing::Messages { consumer_id, consumer_epoch, messages } => {
-                self.messages(consumer_id, consumer_epoch, messages);
+            Outgoing::ProducerClosed { producer } => self.close_producer(producer),
+            Outgoing::Messages { consumer, consumer_epoch, messages } => {
+                self.messages(consumer, consumer_epoch, messages);
             }
             Outgoing::AckDone { consumer_id, request_id, result } => {
                 let refusal = result.err().map(|error| error.refusal());
@@ -110,16 +110,19 @@ impl Writer {
                 let response = AckResponse { consumer_id, request_id, txn: None, error };
                 encode_ack_response(&response, self.pieces.head());
             }
-            Outgoing::ActiveConsumer { consumer_id, is_active } => {
-                if version::ACTIVE_CONSUMER_CHANGE <= self.connection.client.protocol {
-                    let is_active = Some(is_active);
+            Outgoing::ActiveConsumer { consumer, is_active } => {
+                let is_known = version::ACTIVE_CONSUMER_CHANGE <= self.connection.client.protocol;
+                if is_known && self.is_current(consumer) {
+                    let (consumer_id, is_active) = (consumer.id, Some(is_active));
                     self.command(CommandActiveConsumerChange { consumer_id, is_active });
                 }
             }
-            Outgoing::EndOfTopic { consumer_id } => {
-                self.command(CommandReachedEndOfTopic { consumer_id });
+            Outgoing::EndOfTopic { consumer } => {
+                if self.is_current(consumer) {
+                    self.command(CommandReachedEndOfTopic { consumer_id: consumer.id });
+                }
             }
-            Outgoing::ConsumerClosed { consumer_id } => self.close_consumer(consumer_id),
+            Outgoing::ConsumerClosed { consumer } => self.close_consumer(consumer),
         }
     }
 
@@ -127,9 +130,15 @@ impl Writer {
         encode_command(&command.into(), self.pieces.head());
     }
 
-    fn receipts(&mut self, producer_id: u64, receipts: &[Receipt]) {
+    /// Whether this consumer is the one that is open, or opening, under its id.
+    fn is_current(&self, consumer: ClientKey) -> bool {
+        lock(&self.connection.consumers).incarnation(consumer.id) == Some(consumer.incarnation)
+    }
+
+    fn receipts(&mut self, producer: ClientKey, receipts: &[Receipt]) {
+        let producer_id = producer.id;
         for receipt in receipts {
-            let Some(refused) = self.connection.windows.settle(producer_id) else { continue };
+            let Some(refused) = self.connection.windows.settle(producer) else { continue };
             let receipt = SendReceipt {
                 producer_id,
                 sequence_id: receipt.sequence_id,
@@ -141,8 +150,9 @@ impl Writer {
         }
     }
 
-    fn send_failed(&mut self, producer_id: u64, sequence_id: u64, error: &PublishError) {
-        let Some(refused) = self.connection.windows.settle(producer_id) else { return };
+    fn send_failed(&mut self, producer: ClientKey, sequence_id: u64, error: &PublishError) {
+        let Some(refused) = self.connection.windows.settle(producer) else { return };
+        let producer_id = producer.id;
         match send_failure(error) {
             SendFailure::Error(code) => {
                 let refusal = Refusal::new(code, error.to_string());
@@ -151,7 +161,7 @@ impl Writer {
             }
             SendFailure::CloseProducer => {
                 self.connection.warn_about_producer(producer_id, &error.to_string());
-                self.close_producer(producer_id);
+                self.close_producer(producer);
             }
         }
     }
@@ -162,32 +172,38 @@ impl Writer {
         }
     }
 
-    fn producer_ready(&mut self, producer_id: u64, ready: Ready) {
-        let producer = lock(&self.connection.producers).get(producer_id).cloned();
-        for request_id in self.connection.turns.is_ready(producer_id, ready) {
+    fn producer_ready(&mut self, key: ClientKey, ready: Ready) {
+        let producer = {
+            let producers = lock(&self.connection.producers);
+            if producers.incarnation(key.id) != Some(key.incarnation) {
+                return;
+            }
+            producers.get(key.id).cloned()
+        };
+        for request_id in self.connection.turns.is_ready(key.id, ready) {
             if let Some(producer) = &producer {
                 self.command(super::producers::success(producer, request_id, Some(ready)));
             }
         }
     }
 
-    fn close_producer(&mut self, producer_id: u64) {
-        if self.connection.drop_producer(producer_id) {
-            self.command(close_producer(producer_id));
+    fn close_producer(&mut self, producer: ClientKey) {
+        if self.connection.drop_producer(producer) {
+            self.command(close_producer(producer.id));
         }
     }
 
-    fn close_consumer(&mut self, consumer_id: u64) {
-        if self.connection.drop_consumer(consumer_id) {
-            self.command(close_consumer(consumer_id));
+    fn close_consumer(&mut self, consumer: ClientKey) {
+        if self.connection.drop_consumer(consumer) {
+            self.command(close_consumer(consumer.id));
         }
     }
 
-    fn messages(&mut self, consumer_id: u64, epoch: Option<u64>, messages: Vec<OutMessage>) {
+    fn messages(&mut self, key: ClientKey, epoch: Option<u64>, messages: Vec<OutMessage>) {
         let partition = {
             let consumers = lock(&self.connection.consumers);
             // What comes for a consumer that is being closed must not reach its successor.
-            let Some(consumer) = consumers.get(consumer_id) else { return };
+            let Some(consumer) = consumers.get_as(key) else { return };
             consumer.topic().partition()
         };
         let partition = partition.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1);
@@ -199,7 +215,7 @@ impl Writer {
                 entry = entry.slice(header.start..);
             }
             let header = MessageHeader {
-                consumer_id,
+                consumer_id: key.id,
                 position: message.position,
                 partition,
                 redelivery_count: message.redelivery_count,

@@ -10,7 +10,7 @@ use geminga_wire::proto::{Body, CommandLookupTopic, CommandPing, ServerError};
 use tokio::sync::mpsc;
 
 use crate::{
-    client::{Client, frame},
+    client::{Client, frame, producer, send},
     server::Server,
 };
 
@@ -50,9 +50,96 @@ async fn lookups_beyond_the_limit_are_refused() {
     assert_eq!(server.metric("geminga_pulsar_lookups_refused_total"), 1);
 }
 
+/// Goal: topics beyond the limit of those that load at a time wait for their turn. Method: the store
+/// holds back the records of two topics, which is as many as may load.
+#[tokio::test(start_paused = true)]
+async fn topic_loads_beyond_the_limit_wait_for_their_turn() {
+    let two = |options: &mut geminga_broker::Options| options.limits.concurrent_topic_loads_max = 2;
+    let server = Server::with_broker(|_| {}, two).await;
+    let mut client = server.connect().await;
+    server.store.hold(Some("slow"));
+    for id in 1..3 {
+        client.send(producer(&format!("slow-{id}"), id, id)).await;
+    }
+    client.send(producer("third", 3, 3)).await;
+    client.quiet().await;
+    server.store.hold(None);
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        match client.body().await {
+            Body::ProducerSuccess(success) => opened.push(success.request_id),
+            other => panic!("expected PRODUCER_SUCCESS, got {other:?}"),
+        }
+    }
+    opened.sort_unstable();
+    assert_eq!(opened, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_that_do_not_load_in_time_are_told_and_make_room() {
+    let two = |options: &mut geminga_broker::Options| options.limits.concurrent_topic_loads_max = 2;
+    let server = Server::with_broker(|options| options.keep_alive = Duration::ZERO, two).await;
+    let mut client = server.connect().await;
+    server.store.hold(Some("slow"));
+    for id in 1..3 {
+        client.send(producer(&format!("slow-{id}"), id, id)).await;
+    }
+    client.quiet().await;
+    client.send(producer("third", 3, 3)).await;
+    let mut refused = 0;
+    while refused < 2 {
+        let frame = client.next_within(Duration::from_secs(70)).await.unwrap();
+        let geminga_wire::frame::Command::Other(body) = frame.command else { continue };
+        match *body {
+            Body::Error(error) => {
+                assert_eq!(error.error(), ServerError::ServiceNotReady);
+                assert!(error.message.contains("more than 60 s"), "{}", error.message);
+                refused += 1;
+            }
+            other => panic!("expected ERROR, got {other:?}"),
+        }
+    }
+    client.producer_success(3).await;
+    server.store.hold(None);
+    client.open_producer("slow-1", 1).await;
+    client.publish(1, 0, b"m").await;
+}
+
+/// Goal: publishes beyond the buffer are slowed, on every connection, and none is lost. Method: the
+/// bookie holds back what would free it.
+#[tokio::test(start_paused = true)]
+async fn a_full_publish_buffer_slows_and_loses_nothing() {
+    let small = |options: &mut geminga_broker::Options| options.limits.publish_buffer_bytes = 5_000;
+    let server = Server::with_broker(|_| {}, small).await;
+    let mut clients = [server.connect().await, server.connect().await];
+    for (client, topic) in clients.iter_mut().zip(["one", "two"]) {
+        client.open_producer(topic, 1).await;
+    }
+    server.bookie.hold(b"m");
+    for client in &mut clients {
+        for sequence_id in 0..20 {
+            client.write(&send(1, sequence_id, &[b'm'; 1_000])).await;
+        }
+    }
+    for client in &mut clients {
+        client.quiet().await;
+    }
+    assert!(server.broker.publish_budget().used() <= 5_000);
+    assert!(2 <= server.metric("geminga_pulsar_paused_total"));
+    server.bookie.release();
+    for client in &mut clients {
+        for sequence_id in 0..20 {
+            let receipt = client.receipt().await;
+            assert_eq!(receipt.sequence_id, sequence_id);
+            assert_eq!(receipt.message_id.unwrap().entry_id, sequence_id);
+        }
+    }
+    assert_eq!(server.broker.publish_budget().used(), 0);
+}
+
 /// Hands out streams with small buffers, and errors in between.
 #[derive(Debug)]
-struct Handing(mpsc::Receiver<io::Result<Stream>>);
+pub(crate) struct Handing(mpsc::Receiver<io::Result<Stream>>);
 
 impl Listener for Handing {
     fn local_address(&self) -> SocketAddr {
@@ -70,7 +157,7 @@ impl Listener for Handing {
 }
 
 /// Serves what is sent to it.
-async fn handing(server: &Server) -> mpsc::Sender<io::Result<Stream>> {
+pub(crate) async fn handing(server: &Server) -> mpsc::Sender<io::Result<Stream>> {
     let (sender, receiver) = mpsc::channel(10);
     server.tasks.spawn(geminga_pulsar::serve(
         server.broker.clone(),

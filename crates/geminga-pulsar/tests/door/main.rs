@@ -8,9 +8,13 @@
 mod client;
 mod consuming;
 mod handshake;
+mod incarnations;
 mod limits;
 mod malformed;
 mod opening;
+mod panics;
 mod producing;
 mod requests;
 mod server;
+mod storage;
+mod stuck;

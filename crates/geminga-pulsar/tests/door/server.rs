@@ -8,11 +8,13 @@ use geminga_bookie_storage::Storage;
 use geminga_broker::{Advertised, Broker, Limits, Parts};
 use geminga_env::{Env, sim::World};
 use geminga_ledger::{Deps, LedgerOptions};
-use geminga_metadata::MemoryStore;
 use geminga_pulsar::Options;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::client::Client;
+use crate::{
+    client::Client,
+    storage::{HeldBookie, HeldStore},
+};
 
 pub(crate) const MAX_MESSAGE_SIZE: usize = 100_000;
 
@@ -22,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) options: Arc<Options>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    pub(crate) bookie: HeldBookie,
+    pub(crate) store: Arc<HeldStore>,
     address: SocketAddr,
 }
 
@@ -38,10 +42,31 @@ impl Server {
         Self::start_in(env, "/data".as_ref(), change).await
     }
 
+    /// In a simulated world, with other options of the door and of the broker.
+    pub(crate) async fn with_broker(
+        change: impl FnOnce(&mut Options),
+        change_broker: impl FnOnce(&mut geminga_broker::Options),
+    ) -> Self {
+        let env = World::new(1).env();
+        env.disk.create_dir_all("/data".as_ref()).unwrap();
+        let mut broker_options = broker_options();
+        change_broker(&mut broker_options);
+        Self::build(env, "/data".as_ref(), change, broker_options).await
+    }
+
     pub(crate) async fn start_in(
         env: Env,
         directory: &std::path::Path,
         change: impl FnOnce(&mut Options),
+    ) -> Self {
+        Self::build(env, directory, change, broker_options()).await
+    }
+
+    async fn build(
+        env: Env,
+        directory: &std::path::Path,
+        change: impl FnOnce(&mut Options),
+        broker_options: geminga_broker::Options,
     ) -> Self {
         let storage = geminga_bookie_storage::Options {
             journal_file_bytes: 1 << 20,
@@ -52,11 +77,13 @@ impl Server {
             )
         };
         let storage = Storage::open(env.clone(), storage).await.unwrap();
-        let bookies = Arc::new(LocalBookies::new(storage));
-        let ledger = Deps::new(env.clone(), Arc::new(MemoryStore::new()), bookies);
+        let bookie = HeldBookie::new(LocalBookies::new(storage));
+        let store = Arc::new(HeldStore::new());
+        let ledger =
+            Deps::new(env.clone(), Arc::<HeldStore>::clone(&store), Arc::new(bookie.clone()));
         let tasks = TaskTracker::new();
         let parts = Parts { ledger, tasks: tasks.clone(), shutdown: CancellationToken::new() };
-        let broker = Broker::start(parts, broker_options()).await.unwrap();
+        let broker = Broker::start(parts, broker_options).await.unwrap();
         let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_address();
         let mut options = Options::for_messages_of(MAX_MESSAGE_SIZE);
@@ -70,7 +97,7 @@ impl Server {
             tasks.clone(),
             shutdown.clone(),
         ));
-        Self { env, broker, options, shutdown, tasks, address }
+        Self { env, broker, options, shutdown, tasks, bookie, store, address }
     }
 
     /// A client that has not sent anything.

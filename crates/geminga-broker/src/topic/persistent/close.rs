@@ -174,8 +174,8 @@ impl Topic {
     /// Closes every producer and consumer from our side; clients look the topic up again.
     pub(super) fn close_all(&mut self) {
         for (_, producer) in std::mem::take(&mut self.producers) {
-            let producer_id = producer.request.producer_id;
-            producer.outbox.push(Outgoing::ProducerClosed { producer_id });
+            let key = producer.request.client_key();
+            producer.outbox.push(Outgoing::ProducerClosed { producer: key });
         }
         let names: Vec<_> = self.subscriptions.keys().cloned().collect();
         names.iter().for_each(|name| self.close_consumers_of(name));
@@ -201,12 +201,12 @@ impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
         for producer in self.producers.values() {
-            let producer_id = producer.request.producer_id;
-            producer.outbox.push(Outgoing::ProducerClosed { producer_id });
+            let key = producer.request.client_key();
+            producer.outbox.push(Outgoing::ProducerClosed { producer: key });
         }
         for consumer in self.consumers.values() {
-            let consumer_id = consumer.request.consumer_id;
-            consumer.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+            let key = consumer.request.client_key();
+            consumer.outbox.push(Outgoing::ConsumerClosed { consumer: key });
         }
         for sub in self.subscriptions.values_mut() {
             sub.fail_waiters("the topic was closed");

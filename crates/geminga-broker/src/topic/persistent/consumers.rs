@@ -169,8 +169,8 @@ impl Topic {
         let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
         for key in keys {
             if let Some(consumer) = self.consumers.get(&key) {
-                let consumer_id = consumer.request.consumer_id;
-                consumer.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+                let key = consumer.request.client_key();
+                consumer.outbox.push(Outgoing::ConsumerClosed { consumer: key });
             }
             self.detach(key);
         }

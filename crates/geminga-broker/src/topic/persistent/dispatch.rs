@@ -52,8 +52,8 @@ impl Topic {
                 if let Some(opened) = self.consumers.get(&consumer.0)
                     && opened.wants_active_changes()
                 {
-                    let consumer_id = opened.request.consumer_id;
-                    opened.outbox.push(Outgoing::ActiveConsumer { consumer_id, is_active: active });
+                    let consumer = opened.request.client_key();
+                    opened.outbox.push(Outgoing::ActiveConsumer { consumer, is_active: active });
                 }
             }
             Action::Acked(change) => self.note_acks(name, &change, None),
@@ -119,8 +119,8 @@ impl Topic {
                 entry: delivery.payload.entry,
             });
         }
-        let consumer_id = opened.request.consumer_id;
-        opened.outbox.push(Outgoing::Messages { consumer_id, consumer_epoch, messages });
+        let key = opened.request.client_key();
+        opened.outbox.push(Outgoing::Messages { consumer: key, consumer_epoch, messages });
         if !opened.outbox.is_writable() {
             sub.machine.set_writable(consumer, false);
             let inbox = self.inbox.clone();
@@ -138,8 +138,8 @@ impl Topic {
             let sub = self.subscriptions.get(&opened.subscription);
             if !opened.was_told_end && sub.is_some_and(Sub::has_consumed_all) {
                 opened.was_told_end = true;
-                let consumer_id = opened.request.consumer_id;
-                opened.outbox.push(Outgoing::EndOfTopic { consumer_id });
+                let consumer = opened.request.client_key();
+                opened.outbox.push(Outgoing::EndOfTopic { consumer });
             }
         }
     }

@@ -176,8 +176,8 @@ impl Topic {
     fn send_receipts(&self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) {
         for (key, receipts) in std::mem::take(receipts) {
             if let Some(producer) = self.producers.get(&key) {
-                let producer_id = producer.request.producer_id;
-                producer.outbox.push(Outgoing::Receipts { producer_id, receipts });
+                let key = producer.request.client_key();
+                producer.outbox.push(Outgoing::Receipts { producer: key, receipts });
             }
         }
     }
@@ -215,9 +215,9 @@ fn fail(
     highest_sequence_id: Option<u64>,
     error: PublishError,
 ) {
-    let producer_id = producer.request.producer_id;
+    let key = producer.request.client_key();
     producer.outbox.push(Outgoing::SendFailed {
-        producer_id,
+        producer: key,
         sequence_id,
         highest_sequence_id,
         error,

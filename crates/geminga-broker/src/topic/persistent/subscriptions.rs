@@ -20,8 +20,8 @@ use super::{
     seek::Seeking,
 };
 use crate::{
-    AdminError, Consumer, Outbox, Outgoing, RequestError, SubscribeError, SubscriptionKind,
-    consumer::OpenConsumer,
+    AdminError, ClientKey, Consumer, Outbox, Outgoing, RequestError, SubscribeError,
+    SubscriptionKind, consumer::OpenConsumer,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -75,14 +75,13 @@ pub(super) struct Busy {
 struct Unsubscribe {
     reply: Reply<Result<(), RequestError>>,
     outbox: Outbox,
-    consumer_id: u64,
+    consumer: ClientKey,
 }
 
 impl Unsubscribe {
     fn answer(self, result: Result<(), RequestError>) {
         if result.is_err() {
-            let consumer_id = self.consumer_id;
-            self.outbox.push(Outgoing::ConsumerClosed { consumer_id });
+            self.outbox.push(Outgoing::ConsumerClosed { consumer: self.consumer });
         }
         _ = self.reply.send(result);
     }
@@ -439,8 +438,8 @@ impl Topic {
             _ = reply.send(Err(RequestError::Busy(name.to_string())));
             return;
         }
-        let (outbox, consumer_id) = (consumer.outbox.clone(), consumer.request.consumer_id);
-        let unsubscribe = Unsubscribe { reply, outbox, consumer_id };
+        let (outbox, consumer) = (consumer.outbox.clone(), consumer.request.client_key());
+        let unsubscribe = Unsubscribe { reply, outbox, consumer };
         self.detach(key);
         match self.remove_subscription(&name) {
             Some(busy) => busy.unsubscribes.push(unsubscribe),

@@ -24,7 +24,7 @@ impl Connection {
         command: CommandUnsubscribe,
     ) {
         let (consumer_id, request_id) = (command.consumer_id, command.request_id);
-        let Some(consumer) = self.consumer(consumer_id) else {
+        let Some((consumer, key)) = self.consumer_and_key(consumer_id) else {
             return self.answer_no_consumer(request_id);
         };
         let me = Arc::clone(self);
@@ -32,7 +32,7 @@ impl Connection {
             let result = consumer.unsubscribe(command.force()).await;
             if result.is_ok() {
                 // The topic has closed it; the client knows by the answer.
-                me.drop_consumer(consumer_id);
+                me.drop_consumer(key);
             }
             me.answer_result(request_id, result);
         })

@@ -15,7 +15,7 @@ const ID: u64 = 7;
 /// One line for each step.
 fn told(steps: Steps<u32, u32>) -> Vec<String> {
     let line = |step| match step {
-        Step::Open(order) => format!("open {order}"),
+        Step::Open(order, _) => format!("open {order}"),
         Step::Close(handle) => format!("close {handle}"),
         Step::AnswerOpen(handle, requests) => format!("opened {handle} {requests:?}"),
         Step::AnswerAgain(handle, request) => format!("open {handle} [{request}]"),
@@ -111,6 +111,25 @@ fn what_the_topic_closes_is_closed_once() {
 }
 
 #[test]
+fn what_is_said_of_an_earlier_incarnation_has_no_effect() {
+    let mut slots = TestSlots::new();
+    slots.open(ID, 1, 10);
+    let first = ClientKey { id: ID, incarnation: slots.incarnation(ID).unwrap() };
+    slots.opened(ID, Ok(100));
+    assert!(slots.get_as(first).is_some());
+    slots.close(ID, 2);
+    assert!(slots.get_as(first).is_none());
+    slots.closed(ID);
+    slots.open(ID, 3, 11);
+    assert!(slots.drop_open_as(first).is_none());
+    assert_eq!(told(slots.opened(ID, Ok(101))), ["opened 101 [3]"]);
+    assert!(slots.get_as(first).is_none());
+    assert!(slots.drop_open_as(first).is_none());
+    let second = ClientKey { id: ID, incarnation: slots.incarnation(ID).unwrap() };
+    assert_eq!(slots.drop_open_as(second).map(|handle| *handle), Some(101));
+}
+
+#[test]
 fn requests_for_one_opening_are_bounded() {
     let mut slots = TestSlots::new();
     slots.open(ID, 0, 10);
@@ -156,7 +175,7 @@ impl World {
     fn carry_out(&mut self, steps: Steps<u32, u32>, seed: u64) {
         for step in steps {
             match step {
-                Step::Open(_) => {
+                Step::Open(..) => {
                     assert!(!self.opening && self.closing.is_none(), "seed {seed}: two at a time");
                     assert!(self.open.is_empty(), "seed {seed}: opened over an open one");
                     self.opening = true;
