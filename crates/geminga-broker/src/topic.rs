@@ -5,10 +5,12 @@
 //! type: [`persistent`] ones store entries, [`nonpersistent`] ones hand them to who is connected.
 
 mod attach;
+mod consumers;
 mod handle;
 mod inbox;
 mod nonpersistent;
 mod persistent;
+mod producers;
 mod rates;
 
 use geminga_types::Position;

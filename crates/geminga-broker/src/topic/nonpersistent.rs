@@ -17,15 +17,17 @@ use tracing::{Instrument as _, info_span};
 use super::{
     Event, Reply, TopicHandle,
     attach::{info_of, refusal},
+    consumers::{OpenedConsumer, closing, keys_of, refuse_in_use, twin_of},
     inbox::Inbox,
     persistent::TopicDeps,
+    producers::Producers,
     rates::Flow,
 };
 use crate::{
-    AccessMode, AdminError, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage,
-    Outgoing, ProduceError, Producer, Publish, PublisherStats, Receipt, RequestError,
-    SubscribeError, SubscriptionKind, SubscriptionStats, TopicError, TopicStats,
-    consumer::OpenConsumer, ownership::Grant, producer::OpenProducer,
+    AdminError, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage, Outgoing,
+    ProduceError, Producer, Publish, Receipt, RequestError, SubscribeError, SubscriptionKind,
+    SubscriptionStats, TopicStats, consumer::OpenConsumer, ownership::Grant,
+    producer::OpenProducer,
 };
 
 const MAILBOX_CAPACITY: usize = 256;
@@ -38,7 +40,7 @@ struct Topic {
     deps: TopicDeps,
     inbox: Inbox<Infallible>,
     mailbox: mpsc::WeakSender<Event>,
-    producers: BTreeMap<u64, OpenedProducer>,
+    producers: Producers,
     consumers: BTreeMap<u64, OpenedConsumer>,
     subscriptions: BTreeMap<Arc<str>, Sub>,
     next_key: u64,
@@ -46,19 +48,6 @@ struct Topic {
     unloaded: Vec<Reply<()>>,
     flow_in: Flow,
     flow_out: Flow,
-}
-
-struct OpenedProducer {
-    open: OpenProducer,
-    flow: Flow,
-    connected_since: u64,
-}
-
-struct OpenedConsumer {
-    open: OpenConsumer,
-    subscription: Arc<str>,
-    flow: Flow,
-    connected_since: u64,
 }
 
 struct Sub {
@@ -82,7 +71,7 @@ pub(super) fn spawn(
         deps,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
-        producers: BTreeMap::new(),
+        producers: Producers::default(),
         consumers: BTreeMap::new(),
         subscriptions: BTreeMap::new(),
         next_key: 0,
@@ -128,7 +117,7 @@ impl Topic {
             }
             Event::Publish { producer, batch } => self.publish(producer, batch),
             Event::CloseProducer { producer, reply } => {
-                self.producers.remove(&producer);
+                self.producers.remove(producer);
                 _ = reply.send(());
             }
             Event::OpenConsumer { open, reply } => {
@@ -158,7 +147,7 @@ impl Topic {
             }
             Event::Stats { reply } => _ = reply.send(self.stats()),
             Event::IsIdle { reply } => {
-                _ = reply.send(self.producers.is_empty() && self.consumers.is_empty());
+                _ = reply.send(self.producers.len() == 0 && self.consumers.is_empty());
             }
             Event::Unload { reply } => {
                 self.unloaded.push(reply);
@@ -198,55 +187,14 @@ impl Topic {
         self.next_key
     }
 
-    fn wall(&self) -> u64 {
-        self.deps.ledger.env.clock.wall().0
-    }
-
-    fn closing(&self) -> TopicError {
-        let reason = "it is being closed; look it up again".to_owned();
-        TopicError::Unavailable { topic: self.name.clone(), reason }
-    }
-
     fn open_producer(&mut self, open: OpenProducer) -> Result<Producer, ProduceError> {
-        if open.request.access_mode != AccessMode::Shared {
-            return Err(ProduceError::NotAllowed(format!(
-                "Producer access mode {:?} is not supported yet (topic {})",
-                open.request.access_mode, self.name
-            )));
-        }
-        let twin = self.producers.iter().find(|(_, producer)| producer.open.name == open.name);
-        if let Some((&key, twin)) = twin {
-            let is_retry = twin.open.request.connection_id == open.request.connection_id
-                && twin.open.request.producer_id == open.request.producer_id;
-            if !is_retry {
-                let text = format!(
-                    "Producer with name '{}' is already connected to topic {}",
-                    open.name, self.name
-                );
-                return Err(ProduceError::Busy(text));
-            }
-            self.producers.remove(&key);
-        }
-        let mailbox = self.mailbox.upgrade().ok_or_else(|| self.closing())?;
+        let mailbox = self.mailbox.upgrade().ok_or_else(|| closing(&self.name))?;
         let key = self.new_key();
-        let producer = Producer {
-            topic: self.name.clone(),
-            key,
-            mailbox,
-            name: open.name.clone(),
-            last_sequence_id: -1,
-            schema_version: open.schema_version,
-            topic_epoch: None,
-            is_ready: true,
-        };
-        let flow = Flow::new(self.deps.ledger.env.clock.now());
-        let connected_since = self.wall();
-        self.producers.insert(key, OpenedProducer { open, flow, connected_since });
-        Ok(producer)
+        self.producers.open(open, (&self.name, key), mailbox, &self.deps.ledger.env)
     }
 
     fn publish(&mut self, key: u64, batch: Vec<Publish>) {
-        let Some(producer) = self.producers.get_mut(&key) else { return };
+        let Some(producer) = self.producers.get_mut(key) else { return };
         let mut receipts = Vec::with_capacity(batch.len());
         let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
         for publish in batch {
@@ -273,8 +221,8 @@ impl Topic {
                 position: NOWHERE,
             });
         }
-        let key = producer.open.request.client_key();
-        producer.open.outbox.push(Outgoing::Receipts { producer: key, receipts });
+        let key = producer.client_key();
+        producer.outbox.push(Outgoing::Receipts { producer: key, receipts });
         for (key, messages) in out {
             self.send(key, messages);
         }
@@ -283,18 +231,16 @@ impl Topic {
     fn send(&mut self, key: u64, messages: Vec<OutMessage>) {
         let Some(consumer) = self.consumers.get_mut(&key) else { return };
         let bytes = messages.iter().map(|message| message.entry.len() as u64).sum();
-        consumer.flow.add(messages.len() as u64, bytes);
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        consumer.note_delivered(count, bytes, 0);
         self.flow_out.add(messages.len() as u64, bytes);
-        let item = Outgoing::Messages {
-            consumer: consumer.open.request.client_key(),
-            consumer_epoch: None,
-            messages,
-        };
-        consumer.open.outbox.push(item);
-        if !consumer.open.outbox.is_writable() {
+        let item =
+            Outgoing::Messages { consumer: consumer.client_key(), consumer_epoch: None, messages };
+        consumer.outbox.push(item);
+        if !consumer.outbox.is_writable() {
             let inbox = self.inbox.clone();
             let waker = Box::new(move || inbox.put_writable(key));
-            consumer.open.outbox.wake_when_writable(waker);
+            consumer.outbox.wake_when_writable(waker);
             if let Some(sub) = self.subscriptions.get_mut(&consumer.subscription) {
                 sub.dispatch.set_writable(ConsumerKey(key), false);
             }
@@ -311,14 +257,10 @@ impl Topic {
 
     fn open_consumer(&mut self, open: OpenConsumer) -> Result<Consumer, SubscribeError> {
         let request = &open.request;
-        let twin = self.consumers.iter().find(|(_, other)| {
-            other.open.request.connection_id == request.connection_id
-                && other.open.request.consumer_id == request.consumer_id
-        });
-        if let Some((&key, _)) = twin {
+        if let Some(key) = twin_of(request, &self.consumers) {
             self.detach(key);
         }
-        let mailbox = self.mailbox.upgrade().ok_or_else(|| self.closing())?;
+        let mailbox = self.mailbox.upgrade().ok_or_else(|| closing(&self.name))?;
         let key = self.new_key();
         let now = self.deps.ledger.env.clock.now();
         let name: Arc<str> = Arc::from(open.request.subscription.as_str());
@@ -332,10 +274,9 @@ impl Topic {
             .attach(ConsumerKey(key), info_of(&open.request))
             .map_err(|error| refusal(&name, error))?;
         sub.kind = open.request.kind;
-        let connected_since = self.wall();
-        let subscription = Arc::clone(&name);
-        let flow = Flow::new(now);
-        self.consumers.insert(key, OpenedConsumer { open, subscription, flow, connected_since });
+        let env = &self.deps.ledger.env;
+        let opened = OpenedConsumer::new(key, open, Arc::clone(&name), env);
+        self.consumers.insert(key, opened);
         self.announce(&name);
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
     }
@@ -345,25 +286,24 @@ impl Topic {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         while let Some((key, is_active)) = sub.dispatch.poll_active_changed() {
             if let Some(consumer) = self.consumers.get(&key.0) {
-                let key = consumer.open.request.client_key();
-                consumer.open.outbox.push(Outgoing::ActiveConsumer { consumer: key, is_active });
+                let key = consumer.client_key();
+                consumer.outbox.push(Outgoing::ActiveConsumer { consumer: key, is_active });
             }
         }
     }
 
     fn ack(&self, key: u64, request_id: Option<u64>) {
         if let (Some(consumer), Some(request_id)) = (self.consumers.get(&key), request_id) {
-            let consumer_id = consumer.open.request.consumer_id;
+            let consumer_id = consumer.request.consumer_id;
             let result = Ok(());
-            consumer.open.outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
+            consumer.outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
         }
     }
 
     fn unsubscribe(&mut self, key: u64, force: bool) -> Result<(), RequestError> {
         let consumer = self.consumers.get(&key).ok_or(RequestError::Closed)?;
         let name = Arc::clone(&consumer.subscription);
-        let of_it = self.consumers.iter().filter(|(_, other)| other.subscription == name);
-        let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
+        let keys = keys_of(&name, &self.consumers);
         if 1 < keys.len() && !force {
             return Err(RequestError::Busy(name.to_string()));
         }
@@ -371,8 +311,7 @@ impl Topic {
             if other != key
                 && let Some(consumer) = self.consumers.get(&other)
             {
-                let key = consumer.open.request.client_key();
-                consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer: key });
+                consumer.tell_closed();
             }
             self.detach(other);
         }
@@ -399,12 +338,8 @@ impl Topic {
 
     fn prepare_delete(&mut self, force: bool, reply: Reply<Result<(), AdminError>>) {
         let (producers, consumers) = (self.producers.len(), self.consumers.len());
-        if !force && 0 < producers + consumers {
-            let text = format!(
-                "Topic {} has {producers} connected producers and {consumers} consumers",
-                self.name
-            );
-            _ = reply.send(Err(AdminError::Busy(text)));
+        if !force && let Err(refusal) = refuse_in_use(&self.name, producers, consumers) {
+            _ = reply.send(Err(refusal));
             return;
         }
         self.is_ended = true;
@@ -415,27 +350,6 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
         let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
-        let publishers = self.producers.values_mut().map(|producer| {
-            let (message_rate_in, byte_rate_in) = producer.flow.rates(now);
-            let request = &producer.open.request;
-            PublisherStats {
-                producer_id: request.producer_id,
-                name: producer.open.name.clone(),
-                access_mode: "Shared",
-                message_rate_in,
-                byte_rate_in,
-                message_size_mean: if 0.0 < message_rate_in {
-                    byte_rate_in / message_rate_in
-                } else {
-                    0.0
-                },
-                address: request.address.clone(),
-                connected_since: producer.connected_since,
-                client_version: request.client_version.clone(),
-                metadata: request.metadata.clone(),
-            }
-        });
-        let publishers = publishers.collect();
         TopicStats {
             topic: self.name.clone(),
             message_rate_in,
@@ -452,7 +366,7 @@ impl Topic {
             last_publish_time: 0,
             is_terminated: false,
             ledgers: Vec::new(),
-            publishers,
+            publishers: self.producers.stats(now),
             subscriptions: self.subscription_stats(),
         }
     }
@@ -461,8 +375,7 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let names: Vec<Arc<str>> = self.subscriptions.keys().cloned().collect();
         let stats = names.into_iter().filter_map(|name| {
-            let of_it = self.consumers.iter().filter(|(_, other)| other.subscription == name);
-            let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
+            let keys = keys_of(&name, &self.consumers);
             let consumers = keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect();
             let sub = self.subscriptions.get_mut(&name)?;
             let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
@@ -480,7 +393,7 @@ impl Topic {
                 bytes_out: sub.flow.bytes,
                 messages_dropped: sub.dispatch.dropped_messages(),
                 mark_delete: Position::EARLIEST,
-                active_consumer: active.map(|consumer| consumer.open.request.consumer_name.clone()),
+                active_consumer: active.map(|consumer| consumer.request.consumer_name.clone()),
                 properties: Vec::new(),
                 consumers,
             })
@@ -492,39 +405,17 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let consumer = self.consumers.get_mut(&key)?;
         let sub = self.subscriptions.get(&consumer.subscription)?;
-        let (message_rate_out, byte_rate_out) = consumer.flow.rates(now);
-        let request = &consumer.open.request;
-        let stats = ConsumerStats {
-            message_rate_out,
-            byte_rate_out,
-            consumer_name: request.consumer_name.clone(),
-            available_permits: sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0),
-            address: request.address.clone(),
-            connected_since: consumer.connected_since,
-            kind: request.kind.as_str(),
-            ..ConsumerStats::default()
-        };
-        Some(ConsumerEntry {
-            stats,
-            messages_out: consumer.flow.messages,
-            bytes_out: consumer.flow.bytes,
-            client_version: request.client_version.clone(),
-            metadata: request.metadata.clone(),
-        })
+        let available_permits = sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0);
+        let stats = ConsumerStats { available_permits, ..consumer.stats(now) };
+        Some(consumer.entry(stats))
     }
 }
 
 impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
-        for producer in self.producers.values() {
-            let key = producer.open.request.client_key();
-            producer.open.outbox.push(Outgoing::ProducerClosed { producer: key });
-        }
-        for consumer in self.consumers.values() {
-            let key = consumer.open.request.client_key();
-            consumer.open.outbox.push(Outgoing::ConsumerClosed { consumer: key });
-        }
+        self.producers.close_all();
+        self.consumers.values().for_each(OpenedConsumer::tell_closed);
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());
         }

@@ -39,13 +39,11 @@ use tokio_util::task::TaskTracker;
 use self::{
     background::Answer,
     close::Phase,
-    consumers::OpenedConsumer,
-    publish::OpenedProducer,
     publish::Pending,
     subscriptions::{Busy, Sub},
     tail::Tail,
 };
-use super::{Event, inbox::Inbox, rates::Flow};
+use super::{Event, consumers::OpenedConsumer, inbox::Inbox, producers::Producers, rates::Flow};
 use crate::{Budget, Options, ownership::Grant};
 
 pub(super) use task::spawn;
@@ -82,7 +80,7 @@ struct Topic {
     jobs: usize,
     pending: VecDeque<Pending>,
     tail: Tail,
-    producers: BTreeMap<u64, OpenedProducer>,
+    producers: Producers,
     consumers: BTreeMap<u64, OpenedConsumer>,
     subscriptions: BTreeMap<SubscriptionName, Sub>,
     busy: BTreeMap<SubscriptionName, Busy>,
@@ -115,7 +113,7 @@ impl Topic {
             Event::OpenProducer { open, reply } => self.open_producer(*open, reply),
             Event::Publish { producer, batch } => self.publish(producer, batch),
             Event::CloseProducer { producer, reply } => {
-                self.producers.remove(&producer);
+                self.producers.remove(producer);
                 _ = reply.send(());
             }
             Event::OpenConsumer { open, reply } => self.open_consumer(open, reply),

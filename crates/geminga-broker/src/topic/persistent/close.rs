@@ -5,8 +5,15 @@ use geminga_types::Position;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-use super::{super::Reply, Topic, background::Lost};
-use crate::{AdminError, Outgoing};
+use super::{
+    super::{
+        Reply,
+        consumers::{OpenedConsumer, refuse_in_use},
+    },
+    Topic,
+    background::Lost,
+};
+use crate::AdminError;
 
 /// How long an unload or a deletion waits for what is in flight.
 const UNLOAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -55,12 +62,8 @@ impl Topic {
 
     pub(super) fn prepare_delete(&mut self, force: bool, reply: Reply<Result<(), AdminError>>) {
         let (producers, consumers) = (self.producers.len(), self.consumers.len());
-        if !force && 0 < producers + consumers {
-            let text = format!(
-                "Topic {} has {producers} connected producers and {consumers} consumers",
-                self.name
-            );
-            _ = reply.send(Err(AdminError::Busy(text)));
+        if !force && let Err(refusal) = refuse_in_use(&self.name, producers, consumers) {
+            _ = reply.send(Err(refusal));
             return;
         }
         if let Phase::Deleting { asked, .. } = &mut self.phase {
@@ -173,10 +176,7 @@ impl Topic {
 
     /// Closes every producer and consumer from our side; clients look the topic up again.
     pub(super) fn close_all(&mut self) {
-        for (_, producer) in std::mem::take(&mut self.producers) {
-            let key = producer.request.client_key();
-            producer.outbox.push(Outgoing::ProducerClosed { producer: key });
-        }
+        self.producers.close_all();
         let names: Vec<_> = self.subscriptions.keys().cloned().collect();
         names.iter().for_each(|name| self.close_consumers_of(name));
         self.fail_busy();
@@ -200,14 +200,8 @@ impl Topic {
 impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
-        for producer in self.producers.values() {
-            let key = producer.request.client_key();
-            producer.outbox.push(Outgoing::ProducerClosed { producer: key });
-        }
-        for consumer in self.consumers.values() {
-            let key = consumer.request.client_key();
-            consumer.outbox.push(Outgoing::ConsumerClosed { consumer: key });
-        }
+        self.producers.close_all();
+        self.consumers.values().for_each(OpenedConsumer::tell_closed);
         for sub in self.subscriptions.values_mut() {
             sub.fail_waiters("the topic was closed");
         }

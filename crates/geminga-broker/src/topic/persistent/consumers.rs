@@ -9,48 +9,11 @@ use super::{
     super::{
         Reply,
         attach::{info_of, refusal},
-        rates::Flow,
+        consumers::{OpenedConsumer, keys_of, twin_of},
     },
     SubscriptionName, Topic,
 };
-use crate::{
-    Consumer, Outbox, Outgoing, SubscribeError, SubscribeRequest, SubscriptionKind,
-    consumer::OpenConsumer,
-};
-
-/// A consumer that is attached.
-pub(super) struct OpenedConsumer {
-    key: u64,
-    pub(super) subscription: SubscriptionName,
-    pub(super) request: SubscribeRequest,
-    pub(super) outbox: Outbox,
-    pub(super) was_told_end: bool,
-    pub(super) flow_out: Flow,
-    pub(super) flow_redelivered: Flow,
-    pub(super) connected_since: u64,
-}
-
-impl OpenedConsumer {
-    pub(super) fn subscription_name(&self) -> SubscriptionName {
-        Arc::clone(&self.subscription)
-    }
-
-    pub(super) const fn key(&self) -> ConsumerKey {
-        ConsumerKey(self.key)
-    }
-
-    /// Pulsar tells Failover consumers, and only them.
-    pub(super) fn wants_active_changes(&self) -> bool {
-        self.request.kind == SubscriptionKind::Failover
-    }
-
-    pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
-        self.flow_out.add(messages as u64, bytes);
-        if 0 < redelivery {
-            self.flow_redelivered.add(messages as u64, bytes);
-        }
-    }
-}
+use crate::{Consumer, SubscribeError, consumer::OpenConsumer};
 
 impl Topic {
     /// Attaches a consumer to a subscription that exists.
@@ -72,18 +35,13 @@ impl Topic {
         open: OpenConsumer,
     ) -> Result<Consumer, SubscribeError> {
         let request = open.request;
-        let twin = self.consumers.iter().find(|(_, other)| {
-            other.request.connection_id == request.connection_id
-                && other.request.consumer_id == request.consumer_id
-        });
-        if let Some((&key, _)) = twin {
+        if let Some(key) = twin_of(&request, &self.consumers) {
             self.detach(key); // A request repeated after a time-out: the later one counts.
         }
         let Some(mailbox) = self.mailbox.upgrade() else {
             return Err(self.closing().into());
         };
         let key = self.new_key();
-        let now = self.now();
         let Some(sub) = self.subscriptions.get_mut(name) else {
             return Err(self.closing().into());
         };
@@ -101,16 +59,9 @@ impl Topic {
         }
         sub.note_attached();
         sub.kind = Some(request.kind);
-        let opened = OpenedConsumer {
-            key,
-            subscription: Arc::clone(name),
-            request,
-            outbox: open.outbox,
-            was_told_end: false,
-            flow_out: Flow::new(now),
-            flow_redelivered: Flow::new(now),
-            connected_since: self.deps.ledger.env.clock.wall().0,
-        };
+        let env = &self.deps.ledger.env;
+        let open = OpenConsumer { request, outbox: open.outbox };
+        let opened = OpenedConsumer::new(key, open, Arc::clone(name), env);
         self.consumers.insert(key, opened);
         self.ready.insert(Arc::clone(name));
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
@@ -165,12 +116,9 @@ impl Topic {
 
     /// Closes all consumers of a subscription from our side; they will reconnect.
     pub(super) fn close_consumers_of(&mut self, name: &str) {
-        let of_it = self.consumers.iter().filter(|(_, consumer)| &*consumer.subscription == name);
-        let keys: Vec<u64> = of_it.map(|(&key, _)| key).collect();
-        for key in keys {
+        for key in keys_of(name, &self.consumers) {
             if let Some(consumer) = self.consumers.get(&key) {
-                let key = consumer.request.client_key();
-                consumer.outbox.push(Outgoing::ConsumerClosed { consumer: key });
+                consumer.tell_closed();
             }
             self.detach(key);
         }

@@ -52,7 +52,7 @@ impl Topic {
                 if let Some(opened) = self.consumers.get(&consumer.0)
                     && opened.wants_active_changes()
                 {
-                    let consumer = opened.request.client_key();
+                    let consumer = opened.client_key();
                     opened.outbox.push(Outgoing::ActiveConsumer { consumer, is_active: active });
                 }
             }
@@ -119,7 +119,7 @@ impl Topic {
                 entry: delivery.payload.entry,
             });
         }
-        let key = opened.request.client_key();
+        let key = opened.client_key();
         opened.outbox.push(Outgoing::Messages { consumer: key, consumer_epoch, messages });
         if !opened.outbox.is_writable() {
             sub.machine.set_writable(consumer, false);
@@ -138,7 +138,7 @@ impl Topic {
             let sub = self.subscriptions.get(&opened.subscription);
             if !opened.was_told_end && sub.is_some_and(Sub::has_consumed_all) {
                 opened.was_told_end = true;
-                let consumer = opened.request.client_key();
+                let consumer = opened.client_key();
                 opened.outbox.push(Outgoing::EndOfTopic { consumer });
             }
         }

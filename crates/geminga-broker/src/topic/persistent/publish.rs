@@ -7,24 +7,15 @@ use geminga_types::Position;
 use tracing::{debug, warn};
 
 use super::{
-    super::{Reply, rates::Flow},
+    super::{Reply, consumers::closing, producers::OpenedProducer},
     Topic,
     close::Phase,
     tail::Meta,
 };
 use crate::{
-    AccessMode, BudgetPermit, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
-    PublishError, Receipt, TopicError, producer::OpenProducer,
+    BudgetPermit, Outgoing, ProduceError, Producer, Publish, PublishError, Receipt, TopicError,
+    producer::OpenProducer,
 };
-
-/// A producer that is open.
-pub(super) struct OpenedProducer {
-    pub(super) request: ProducerRequest,
-    pub(super) name: String,
-    pub(super) outbox: Outbox,
-    pub(super) flow: Flow,
-    pub(super) connected_since: u64,
-}
 
 /// A publish that the managed ledger has not decided yet.
 pub(super) struct Pending {
@@ -44,7 +35,7 @@ impl Topic {
     ) {
         let opened = self.try_open_producer(open);
         if let Err(Ok(producer)) = reply.send(opened) {
-            self.producers.remove(&producer.key); // Nobody waits for it any more.
+            self.producers.remove(producer.key); // Nobody waits for it any more.
         }
     }
 
@@ -55,57 +46,20 @@ impl Topic {
         if self.ledger.is_terminated() {
             return Err(ProduceError::Terminated(self.name.clone()));
         }
-        if open.request.access_mode != AccessMode::Shared {
-            return Err(ProduceError::NotAllowed(format!(
-                "Producer access mode {:?} is not supported yet (topic {})",
-                open.request.access_mode, self.name
-            )));
-        }
-        let twin = self.producers.iter().find(|(_, producer)| producer.name == open.name);
-        if let Some((&key, twin)) = twin {
-            let is_retry = twin.request.connection_id == open.request.connection_id
-                && twin.request.producer_id == open.request.producer_id;
-            if !is_retry {
-                return Err(ProduceError::Busy(format!(
-                    "Producer with name '{}' is already connected to topic {}",
-                    open.name, self.name
-                )));
-            }
-            self.producers.remove(&key);
-        }
         let Some(mailbox) = self.mailbox.upgrade() else {
             return Err(self.closing().into());
         };
         let key = self.new_key();
-        let producer = Producer {
-            topic: self.name.clone(),
-            key,
-            mailbox,
-            name: open.name.clone(),
-            last_sequence_id: -1,
-            schema_version: open.schema_version,
-            topic_epoch: None,
-            is_ready: true,
-        };
-        let opened = OpenedProducer {
-            request: open.request,
-            name: open.name,
-            outbox: open.outbox,
-            flow: Flow::new(self.now()),
-            connected_since: self.deps.ledger.env.clock.wall().0,
-        };
-        self.producers.insert(key, opened);
-        Ok(producer)
+        self.producers.open(open, (&self.name, key), mailbox, &self.deps.ledger.env)
     }
 
     pub(super) fn closing(&self) -> TopicError {
-        let reason = "it is being closed; look it up again".to_owned();
-        TopicError::Unavailable { topic: self.name.clone(), reason }
+        closing(&self.name)
     }
 
     pub(super) fn publish(&mut self, key: u64, batch: Vec<Publish>) {
         let is_terminated = self.ledger.is_terminated();
-        let Some(producer) = self.producers.get_mut(&key) else {
+        let Some(producer) = self.producers.get_mut(key) else {
             debug!(topic = %self.name, "dropped messages of a producer that is closed");
             return;
         };
@@ -175,8 +129,8 @@ impl Topic {
 
     fn send_receipts(&self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) {
         for (key, receipts) in std::mem::take(receipts) {
-            if let Some(producer) = self.producers.get(&key) {
-                let key = producer.request.client_key();
+            if let Some(producer) = self.producers.get(key) {
+                let key = producer.client_key();
                 producer.outbox.push(Outgoing::Receipts { producer: key, receipts });
             }
         }
@@ -185,14 +139,14 @@ impl Topic {
     fn publish_failed(&mut self, pending: &Pending, error: &AppendError) {
         let (sequence_id, highest) = (pending.sequence_id, pending.highest_sequence_id);
         if *error == AppendError::Terminated {
-            if let Some(producer) = self.producers.get(&pending.producer) {
+            if let Some(producer) = self.producers.get(pending.producer) {
                 fail(producer, sequence_id, highest, PublishError::Terminated(self.name.clone()));
             }
             return;
         }
         // The client resends from here on, in order, when it has opened the producer again: what it
         // has sent since must not overtake, so this producer takes nothing more.
-        if let Some(producer) = self.producers.remove(&pending.producer) {
+        if let Some(producer) = self.producers.remove(pending.producer) {
             warn!(topic = %self.name, producer = producer.name, %error, "a publish was not stored");
             let (topic, reason) = (self.name.clone(), error.to_string());
             fail(&producer, sequence_id, highest, PublishError::Persistence { topic, reason });
@@ -215,7 +169,7 @@ fn fail(
     highest_sequence_id: Option<u64>,
     error: PublishError,
 ) {
-    let key = producer.request.client_key();
+    let key = producer.client_key();
     producer.outbox.push(Outgoing::SendFailed {
         producer: key,
         sequence_id,

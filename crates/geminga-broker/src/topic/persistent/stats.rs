@@ -4,20 +4,19 @@ use geminga_subscription::ConsumerKey;
 use geminga_types::Position;
 
 use super::{
-    super::Reply,
+    super::{Reply, consumers::keys_of},
     Topic,
     background::{Lost, READ_TIME_MAX},
-    consumers::OpenedConsumer,
     tail::Meta,
 };
 use crate::{
-    AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, PublisherStats,
-    RequestError, SubscriptionStats, TopicStats,
+    AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, RequestError,
+    SubscriptionStats, TopicStats,
 };
 
 impl Topic {
     pub(super) fn is_idle(&self) -> bool {
-        self.producers.is_empty() && self.consumers.is_empty() && self.ledger.entries() == 0
+        self.producers.len() == 0 && self.consumers.is_empty() && self.ledger.entries() == 0
     }
 
     pub(super) fn stats(&mut self) -> TopicStats {
@@ -47,41 +46,16 @@ impl Topic {
             last_publish_time: self.last_publish_time,
             is_terminated: self.ledger.is_terminated(),
             ledgers,
-            publishers: self.publisher_stats(),
+            publishers: self.producers.stats(now),
             subscriptions: self.subscription_stats(),
         }
-    }
-
-    fn publisher_stats(&mut self) -> Vec<PublisherStats> {
-        let now = self.now();
-        let stats = self.producers.values_mut().map(|producer| {
-            let (message_rate_in, byte_rate_in) = producer.flow.rates(now);
-            PublisherStats {
-                producer_id: producer.request.producer_id,
-                name: producer.name.clone(),
-                access_mode: "Shared",
-                message_rate_in,
-                byte_rate_in,
-                message_size_mean: if 0.0 < message_rate_in {
-                    byte_rate_in / message_rate_in
-                } else {
-                    0.0
-                },
-                address: producer.request.address.clone(),
-                connected_since: producer.connected_since,
-                client_version: producer.request.client_version.clone(),
-                metadata: producer.request.metadata.clone(),
-            }
-        });
-        stats.collect()
     }
 
     fn subscription_stats(&mut self) -> Vec<SubscriptionStats> {
         let now = self.now();
         let names: Vec<_> = self.subscriptions.keys().cloned().collect();
         let stats = names.into_iter().filter_map(|name| {
-            let keys = self.consumers.iter().filter(|(_, consumer)| consumer.subscription == name);
-            let keys: Vec<u64> = keys.map(|(&key, _)| key).collect();
+            let keys = keys_of(&name, &self.consumers);
             let consumers =
                 keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect::<Vec<_>>();
             let mark_delete = self.subscriptions.get(&name)?.machine.mark_delete();
@@ -115,13 +89,7 @@ impl Topic {
     fn consumer_entry(&mut self, key: u64) -> Option<ConsumerEntry> {
         let stats = self.consumer_stats(key).ok()?;
         let consumer = self.consumers.get(&key)?;
-        Some(ConsumerEntry {
-            stats,
-            messages_out: consumer.flow_out.messages,
-            bytes_out: consumer.flow_out.bytes,
-            client_version: consumer.request.client_version.clone(),
-            metadata: consumer.request.metadata.clone(),
-        })
+        Some(consumer.entry(stats))
     }
 
     pub(super) fn consumer_stats(&mut self, key: u64) -> Result<ConsumerStats, RequestError> {
@@ -130,20 +98,12 @@ impl Topic {
         let sub = self.subscriptions.get(&consumer.subscription).ok_or(RequestError::Closed)?;
         let machine = sub.machine.stats();
         let own = machine.consumers.iter().find(|stats| stats.consumer == ConsumerKey(key));
-        let (message_rate_out, byte_rate_out) = consumer.flow_out.rates(now);
-        let (message_rate_redeliver, _) = consumer.flow_redelivered.rates(now);
         Ok(ConsumerStats {
-            message_rate_out,
-            byte_rate_out,
-            message_rate_redeliver,
-            consumer_name: consumer.request.consumer_name.clone(),
             available_permits: own.map_or(0, |own| own.permits),
             unacked_messages: own.map_or(0, |own| own.unacked_messages),
             is_blocked: own.is_some_and(|own| own.is_blocked_on_unacked),
-            address: consumer.request.address.clone(),
-            connected_since: consumer.connected_since,
-            kind: consumer.request.kind.as_str(),
             backlog: machine.backlog_entries,
+            ..consumer.stats(now)
         })
     }
 
@@ -152,8 +112,8 @@ impl Topic {
         key: u64,
         reply: Reply<Result<LastMessage, RequestError>>,
     ) {
-        let sub = self.consumers.get(&key).map(OpenedConsumer::subscription_name);
-        let Some(sub) = sub.and_then(|name| self.subscriptions.get(&name)) else {
+        let sub = self.consumers.get(&key).map(|consumer| &consumer.subscription);
+        let Some(sub) = sub.and_then(|name| self.subscriptions.get(name)) else {
             _ = reply.send(Err(RequestError::Closed));
             return;
         };

@@ -438,7 +438,7 @@ impl Topic {
             _ = reply.send(Err(RequestError::Busy(name.to_string())));
             return;
         }
-        let (outbox, consumer) = (consumer.outbox.clone(), consumer.request.client_key());
+        let (outbox, consumer) = (consumer.outbox.clone(), consumer.client_key());
         let unsubscribe = Unsubscribe { reply, outbox, consumer };
         self.detach(key);
         match self.remove_subscription(&name) {

@@ -44,7 +44,7 @@ pub(in crate::topic) fn spawn(
         jobs: 0,
         pending: std::collections::VecDeque::new(),
         tail: Tail::default(),
-        producers: std::collections::BTreeMap::new(),
+        producers: super::super::producers::Producers::default(),
         consumers: std::collections::BTreeMap::new(),
         subscriptions: std::collections::BTreeMap::new(),
         busy: std::collections::BTreeMap::new(),

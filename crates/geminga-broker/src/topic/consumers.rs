@@ -1,0 +1,129 @@
+//! The consumers that are attached to a topic, whether it stores messages or not.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use geminga_env::{Env, Instant};
+use geminga_subscription::ConsumerKey;
+use geminga_types::TopicName;
+
+use super::rates::Flow;
+use crate::{
+    AdminError, ClientKey, ConsumerEntry, ConsumerStats, Outbox, Outgoing, SubscribeRequest,
+    SubscriptionKind, TopicError, consumer::OpenConsumer,
+};
+
+/// A consumer that is attached.
+pub(super) struct OpenedConsumer {
+    key: u64,
+    pub(super) subscription: Arc<str>,
+    pub(super) request: SubscribeRequest,
+    pub(super) outbox: Outbox,
+    pub(super) was_told_end: bool,
+    flow_out: Flow,
+    flow_redelivered: Flow,
+    connected_since: u64,
+}
+
+impl OpenedConsumer {
+    pub(super) fn new(key: u64, open: OpenConsumer, subscription: Arc<str>, env: &Env) -> Self {
+        let now = env.clock.now();
+        Self {
+            key,
+            subscription,
+            request: open.request,
+            outbox: open.outbox,
+            was_told_end: false,
+            flow_out: Flow::new(now),
+            flow_redelivered: Flow::new(now),
+            connected_since: env.clock.wall().0,
+        }
+    }
+
+    pub(super) const fn key(&self) -> ConsumerKey {
+        ConsumerKey(self.key)
+    }
+
+    pub(super) const fn client_key(&self) -> ClientKey {
+        self.request.client_key()
+    }
+
+    /// Pulsar tells Failover consumers, and only them.
+    pub(super) fn wants_active_changes(&self) -> bool {
+        self.request.kind == SubscriptionKind::Failover
+    }
+
+    pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
+        self.flow_out.add(messages as u64, bytes);
+        if 0 < redelivery {
+            self.flow_redelivered.add(messages as u64, bytes);
+        }
+    }
+
+    /// Tells the client that we have closed it.
+    pub(super) fn tell_closed(&self) {
+        self.outbox.push(Outgoing::ConsumerClosed { consumer: self.client_key() });
+    }
+
+    /// Its stats, but for what its subscription knows.
+    pub(super) fn stats(&mut self, now: Instant) -> ConsumerStats {
+        let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
+        let (message_rate_redeliver, _) = self.flow_redelivered.rates(now);
+        ConsumerStats {
+            message_rate_out,
+            byte_rate_out,
+            message_rate_redeliver,
+            consumer_name: self.request.consumer_name.clone(),
+            address: self.request.address.clone(),
+            connected_since: self.connected_since,
+            kind: self.request.kind.as_str(),
+            ..ConsumerStats::default()
+        }
+    }
+
+    pub(super) fn entry(&self, stats: ConsumerStats) -> ConsumerEntry {
+        ConsumerEntry {
+            stats,
+            messages_out: self.flow_out.messages,
+            bytes_out: self.flow_out.bytes,
+            client_version: self.request.client_version.clone(),
+            metadata: self.request.metadata.clone(),
+        }
+    }
+}
+
+/// The consumer that an earlier, equal request has attached: the client did not see its answer.
+pub(super) fn twin_of(
+    request: &SubscribeRequest,
+    consumers: &BTreeMap<u64, OpenedConsumer>,
+) -> Option<u64> {
+    let is_twin = |other: &SubscribeRequest| {
+        other.connection_id == request.connection_id && other.consumer_id == request.consumer_id
+    };
+    consumers.iter().find(|(_, other)| is_twin(&other.request)).map(|(&key, _)| key)
+}
+
+/// Keys of the consumers of one subscription.
+pub(super) fn keys_of(name: &str, consumers: &BTreeMap<u64, OpenedConsumer>) -> Vec<u64> {
+    let of_it = consumers.iter().filter(|(_, consumer)| &*consumer.subscription == name);
+    of_it.map(|(&key, _)| key).collect()
+}
+
+/// What is answered while a topic closes.
+pub(super) fn closing(topic: &TopicName) -> TopicError {
+    let reason = "it is being closed; look it up again".to_owned();
+    TopicError::Unavailable { topic: topic.clone(), reason }
+}
+
+/// Why a topic with so many producers and consumers is not deleted.
+pub(super) fn refuse_in_use(
+    topic: &TopicName,
+    producers: usize,
+    consumers: usize,
+) -> Result<(), AdminError> {
+    if producers + consumers == 0 {
+        return Ok(());
+    }
+    Err(AdminError::Busy(format!(
+        "Topic {topic} has {producers} connected producers and {consumers} consumers"
+    )))
+}
