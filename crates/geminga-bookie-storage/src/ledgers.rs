@@ -79,6 +79,13 @@ impl Ledgers {
         self.deleted.0.iter().map(|(first, last)| (LedgerId(*first), LedgerId(*last)))
     }
 
+    /// The highest id of all, deleted ones too.
+    pub(crate) fn newest(&self) -> Option<LedgerId> {
+        let known = self.known.last_key_value().map(|(ledger_id, _)| *ledger_id);
+        let deleted = self.deleted.0.last_key_value().map(|(_, last)| LedgerId(*last));
+        known.max(deleted)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
@@ -146,6 +153,9 @@ mod tests {
         ledgers.entry(LedgerId(4)).unwrap();
         ledgers.delete_range(LedgerId(4), LedgerId(9));
         assert!(ledgers.get(LedgerId(4)).is_none());
+        assert_eq!(ledgers.newest(), Some(LedgerId(9)));
+        ledgers.entry(LedgerId(11)).unwrap();
+        assert_eq!(ledgers.newest(), Some(LedgerId(11)));
         assert_eq!(ledgers.deleted().collect::<Vec<_>>(), [(LedgerId(3), LedgerId(9))]);
     }
 }

@@ -154,6 +154,12 @@ impl Storage {
         self.0.incarnation
     }
 
+    /// The highest id of a ledger that is or was here.
+    #[must_use]
+    pub fn newest_ledger(&self) -> Option<LedgerId> {
+        self.0.shared.state().ledgers.newest()
+    }
+
     /// Whether it was closed before it was opened now.
     #[must_use]
     pub fn was_clean(&self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! The same parts as a cluster's, with E = Qw = Qa = 1 and the embedded store.
 
+mod identity;
 mod options;
 
 use std::{
@@ -61,6 +62,7 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     };
     let storage = Storage::open(env.clone(), storage).await?;
     let store = Arc::new(open_store(&env, data_dir).await?);
+    identity::check(&*store, &storage, data_dir).await?;
     if !config.journal_sync_data {
         warn!(
             "journalSyncData=false: receipts do not wait for the disk, a power failure loses data"
@@ -77,7 +79,7 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     let doors = TaskTracker::new();
     let doors_shutdown = CancellationToken::new();
     let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());
-    let pulsar = Arc::new(options::pulsar(config)?);
+    let pulsar = Arc::new(options::pulsar(config));
     doors.spawn(geminga_pulsar::serve(
         broker.clone(),
         binary,

@@ -27,18 +27,16 @@ pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storag
     let bookkeeper = data_dir.join("bookkeeper");
     geminga_bookie_storage::Options {
         sync: config.journal_sync_data,
-        journal_file_bytes: config.journal_max_size_mb.max(1).saturating_mul(MIB),
+        journal_file_bytes: config.journal_max_size_mb.saturating_mul(MIB),
         journal_spares_max: size(config.journal_max_backups),
-        write_cache_bytes: size(
-            config.db_storage_write_cache_max_size_mb.max(1).saturating_mul(MIB),
-        ),
+        write_cache_bytes: size(config.db_storage_write_cache_max_size_mb.saturating_mul(MIB)),
         read_cache_bytes: size(config.db_storage_read_ahead_cache_max_size_mb.saturating_mul(MIB)),
-        flush_interval: Duration::from_millis(config.flush_interval.max(1)),
-        entry_log_bytes: config.log_size_limit.max(MIB),
-        gc_interval: Duration::from_millis(config.gc_wait_time.max(1)),
-        minor_interval: Duration::from_secs(config.minor_compaction_interval.max(1)),
+        flush_interval: Duration::from_millis(config.flush_interval),
+        entry_log_bytes: config.log_size_limit,
+        gc_interval: Duration::from_millis(config.gc_wait_time),
+        minor_interval: compaction_interval(config.minor_compaction_interval),
         minor_threshold: config.minor_compaction_threshold,
-        major_interval: Duration::from_secs(config.major_compaction_interval.max(1)),
+        major_interval: compaction_interval(config.major_compaction_interval),
         major_threshold: config.major_compaction_threshold,
         min_free_bytes: config.min_usable_size_for_entry_log_creation,
         ..geminga_bookie_storage::Options::new(
@@ -46,6 +44,12 @@ pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storag
             bookkeeper.join("ledgers"),
         )
     }
+}
+
+/// Never, when it is not positive.
+fn compaction_interval(seconds: i64) -> Duration {
+    let never = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+    u64::try_from(seconds).ok().filter(|seconds| 0 < *seconds).map_or(never, Duration::from_secs)
 }
 
 /// The broker.
@@ -85,7 +89,7 @@ pub(super) fn broker(
         schema_validation_enforced: config.is_schema_validation_enforced,
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
-        trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds.max(1)),
+        trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
         phases: None,
         managed_ledger: managed_ledger(config),
     })
@@ -104,12 +108,12 @@ fn limits(config: &Config) -> anyhow::Result<Limits> {
         message_bytes_max: size(config.max_message_size),
         concurrent_topic_loads_max: size(config.max_concurrent_topic_load_request),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
-        topic_load_timeout: Duration::from_secs(config.topic_load_timeout_seconds.max(1)),
+        topic_load_timeout: Duration::from_secs(config.topic_load_timeout_seconds),
         publish_buffer_bytes: size(publish_buffer_bytes),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
-        read_entries_max: size(config.dispatcher_max_read_batch_size.max(1)),
-        read_bytes_max: size(config.dispatcher_max_read_size_bytes.max(1)),
+        read_entries_max: size(config.dispatcher_max_read_batch_size),
+        read_bytes_max: size(config.dispatcher_max_read_size_bytes),
     })
 }
 
@@ -118,19 +122,16 @@ fn managed_ledger(config: &Config) -> geminga_managed_ledger::Options {
     geminga_managed_ledger::Options {
         ledger: ledger(IN_FLIGHT_MAX),
         cursor_ledger: ledger(CURSOR_IN_FLIGHT_MAX),
-        max_entries_per_ledger: config.managed_ledger_max_entries_per_ledger.max(1),
-        max_ledger_bytes: config
-            .managed_ledger_max_size_per_ledger_mbytes
-            .max(1)
-            .saturating_mul(MIB),
+        max_entries_per_ledger: config.managed_ledger_max_entries_per_ledger,
+        max_ledger_bytes: config.managed_ledger_max_size_per_ledger_mbytes.saturating_mul(MIB),
         min_rollover: minutes(config.managed_ledger_min_ledger_rollover_time_minutes),
-        max_rollover: minutes(config.managed_ledger_max_ledger_rollover_time_minutes.max(1)),
+        max_rollover: minutes(config.managed_ledger_max_ledger_rollover_time_minutes),
         retention_time: u64::try_from(config.default_retention_time_in_minutes).ok().map(minutes),
         retention_bytes: u64::try_from(config.default_retention_size_in_mb)
             .ok()
             .map(|mib| mib.saturating_mul(MIB)),
         tail_cache_bytes: TAIL_CACHE_BYTES,
-        cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger.max(1),
+        cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger,
         cursor_roll_bytes: CURSOR_ROLL_BYTES,
     }
 }
@@ -148,22 +149,16 @@ fn ledger(in_flight_max: usize) -> LedgerOptions {
 }
 
 /// The front door for Pulsar's protocol.
-pub(super) fn pulsar(config: &Config) -> anyhow::Result<geminga_pulsar::Options> {
-    if config.max_message_size < 1 || u64::from(u32::MAX / 2) < config.max_message_size {
-        let value = config.max_message_size;
-        bail!("maxMessageSize={value}: expected bytes from 1 to {}", u32::MAX / 2);
-    }
-    Ok(geminga_pulsar::Options {
-        keep_alive: Duration::from_secs(config.keep_alive_interval_seconds.max(1)),
+pub(super) fn pulsar(config: &Config) -> geminga_pulsar::Options {
+    geminga_pulsar::Options {
+        keep_alive: Duration::from_secs(config.keep_alive_interval_seconds),
         connections_max: size(config.broker_max_connections),
         connections_per_address_max: size(config.broker_max_connections_per_ip),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
-        pending_publishes_per_connection: size(
-            config.max_pending_publish_requests_per_connection.max(1),
-        ),
+        pending_publishes_per_connection: size(config.max_pending_publish_requests_per_connection),
         counters: Arc::default(),
         ..geminga_pulsar::Options::for_messages_of(size(config.max_message_size))
-    })
+    }
 }
 
 fn size(count: u64) -> usize {
