@@ -6,6 +6,7 @@
 
 mod keys;
 mod properties;
+mod ranges;
 mod setting;
 
 pub use keys::{Config, KEYS, Key};
@@ -28,7 +29,7 @@ pub enum ConfigError {
         /// To what.
         value: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
     },
     /// A line that is no `key=value`.
     #[error("{0}")]
@@ -38,8 +39,8 @@ pub enum ConfigError {
 /// What was said about a configuration while it was read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Unknown keys, each with the closest known one.
-    pub unknown: Vec<(String, String)>,
+    /// Unknown keys, each with the closest known one, if one is close.
+    pub unknown: Vec<(String, Option<String>)>,
     /// Keys of Pulsar's that have no effect here yet.
     pub unused: Vec<String>,
 }
@@ -57,7 +58,11 @@ impl Config {
         remarks: &mut Remarks,
     ) -> Result<(), ConfigError> {
         for (key, value) in settings {
-            match self.set(key, value) {
+            let set = match unprotected(key, value).or_else(|| ranges::refusal(key, value)) {
+                Some(expected) => Some(Err(expected)),
+                None => self.set(key, value).map(|set| set.map_err(str::to_owned)),
+            };
+            match set {
                 Some(Ok(())) => {}
                 Some(Err(expected)) => {
                     return Err(ConfigError::BadValue {
@@ -77,11 +82,31 @@ impl Config {
     }
 }
 
-/// The known key with the smallest edit distance.
-fn closest(key: &str) -> String {
+/// Keys that ask for protection which is not there yet: a server that looked protected and was open
+/// would be worse than one that does not start.
+const PROTECTION: [&str; 6] = [
+    "authenticationEnabled",
+    "authorizationEnabled",
+    "tlsEnabled",
+    "brokerServicePortTls",
+    "webServicePortTls",
+    "tlsEnabledWithKeyStore",
+];
+
+fn unprotected(key: &str, value: &str) -> Option<String> {
+    let is_asked = PROTECTION.contains(&key) && !matches!(value, "" | "false");
+    is_asked.then(|| "none or false: authentication and TLS are not there yet".to_owned())
+}
+
+/// Longest edit distance at which a key is worth naming.
+const CLOSE: usize = 8;
+
+/// The known key with the smallest edit distance, if that is small.
+fn closest(key: &str) -> Option<String> {
     let ours = KEYS.iter().map(|known| known.key);
     let all = ours.chain(PULSAR_KEYS.lines());
-    all.min_by_key(|known| distance(key, known)).unwrap_or_default().to_owned()
+    let (far, known) = all.map(|known| (distance(key, known), known)).min()?;
+    (far <= CLOSE.min(key.len() / 2)).then(|| known.to_owned())
 }
 
 /// Levenshtein's distance, without regard to case.
@@ -112,7 +137,11 @@ pub fn reference_page() -> String {
     for known in KEYS {
         let default = if known.default.is_empty() { "" } else { &format!("`{}`", known.default) };
         let doc = known.doc.trim();
-        page.push_str(&format!("| `{}` | {} | {default} | {doc} |\n", known.key, known.kind));
+        let kind = ranges::of(known.key).map_or_else(
+            || known.kind.to_owned(),
+            |(least, most)| format!("a number from {least} to {most}"),
+        );
+        page.push_str(&format!("| `{}` | {kind} | {default} | {doc} |\n", known.key));
     }
     page
 }

@@ -167,7 +167,8 @@ fn load_config(settings: &Settings) -> anyhow::Result<Config> {
     let from_flags = from_flags.collect::<anyhow::Result<Vec<_>>>()?;
     config.apply("--set", &from_flags, &mut remarks)?;
     for (key, closest) in &remarks.unknown {
-        tracing::warn!("unknown configuration key {key}; did you mean {closest}?");
+        let hint = closest.as_ref().map(|key| format!("; did you mean {key}?")).unwrap_or_default();
+        tracing::warn!("unknown configuration key {key}{hint}");
     }
     if !remarks.unused.is_empty() {
         let keys = remarks.unused.join(", ");

@@ -75,7 +75,7 @@ keys! {
     "advertisedListeners" advertised_listeners: String = "";
     /// Largest message in bytes.
     "maxMessageSize" max_message_size: u64 = "5242880";
-    /// Seconds without a byte after which a client gets a PING, and then is disconnected.
+    /// Seconds without a byte after which a client gets a PING, and then is disconnected; 0: never.
     "keepAliveIntervalSeconds" keep_alive_interval_seconds: u64 = "30";
     /// Connections, all together; 0 is no limit.
     "brokerMaxConnections" broker_max_connections: u64 = "0";
@@ -145,12 +145,12 @@ keys! {
     "gcWaitTime" gc_wait_time: u64 = "60000";
     /// Entry logs with a smaller share of live bytes are rewritten by minor compaction.
     "minorCompactionThreshold" minor_compaction_threshold: f64 = "0.2";
-    /// How often minor compaction runs, seconds.
-    "minorCompactionInterval" minor_compaction_interval: u64 = "3600";
+    /// How often minor compaction runs, seconds; 0 or −1: never.
+    "minorCompactionInterval" minor_compaction_interval: i64 = "3600";
     /// Entry logs with a smaller share of live bytes are rewritten by major compaction.
     "majorCompactionThreshold" major_compaction_threshold: f64 = "0.5";
-    /// How often major compaction runs, seconds.
-    "majorCompactionInterval" major_compaction_interval: u64 = "86400";
+    /// How often major compaction runs, seconds; 0 or −1: never.
+    "majorCompactionInterval" major_compaction_interval: i64 = "86400";
     /// File to which beginnings and ends of flushes, rollovers, compactions and the like are appended,
     /// for crash tests; empty: none.
     "phaseTraceFile" phase_trace_file: String = "";

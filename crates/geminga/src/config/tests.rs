@@ -25,10 +25,33 @@ fn a_bad_value_names_the_key_the_value_and_what_it_should_be() {
 }
 
 #[test]
+fn an_unknown_key_that_is_like_none_names_none() {
+    let mut remarks = Remarks::default();
+    let settings = [("foo".to_owned(), "1".to_owned())];
+    Config::default().apply("--set", &settings, &mut remarks).unwrap();
+    assert_eq!(remarks.unknown, [("foo".to_owned(), None)]);
+}
+
+#[test]
+fn a_promise_of_protection_that_is_not_kept_stops_the_start() {
+    for (key, value) in [("authenticationEnabled", "true"), ("brokerServicePortTls", "6651")] {
+        let settings = [(key.to_owned(), value.to_owned())];
+        let refused = Config::default().apply("--set", &settings, &mut Remarks::default());
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(key) && text.contains("not there yet"), "{text}");
+    }
+    for (key, value) in [("authenticationEnabled", "false"), ("brokerServicePortTls", "")] {
+        let settings = [(key.to_owned(), value.to_owned())];
+        Config::default().apply("--set", &settings, &mut Remarks::default()).unwrap();
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_closest_known_one() {
     let (_, result, remarks) = applied(&[("brokerServicePrt", "1"), ("zookeeperServers", "a")]);
     assert_eq!(result, Ok(()));
-    assert_eq!(remarks.unknown, [("brokerServicePrt".to_owned(), "brokerServicePort".to_owned())]);
+    let close = ("brokerServicePrt".to_owned(), Some("brokerServicePort".to_owned()));
+    assert_eq!(remarks.unknown, [close]);
     assert_eq!(applied(&[("loadManagerClassName", "x")]).2.unused, ["loadManagerClassName"]);
 }
 
