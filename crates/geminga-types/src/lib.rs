@@ -9,4 +9,6 @@ mod topic_name;
 
 pub use bundle::{BundleRange, bundle_of};
 pub use position::{BookieIndex, EntryId, LedgerId, Ordinal, Position};
-pub use topic_name::{Domain, InvalidName, NamespaceName, TopicName};
+pub use topic_name::{
+    Domain, InvalidName, NAME_BYTES_MAX, NamespaceName, TopicName, check_subscription_name,
+};

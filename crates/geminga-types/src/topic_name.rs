@@ -56,6 +56,48 @@ pub enum InvalidName {
         /// The same without the cluster.
         v2: String,
     },
+    /// A name that could not be stored under.
+    #[error("Invalid {kind} name: {bytes} bytes when encoded, the limit is {NAME_BYTES_MAX}")]
+    TooLong {
+        /// Of what.
+        kind: &'static str,
+        /// Its length, as the metadata store would hold it.
+        bytes: usize,
+    },
+    /// A name that would break lines of logs and of lists.
+    #[error("Invalid {kind} name {name:?}: it has a control character")]
+    Control {
+        /// Of what.
+        kind: &'static str,
+        /// What was given.
+        name: String,
+    },
+}
+
+/// Longest name of a topic or a subscription, in bytes, encoded: with the others of its path it must
+/// fit into a key of the metadata store.
+pub const NAME_BYTES_MAX: usize = 1_536;
+
+/// Whether a subscription can have this name.
+///
+/// # Errors
+///
+/// If it is too long or has control characters.
+pub fn check_subscription_name(name: &str) -> Result<(), InvalidName> {
+    check("subscription", name)
+}
+
+fn check(kind: &'static str, name: &str) -> Result<(), InvalidName> {
+    if name.contains(char::is_control) {
+        // Of a long one, the beginning tells enough.
+        let name = name.chars().take(256).collect();
+        return Err(InvalidName::Control { kind, name });
+    }
+    let bytes = encode(name).len();
+    if NAME_BYTES_MAX < bytes {
+        return Err(InvalidName::TooLong { kind, bytes });
+    }
+    Ok(())
 }
 
 impl Domain {
@@ -108,11 +150,12 @@ impl TopicName {
     ///
     /// # Errors
     ///
-    /// If `local` is empty.
+    /// If `local` is empty or too long, or has control characters.
     pub fn new(domain: Domain, namespace: NamespaceName, local: &str) -> Result<Self, InvalidName> {
         if local.is_empty() {
             return Err(InvalidName::Topic(format!("{domain}://{namespace}/")));
         }
+        check("topic", local)?;
         Ok(Self { domain, namespace, local: Arc::from(local) })
     }
 

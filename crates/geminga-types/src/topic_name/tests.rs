@@ -36,6 +36,25 @@ fn what_is_not_a_name_is_refused() {
 }
 
 #[test]
+fn names_that_could_not_be_stored_or_logged_are_refused() {
+    let most = "x".repeat(NAME_BYTES_MAX);
+    most.parse::<TopicName>().unwrap();
+    check_subscription_name(&most).unwrap();
+    for (name, what) in
+        [(format!("{most}y"), "the limit is 1536"), ("ä".repeat(400), "2400 bytes when encoded")]
+    {
+        let error = name.parse::<TopicName>().unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+        assert!(check_subscription_name(&name).unwrap_err().to_string().contains(what));
+    }
+    for name in ["a\nb", "a\0", "\u{1b}[2J", "a\u{85}b"] {
+        let error = name.parse::<TopicName>().unwrap_err().to_string();
+        assert!(error.contains("control character") && !error.contains(name), "{error}");
+        assert!(check_subscription_name(name).is_err());
+    }
+}
+
+#[test]
 fn partitions_are_known_by_their_suffix() {
     assert_eq!(topic("a-partition-12").partition(), Some(12));
     assert_eq!(topic("a-partition-12").without_partition(), topic("a"));
