@@ -7,7 +7,7 @@ use std::sync::{
 
 use geminga_env::Env;
 use geminga_metadata::{MetadataError, paths};
-use geminga_types::{Domain, NamespaceName, TopicName};
+use geminga_types::{Domain, NamespaceName, TopicName, check_subscription_name};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
@@ -276,6 +276,10 @@ impl Broker {
         request: ProducerRequest,
         outbox: &Outbox,
     ) -> Result<Producer, ProduceError> {
+        if let Some(name) = &request.initial_subscription {
+            check_subscription_name(name)
+                .map_err(|error| ProduceError::NotAllowed(error.to_string()))?;
+        }
         let handle = self.topic(topic, self.options().auto_topic_creation).await?;
         let schema_version = self.schema_for_producer(topic, request.schema.as_ref()).await?;
         if let Some(name) = &request.initial_subscription {
@@ -333,6 +337,8 @@ impl Broker {
         request: SubscribeRequest,
         outbox: &Outbox,
     ) -> Result<Consumer, SubscribeError> {
+        check_subscription_name(&request.subscription)
+            .map_err(|error| SubscribeError::NotAllowed(error.to_string()))?;
         let create = request.create_topic && self.options().auto_topic_creation;
         let handle = self.topic(topic, create).await?;
         if let Some(schema) = &request.schema {

@@ -2,7 +2,7 @@
 //!
 //! Every message names the topic, and where there is one the limit and the value.
 
-use geminga_types::{InvalidName, TopicName};
+use geminga_types::{InvalidName, Position, TopicName};
 
 /// Why a topic cannot be had. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,6 +164,9 @@ pub enum AckError {
     /// A cumulative ack where each consumer sees only a part.
     #[error("Cumulative acks are not allowed on {0} subscriptions")]
     NotAllowed(&'static str),
+    /// A cumulative ack of what is no entry here: taken for its neighbour it could ack everything.
+    #[error("{0} is not the position of an entry of this topic")]
+    NoEntry(Position),
     /// Not proven durable; the messages may be delivered again.
     #[error("Ack was not stored: {0}")]
     Persistence(String),

@@ -56,7 +56,11 @@ impl Refusal {
 impl Coded for InvalidName {
     fn code(&self) -> ServerError {
         match self {
-            Self::Namespace(_) | Self::Topic(_) | Self::V1 { .. } => ServerError::InvalidTopicName,
+            Self::Namespace(_)
+            | Self::Topic(_)
+            | Self::V1 { .. }
+            | Self::TooLong { .. }
+            | Self::Control { .. } => ServerError::InvalidTopicName,
         }
     }
 }
@@ -122,7 +126,7 @@ impl Coded for SubscribeError {
 impl Coded for AckError {
     fn code(&self) -> ServerError {
         match self {
-            Self::NotAllowed(_) => ServerError::NotAllowedError,
+            Self::NotAllowed(_) | Self::NoEntry(_) => ServerError::NotAllowedError,
             Self::Persistence(_) => ServerError::PersistenceError,
             Self::Closed => ServerError::ConsumerNotFound,
         }

@@ -257,7 +257,10 @@ impl FromStr for TopicName {
             _ => return Err(invalid()),
         };
         let namespace = NamespaceName::new(tenant, namespace)?;
-        Self::new(domain, namespace, local).map_err(|_| invalid())
+        Self::new(domain, namespace, local).map_err(|error| match error {
+            InvalidName::Topic(_) => invalid(),
+            other => other,
+        })
     }
 }
 

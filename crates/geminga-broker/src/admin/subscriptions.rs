@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use geminga_types::{Domain, Position, TopicName};
+use geminga_types::{Domain, Position, TopicName, check_subscription_name};
 
 use crate::{
     AdminError, Broker, TopicError,
@@ -51,6 +51,7 @@ impl Broker {
         properties: Vec<(String, String)>,
     ) -> Result<(), AdminError> {
         persistent_only(topic)?;
+        check_subscription_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let create = self.options().auto_topic_creation;
         let parts = match self.parts_of(topic).await {
             Err(AdminError::NotFound(_)) if create => vec![topic.clone()],

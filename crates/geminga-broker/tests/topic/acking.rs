@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use geminga_broker::Outgoing;
+use geminga_types::Position;
 
 use crate::{
     bookie::Adds,
-    client::{ack, publish},
+    client::{ack, cumulative, publish},
     world::{World, topic},
 };
 
@@ -51,6 +52,34 @@ async fn an_ack_that_is_tried_again_waits_until_it_is_durable() {
     client.quiet().await;
     world.bookie.release();
     assert!(client.ack_done(2).await);
+}
+
+/// Goal: an id from elsewhere acks nothing; one of what was trimmed is no error.
+#[tokio::test(start_paused = true)]
+async fn a_cumulative_ack_of_no_entry_is_refused() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let positions = client.publish(&producer, 0..3).await;
+    let consumer = client.subscribe("t", 1, "sub").await;
+    let last = *positions.last().unwrap();
+    let beyond = [
+        Position::new(last.ledger_id.0, last.entry_id.0 + 1),
+        Position::new(last.ledger_id.0 + 70_000, 0),
+        Position::new(i64::MAX, i64::MAX),
+    ];
+    for (request, position) in (1..).zip(beyond) {
+        consumer.ack(cumulative(position, request)).await;
+        assert!(!client.ack_done(request).await, "{position}");
+    }
+    consumer.ack(cumulative(Position::new(-1, -1), 9)).await;
+    assert!(client.ack_done(9).await);
+    consumer.flow(10).await;
+    let delivered = client.messages(3).await;
+    let delivered: Vec<_> = delivered.iter().map(|message| message.position).collect();
+    assert_eq!(delivered, positions);
+    consumer.ack(cumulative(last, 10)).await;
+    assert!(client.ack_done(10).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -187,6 +187,10 @@ pub(crate) fn ack(positions: &[Position], request_id: Option<u64>) -> AckRequest
     AckRequest { kind: AckKind::Individual, ids, request_id }
 }
 
+pub(crate) fn cumulative(position: Position, request: u64) -> AckRequest {
+    AckRequest { kind: AckKind::Cumulative, ..ack(&[position], Some(request)) }
+}
+
 /// Published at `number` milliseconds.
 pub(crate) fn publish(number: u64) -> Publish {
     let metadata = MessageMetadata {

@@ -95,14 +95,14 @@ impl Topic {
                 let Some(id) = request.ids.iter().max_by_key(|id| id.position) else {
                     return Ok(AckChange::default());
                 };
-                let next = self.next_after(id.position);
-                let exact = self.exact_ordinal(id.position);
-                let (Some(last), ack_set) = (match exact {
-                    Some(ordinal) => (Some(ordinal), id.ack_set.clone()),
-                    None => (next.0.checked_sub(1).map(geminga_types::Ordinal), None),
-                }) else {
-                    return Ok(AckChange::default());
+                let Some(last) = self.exact_ordinal(id.position) else {
+                    return if self.is_trimmed(id.position) {
+                        Ok(AckChange::default())
+                    } else {
+                        Err(AckError::NoEntry(id.position))
+                    };
                 };
+                let ack_set = id.ack_set.clone();
                 let sub = self.subscriptions.get_mut(name).ok_or(AckError::Closed)?;
                 sub.machine
                     .ack_cumulative(Some(ConsumerKey(key)), last, ack_set)

@@ -22,6 +22,15 @@ impl Topic {
         }
     }
 
+    /// Whether it is before everything that is stored here.
+    pub(super) fn is_trimmed(&self, position: Position) -> bool {
+        match self.ledger.position_of(self.ledger.first()) {
+            Some(first) => position < first,
+            // Nothing is stored: what was is trimmed.
+            None => position <= self.ledger.last_position().unwrap_or(Position::new(-1, -1)),
+        }
+    }
+
     /// Finds the first entry published at or after `time`.
     pub(super) fn find_by_time(
         &self,
