@@ -52,11 +52,12 @@ pub(crate) struct Place {
 }
 
 impl Mutant {
-    /// Whether it is a value for an `impl Trait`.
-    pub(crate) fn is_opaque(&self) -> bool {
+    /// Whether it can't share a build: two values of an `impl Trait` can't be of two types, and a
+    /// match whose arms all have guards is not exhaustive.
+    pub(crate) fn is_alone(&self) -> bool {
         let function = self.function.as_ref();
-        self.genre == Genre::FnValue
-            && function.is_some_and(|function| function.return_type.contains("impl "))
+        let is_opaque = function.is_some_and(|function| function.return_type.contains("impl "));
+        self.genre == Genre::MatchArm || self.genre == Genre::FnValue && is_opaque
     }
 }
 

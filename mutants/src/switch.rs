@@ -201,22 +201,6 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
-        let whole = arm.span().byte_range();
-        let off: Vec<String> = self
-            .take(Genre::MatchArm, whole.start)
-            .iter()
-            .map(|(id, _)| format!("!crate::__is_mutant({id})"))
-            .collect();
-        if !off.is_empty() {
-            let off = off.join(" && ");
-            if let Some((_, guard)) = &arm.guard {
-                let at = guard.span().byte_range().start;
-                self.edits.push((at..at, Edit::Before(format!("{off} && "))));
-            } else {
-                let at = arm.pat.span().byte_range().end;
-                self.edits.push((at..at, Edit::Before(format!(" if {off}"))));
-            }
-        }
         if let Some((_, guard)) = &arm.guard {
             let guard = guard.span().byte_range();
             self.instead(Genre::MatchArmGuard, guard.clone(), guard);

@@ -107,8 +107,7 @@ impl Tree {
     /// Builds the package's tests with all mutants that can be switched on at run time.
     pub(crate) fn switch(&self, mutants: &[Mutant]) -> anyhow::Result<Built> {
         let mut limits = Limits::default();
-        // Two values of an opaque type can't be of two types.
-        limits.alone.extend(mutants.iter().filter(|it| it.is_opaque()).map(|mutant| mutant.id));
+        limits.alone.extend(mutants.iter().filter(|it| it.is_alone()).map(|mutant| mutant.id));
         for _ in 0..ATTEMPTS_MAX {
             let ids = self.write_switched(mutants, &limits)?;
             match self.build()? {
