@@ -105,7 +105,7 @@ struct RequestPermit {
 
 /// Serves one connection until it ends.
 pub(crate) async fn run(mut stream: Stream, peer: SocketAddr, door: Door, _admitted: Admitted) {
-    let mut incoming = Incoming::new(door.options.max_frame);
+    let mut incoming = Incoming::new(handshake::FRAME_MAX.min(door.options.max_frame));
     let client = match handshake::run(&mut stream, &mut incoming, &door).await {
         Ok(client) => client,
         Err(ended) => {
@@ -113,6 +113,7 @@ pub(crate) async fn run(mut stream: Stream, peer: SocketAddr, door: Door, _admit
             return end::log(&ended, peer, &door);
         }
     };
+    incoming.allow(door.options.max_frame);
     door.options.counters.note_handshake(true);
     debug!(%peer, client = client.version, protocol = client.protocol, "connected");
     let (read, write) = tokio::io::split(stream);

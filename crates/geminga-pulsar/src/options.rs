@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use geminga_broker::Budget;
+
 use crate::Counters;
+
+const LARGE_FRAMES_BYTES: usize = 256 << 20;
 
 /// How connections are served; limits have Pulsar's names.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Options {
     /// How long a connection stays unread because of a full window before the producer that fills
     /// it gets CLOSE_PRODUCER.
     pub window_timeout: Duration,
+    /// Bytes of frames larger than a read block that have begun to come, over all connections.
+    pub large_frames: Budget,
     /// Announced in CONNECTED.
     pub server_version: String,
     /// What is counted, and the connections that the limits are about. Share it among listeners.
@@ -58,6 +64,7 @@ impl Options {
             producer_window_messages: 1_000,
             producer_window_bytes: 16 << 20,
             window_timeout: Duration::from_secs(30),
+            large_frames: Budget::new("large_frames", LARGE_FRAMES_BYTES),
             server_version: concat!("Geminga-", env!("CARGO_PKG_VERSION")).to_owned(),
             counters: Arc::default(),
         }

@@ -41,6 +41,8 @@ pub(super) enum Violation {
     ServerOnly(Type),
     #[error("SEND for producer {producer_id}, which is not open")]
     UnknownProducer { producer_id: u64 },
+    #[error("{bytes} bytes of a frame came, and its rest did not within {limit:?}")]
+    SlowFrame { bytes: usize, limit: Duration },
     #[error("more than {limit} bytes of answers are not read")]
     AnswersUnread { limit: usize },
 }

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::errors::Refusal;
 
+/// Largest CONNECT, in bytes: who has not said who they are gets no more memory than this.
+pub(super) const FRAME_MAX: usize = 128 << 10;
+
 /// What is known of a connected client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {

@@ -3,12 +3,16 @@
 //! # Invariants
 //!
 //! 1. The buffer grows by what has come, at most doubling, never by a size that a frame only claims.
-//! 2. Frames are slices of the buffer: nothing that has come is copied, except the beginning of a
+//! 2. A frame larger than a block is admitted by its size before more of it is read, and is complete
+//!    within [`LARGE_FRAME_TIMEOUT`].
+//! 3. Frames are slices of the buffer: nothing that has come is copied, except the beginning of a
 //!    frame whose rest does not fit in its block.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::BytesMut;
+use geminga_broker::{Budget, BudgetPermit};
+use geminga_env::{Clock, Instant};
 use geminga_wire::frame::{Frame, FrameDecoder, FrameError};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -16,6 +20,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 const BLOCK_MIN: usize = 4 << 10;
 /// Blocks grow up to this while reads fill them.
 const BLOCK_MAX: usize = 64 << 10;
+/// How long the rest of a frame larger than a block may take: who sends it too slowly holds memory
+/// that others wait for.
+pub(super) const LARGE_FRAME_TIMEOUT: Duration = Duration::from_secs(120);
 /// A read with less room than this is not worth a system call.
 const READ_MIN: usize = 2 << 10;
 
@@ -25,16 +32,47 @@ pub(super) struct Incoming {
     buf: BytesMut,
     decoder: FrameDecoder,
     block: usize,
+    /// Held while a large frame is incomplete, which it may be until then.
+    admitted: Option<(BudgetPermit, Instant)>,
 }
 
 impl Incoming {
     pub(super) fn new(max_frame: usize) -> Self {
-        Self { buf: BytesMut::new(), decoder: FrameDecoder::new(max_frame), block: BLOCK_MIN }
+        let decoder = FrameDecoder::new(max_frame);
+        Self { buf: BytesMut::new(), decoder, block: BLOCK_MIN, admitted: None }
+    }
+
+    /// From here on frames of this size are accepted.
+    pub(super) fn allow(&mut self, max_frame: usize) {
+        self.decoder = FrameDecoder::new(max_frame);
+    }
+
+    /// Waits until there is room for the frame that has begun, and says when it must be complete, if
+    /// it is a large one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(super) async fn admit(
+        &mut self,
+        large_frames: &Budget,
+        clock: &dyn Clock,
+    ) -> Option<Instant> {
+        let claimed = self.buf.first_chunk().map_or(0, |size| u32::from_be_bytes(*size) as usize);
+        if self.admitted.is_none() && BLOCK_MAX < claimed {
+            let permit = large_frames.take(claimed).await;
+            self.admitted = Some((permit, clock.now() + LARGE_FRAME_TIMEOUT));
+        }
+        self.admitted.as_ref().map(|(_, deadline)| *deadline)
     }
 
     /// The next complete frame.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
-        self.decoder.decode(&mut self.buf)
+        let frame = self.decoder.decode(&mut self.buf)?;
+        if frame.is_some() {
+            self.admitted = None;
+        }
+        Ok(frame)
     }
 
     /// Bytes that wait for the rest of their frame.

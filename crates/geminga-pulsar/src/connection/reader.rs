@@ -18,7 +18,7 @@ use super::{
     Connection,
     consumers::Acks,
     end::{Ended, Violation},
-    incoming::Incoming,
+    incoming::{Incoming, LARGE_FRAME_TIMEOUT},
     sends::Sends,
     unsupported,
 };
@@ -44,6 +44,12 @@ pub(super) async fn run(
         if let Err(ended) = reader.carry_out(&mut incoming).await {
             return ended;
         }
+        let large_frames = &reader.connection.options().large_frames;
+        let incomplete_until = tokio::select! {
+            biased;
+            () = reader.connection.closed.cancelled() => return Ended::Closed,
+            until = incoming.admit(large_frames, &*reader.connection.env().clock) => until,
+        };
         // While frames were carried out we may have kept the client waiting: that does not count.
         silence.broken(reader.connection.now());
         loop {
@@ -56,6 +62,10 @@ pub(super) async fn run(
                     Ok(_) => break,
                     Err(error) => return Ended::Failed(error),
                 },
+                () = at(incomplete_until) => {
+                    let bytes = incoming.len();
+                    return Violation::SlowFrame { bytes, limit: LARGE_FRAME_TIMEOUT }.into();
+                }
                 () = &mut timer, if !keep_alive.is_zero() => {
                     let now = reader.connection.now();
                     match silence.on_timer(now, keep_alive) {
@@ -70,6 +80,14 @@ pub(super) async fn run(
                 }
             }
         }
+    }
+}
+
+/// Waits until then; for ever, if there is no such time.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use geminga_broker::Budget;
 use geminga_wire::proto::{
     CommandConnected, CommandPing, CommandSuccess, ServerError, command_subscribe::SubType,
 };
@@ -83,6 +84,45 @@ async fn an_oversized_frame_ends_the_connection() {
     web.write(b"GET /admin/v2/clusters HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     web.closed().await;
     assert_eq!(server.metric("geminga_pulsar_malformed_total"), 2);
+    is_unharmed(&server).await;
+}
+
+/// Goal: who has not said who they are gets little memory.
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_before_connect_ends_the_connection() {
+    let server = Server::start().await;
+    let mut client = server.dial().await;
+    client.write(&(200_u32 << 10).to_be_bytes()).await;
+    client.closed().await;
+    assert_eq!(server.metric("geminga_pulsar_malformed_total"), 1);
+    is_unharmed(&server).await;
+}
+
+/// Goal: half frames hold no more memory than their budget, nor for ever; small ones go on.
+#[tokio::test(start_paused = true)]
+async fn large_frames_wait_for_room_and_must_become_whole() {
+    let limit = 110 << 10;
+    let server = Server::with(|options| {
+        options.large_frames = Budget::new("test", limit);
+        options.keep_alive = Duration::ZERO;
+    })
+    .await;
+    let (mut slow, mut next) = (server.connect().await, server.connect().await);
+    slow.open_producer("slow", 1).await;
+    next.open_producer("next", 1).await;
+    let large = send(1, 0, &vec![7; 90 << 10]);
+    slow.write(&large[..large.len() - 1]).await;
+    let (begin, rest) = large.split_at(100);
+    next.write(begin).await;
+    let mut small = server.connect().await;
+    small.open_producer("small", 1).await;
+    small.publish(1, 0, b"goes on").await;
+    let waiting = async {
+        next.write(rest).await;
+        next.next_within(Duration::from_secs(200)).await.expect("its receipt")
+    };
+    tokio::join!(waiting, slow.closed_within(Duration::from_secs(200)));
+    assert_eq!(server.metric("geminga_pulsar_malformed_total"), 1);
     is_unharmed(&server).await;
 }
 
