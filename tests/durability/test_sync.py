@@ -10,7 +10,7 @@ import time
 import pulsar
 import pytest
 import raw
-from server import Failed, Server, wait_for
+from server import Server, wait_for
 
 SYNCS = "fsync,fdatasync,sync_file_range,syncfs,msync"
 DELAY = 0.3
@@ -207,31 +207,6 @@ def test_every_receipt_follows_a_sync_that_began_after_its_bytes_were_written():
             of == descriptor and write_ended < began and ended < receipts[n]
             for of, began, ended in syncs
         ), f"message {n}: written at line {write_ended}, receipt at line {receipts[n]}, no sync between"
-
-
-def test_a_port_in_use_and_a_directory_in_use_are_named():
-    with Server() as first:
-        second = Server(settings={"brokerServicePort": first.settings["brokerServicePort"]})
-        try:
-            with pytest.raises(Failed, match=f"{first.settings['brokerServicePort']}.*in use"):
-                second.start()
-        finally:
-            second.remove()
-        third = Server()
-        third.data = first.data
-        try:
-            with pytest.raises(Failed, match="in use"):
-                third.start()
-        finally:
-            third.remove()
-
-
-def test_a_directory_that_is_not_writable_or_from_a_newer_version_is_refused():
-    server = Server()
-    server.data.write_text("a file where the directory should be")
-    with pytest.raises(Failed, match=str(server.data)):
-        server.start()
-    server.remove()
 
 
 def test_ready_is_quick():
