@@ -29,6 +29,9 @@ pub struct AddEntry {
     pub sum: Sum,
     /// Whether recovery writes it, which a fence lets through.
     pub is_recovery: bool,
+    /// Whether it may use the space that is kept for when the disk is nearly full: acks, which are
+    /// what frees space.
+    pub may_use_reserve: bool,
 }
 
 /// Why a bookie did not store an entry.

@@ -312,7 +312,9 @@ async fn a_full_disk_refuses_entries_until_a_deletion_makes_room() {
     let refused = add(&storage, vec![entry(0, 150, b"x")]).await.remove(0).2;
     let Err(AddError::ReadOnly(reason)) = refused else { panic!("{refused:?}") };
     assert!(reason.contains("131072") && reason.contains("/data"), "{reason}");
-    // All else goes on, also after a restart.
+    // All else goes on, also after a restart; acks, which are what frees space, among it.
+    let urgent = AddEntry { may_use_reserve: true, ..entry(3, 0, b"an ack") };
+    assert_eq!(add(&storage, vec![urgent]).await.remove(0).2, Ok(()));
     assert_eq!(read_body(&storage, 0, 149).await.unwrap(), body(0, 149));
     storage.fence(LedgerId(1)).await.unwrap();
     storage.close().await.unwrap();
@@ -347,11 +349,11 @@ async fn a_disk_without_any_room_loses_nothing() {
         }
     };
     assert!(matches!(refused, AddError::ReadOnly(_)), "{refused}");
-    // Recovery is let in while there is room in memory, and then refused as well: nobody waits.
+    // Recovery and acks are let in while there is room in memory, and then refused too: nobody waits.
     let mut recovered = 0;
     let refused = loop {
-        let recovery = AddEntry { is_recovery: true, ..entry(1, 100 + recovered, &[1; 3000]) };
-        match add(&storage, vec![recovery]).await.remove(0).2 {
+        let urgent = AddEntry { may_use_reserve: true, ..entry(1, 100 + recovered, &[1; 3000]) };
+        match add(&storage, vec![urgent]).await.remove(0).2 {
             Ok(()) => recovered += 1,
             Err(error) => break error,
         }

@@ -78,7 +78,8 @@ pub async fn create(deps: &Deps, options: &LedgerOptions) -> Result<Writer, Crea
     };
     let record = Record::new(quorums, ensemble.clone(), metadata);
     let ledger_id = insert_at_new_id(deps, &record).await?;
-    Ok(Writer::new(ledger_id, quorums, ensemble, in_flight_max))
+    let writer = Writer::new(ledger_id, quorums, ensemble, in_flight_max);
+    Ok(writer.with_reserve(options.may_use_reserve))
 }
 
 /// Ids are taken from a sequence, but an id that somebody else's generator gave out is passed over.

@@ -69,6 +69,8 @@ pub struct LedgerOptions {
     pub custom_metadata: BTreeMap<String, Bytes>,
     /// How many entries may be unconfirmed at once.
     pub in_flight_max: usize,
+    /// Whether its entries may use the space that bookies keep for when their disk is nearly full.
+    pub may_use_reserve: bool,
 }
 
 /// The end of a closed ledger.

@@ -107,5 +107,7 @@ fn recovery_add(opened: &Opened) -> AddEntry {
         body: opened.body(),
         sum: Sum::of(&opened.stored),
         is_recovery: true,
+        // A topic that cannot be loaded cannot be trimmed either.
+        may_use_reserve: true,
     }
 }

@@ -31,6 +31,7 @@ pub struct Writer {
     window: AddWindow,
     /// Bytes of every body added, confirmed or not.
     length_added: u64,
+    may_use_reserve: bool,
     failure: Option<AddError>,
 }
 
@@ -64,8 +65,14 @@ impl Writer {
             ensemble: ensemble.into_iter().map(member).collect(),
             window: AddWindow::new(quorums, EntryId(0), in_flight_max),
             length_added: 0,
+            may_use_reserve: false,
             failure: None,
         }
+    }
+
+    /// The same, whose entries may use the reserve of a bookie that is nearly full.
+    pub(crate) fn with_reserve(self, may_use_reserve: bool) -> Self {
+        Self { may_use_reserve, ..self }
     }
 
     /// The ledger.
@@ -96,7 +103,8 @@ impl Writer {
         let length = self.length_added;
         let (head, sum) =
             Head { ledger_id, entry_id, last_add_confirmed, length }.enclose(&body, body_sum);
-        let entry = AddEntry { ledger_id, entry_id, head, body, sum, is_recovery: false };
+        let (is_recovery, may_use_reserve) = (false, self.may_use_reserve);
+        let entry = AddEntry { ledger_id, entry_id, head, body, sum, is_recovery, may_use_reserve };
         let mut write_set = self.quorums.write_set(entry_id);
         let first = write_set.next().expect("a write set is not empty");
         for bookie in write_set {

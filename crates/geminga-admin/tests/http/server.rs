@@ -255,6 +255,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         password: Bytes::new(),
         custom_metadata: std::collections::BTreeMap::new(),
         in_flight_max: 1_000,
+        may_use_reserve: false,
     };
     let mut advertised = Advertised {
         broker_url: "pulsar://localhost:6650".to_owned(),

@@ -330,9 +330,8 @@ impl Group {
         if !entry.is_recovery && is_fenced() {
             return Some(AddError::Fenced(ledger_id));
         }
-        // Recovery may use the reserve: a topic that cannot be loaded cannot be trimmed either. But it
-        // must not wait for a flush that may never find space.
-        let may_use_reserve = entry.is_recovery && decider.has_room;
+        // Nobody may wait for a flush that may never find space.
+        let may_use_reserve = entry.may_use_reserve && decider.has_room;
         if let Some(reason) = state.read_only.as_ref().filter(|_| !may_use_reserve) {
             return Some(AddError::ReadOnly(reason.clone()));
         }

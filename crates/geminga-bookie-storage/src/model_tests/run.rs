@@ -308,7 +308,8 @@ impl Run {
             Pending { attempt, is_recovery, must_be_refused },
         );
         let sum = Sum::of(&head).append(&body);
-        AddEntry { ledger_id, entry_id, head, body: body.into(), sum, is_recovery }
+        let (body, may_use_reserve) = (body.into(), is_recovery);
+        AddEntry { ledger_id, entry_id, head, body, sum, is_recovery, may_use_reserve }
     }
 
     fn take_results(&mut self) -> Check {

@@ -33,6 +33,7 @@ pub(crate) fn entry(ledger: i64, entry: i64, body: &[u8]) -> AddEntry {
         body: Bytes::copy_from_slice(body),
         sum: Sum::of(&head).append(body),
         is_recovery: false,
+        may_use_reserve: false,
     }
 }
 

@@ -47,6 +47,14 @@ fn failed() -> AddError {
 }
 
 #[test]
+fn entries_may_use_the_reserve_if_their_ledger_may() {
+    let mut writer = writer(1, 1, 1).with_reserve(true);
+    add(&mut writer, b"an ack");
+    let (_, entries) = writer.poll_send().unwrap();
+    assert!(entries[0].may_use_reserve && !entries[0].is_recovery);
+}
+
+#[test]
 fn an_entry_goes_in_its_envelope_to_its_write_set() {
     let mut writer = writer(3, 2, 2);
     assert_eq!(add(&mut writer, b"hello"), EntryId(0));
@@ -55,7 +63,7 @@ fn an_entry_goes_in_its_envelope_to_its_write_set() {
     assert!(writer.poll_send().is_none());
     assert_eq!((first, second), (id(0), id(1)));
     for [entry] in [<[_; 1]>::try_from(entries).unwrap(), copies.try_into().unwrap()] {
-        assert!(!entry.is_recovery);
+        assert!(!entry.is_recovery && !entry.may_use_reserve);
         let stored = Bytes::from([entry.head.as_slice(), &entry.body].concat());
         assert_eq!(entry.sum, Sum::of(&stored));
         let opened = envelope::open(LedgerId(7), EntryId(0), &stored).unwrap();

@@ -101,6 +101,7 @@ pub(crate) fn options(ensemble_size: u32, write_quorum: u32, ack_quorum: u32) ->
         password: Bytes::from_static(b"secret"),
         custom_metadata: BTreeMap::from([("application".into(), Bytes::from_static(b"test"))]),
         in_flight_max: 512,
+        may_use_reserve: false,
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) fn options() -> Options {
         password: Bytes::new(),
         custom_metadata: BTreeMap::new(),
         in_flight_max: 8,
+        may_use_reserve: false,
     };
     Options {
         cursor_ledger: ledger.clone(),

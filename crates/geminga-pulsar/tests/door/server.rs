@@ -136,6 +136,7 @@ fn broker_options() -> geminga_broker::Options {
         password: Bytes::new(),
         custom_metadata: std::collections::BTreeMap::new(),
         in_flight_max,
+        may_use_reserve: false,
     };
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
     geminga_broker::Options {

@@ -121,7 +121,8 @@ fn managed_ledger(config: &Config) -> geminga_managed_ledger::Options {
     let minutes = |count: u64| Duration::from_secs(count.saturating_mul(60));
     geminga_managed_ledger::Options {
         ledger: ledger(IN_FLIGHT_MAX),
-        cursor_ledger: ledger(CURSOR_IN_FLIGHT_MAX),
+        // Acks go on when the disk is nearly full: they are what frees it.
+        cursor_ledger: LedgerOptions { may_use_reserve: true, ..ledger(CURSOR_IN_FLIGHT_MAX) },
         max_entries_per_ledger: config.managed_ledger_max_entries_per_ledger,
         max_ledger_bytes: config.managed_ledger_max_size_per_ledger_mbytes.saturating_mul(MIB),
         min_rollover: minutes(config.managed_ledger_min_ledger_rollover_time_minutes),
@@ -145,6 +146,7 @@ fn ledger(in_flight_max: usize) -> LedgerOptions {
         password: Bytes::new(),
         custom_metadata: BTreeMap::new(),
         in_flight_max,
+        may_use_reserve: false,
     }
 }
 

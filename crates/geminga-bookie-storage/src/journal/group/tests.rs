@@ -21,6 +21,7 @@ fn entry(ledger: i64, entry: i64, body: &[u8]) -> AddEntry {
         body: Bytes::copy_from_slice(body),
         sum: Sum::of(&head).append(body),
         is_recovery: false,
+        may_use_reserve: false,
     }
 }
 

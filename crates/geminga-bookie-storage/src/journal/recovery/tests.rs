@@ -84,6 +84,7 @@ fn entry(id: i64) -> AddEntry {
         body: Bytes::new(),
         sum: Sum::of(&head),
         is_recovery: false,
+        may_use_reserve: false,
     }
 }
 
