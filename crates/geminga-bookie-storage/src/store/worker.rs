@@ -221,6 +221,8 @@ impl Worker {
 
     fn begin_flush(&mut self) -> Result<(), WriteError> {
         self.timers.flush = self.timers.now + self.shared.options.flush_interval;
+        // Fast writers would use up the reserve between two ticks.
+        self.shared.watch_space();
         match self.store.write_entries(&self.shared) {
             Ok(stage) => self.flush = Some(stage),
             Err(error) => return Err(self.give_up_flush(error)),
