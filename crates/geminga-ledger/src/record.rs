@@ -38,7 +38,7 @@ pub(crate) enum Replaced {
     /// It was made.
     Done(Version),
     /// Another writer came first, or nobody can tell: read again and decide anew.
-    ReadAgain,
+    ReadAgain(MetadataError),
 }
 
 impl Record {
@@ -161,10 +161,10 @@ pub(crate) async fn advance(
             Ok(Replaced::Done(version))
         }
         Err(
-            MetadataError::Conflict { .. }
+            error @ (MetadataError::Conflict { .. }
             | MetadataError::NotFound { .. }
-            | MetadataError::Unavailable(_),
-        ) => Ok(Replaced::ReadAgain),
+            | MetadataError::Unavailable(_)),
+        ) => Ok(Replaced::ReadAgain(error)),
         Err(error @ (MetadataError::Invalid { .. } | MetadataError::Corrupt(_))) => Err(error),
     }
 }

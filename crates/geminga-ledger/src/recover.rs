@@ -50,7 +50,7 @@ pub enum RecoverError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Other writers kept coming first, or the store kept not answering. Retry.
+    /// Other writers kept coming first. Retry.
     #[error("ledger {0}: its metadata kept changing")]
     Contended(LedgerId),
     /// The metadata store failed.
@@ -70,6 +70,7 @@ pub enum RecoverError {
 ///
 /// Dropping the future leaves the ledger fenced and not closed: recover it again.
 pub async fn recover(deps: &Deps, ledger_id: LedgerId) -> Result<Sealed, RecoverError> {
+    let mut last_error = None;
     for _ in 0..ATTEMPTS_MAX {
         let found = record::load(deps, ledger_id).await?;
         let (record, version) = found.ok_or(RecoverError::NoLedger(ledger_id))?;
@@ -80,7 +81,10 @@ pub async fn recover(deps: &Deps, ledger_id: LedgerId) -> Result<Sealed, Recover
                 let in_recovery = State::InRecovery;
                 match record::advance(deps, ledger_id, (&record, version), in_recovery).await? {
                     Replaced::Done(version) => version,
-                    Replaced::ReadAgain => continue,
+                    Replaced::ReadAgain(error) => {
+                        last_error = Some(error);
+                        continue;
+                    }
                 }
             }
         };
@@ -88,10 +92,13 @@ pub async fn recover(deps: &Deps, ledger_id: LedgerId) -> Result<Sealed, Recover
         let closed = State::Closed(end);
         match record::advance(deps, ledger_id, (&record, version), closed).await? {
             Replaced::Done(_) => return Ok(end),
-            Replaced::ReadAgain => {}
+            Replaced::ReadAgain(error) => last_error = Some(error),
         }
     }
-    Err(RecoverError::Contended(ledger_id))
+    match last_error {
+        Some(error @ MetadataError::Unavailable(_)) => Err(error.into()),
+        _ => Err(RecoverError::Contended(ledger_id)),
+    }
 }
 
 async fn find_end(

@@ -47,6 +47,7 @@ pub async fn seal(
     length: u64,
 ) -> Result<(), SealError> {
     let end = Sealed { last_entry, length };
+    let mut last_error = None;
     for _ in 0..ATTEMPTS_MAX {
         let found = record::load(deps, ledger_id).await?;
         let (record, version) = found.ok_or(SealError::NoLedger(ledger_id))?;
@@ -61,8 +62,11 @@ pub async fn seal(
         let closed = State::Closed(end);
         match record::advance(deps, ledger_id, (&record, version), closed).await? {
             Replaced::Done(_) => return Ok(()),
-            Replaced::ReadAgain => {}
+            Replaced::ReadAgain(error) => last_error = Some(error),
         }
     }
-    Err(SealError::Contended(ledger_id))
+    match last_error {
+        Some(error @ MetadataError::Unavailable(_)) => Err(error.into()),
+        _ => Err(SealError::Contended(ledger_id)),
+    }
 }
