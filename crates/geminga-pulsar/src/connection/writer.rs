@@ -15,7 +15,7 @@ use geminga_wire::{
     },
     proto::{
         BaseCommand, CommandActiveConsumerChange, CommandCloseConsumer, CommandCloseProducer,
-        CommandReachedEndOfTopic, CommandSendError,
+        CommandError, CommandReachedEndOfTopic, CommandSendError, ServerError,
     },
     version,
 };
@@ -160,7 +160,13 @@ impl Writer {
                 self.refused(producer_id, refused);
             }
             SendFailure::CloseProducer => {
-                self.connection.warn_about_producer(producer_id, &error.to_string());
+                let message = error.to_string();
+                self.connection.warn_about_producer(producer_id, &message);
+                // CLOSE_PRODUCER has no place for a reason; clients log an error of no request.
+                if matches!(error, PublishError::Persistence { .. }) {
+                    let error = ServerError::PersistenceError.into();
+                    self.command(CommandError { request_id: NO_REQUEST, error, message });
+                }
                 self.close_producer(producer);
             }
         }
