@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     BodyTooLarge(usize),
     #[error("Request took longer than {} s; it may have been done", .0.as_secs())]
     TimedOut(Duration),
+    #[error("New messages are refused: {0}")]
+    RefusesMessages(String),
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error(transparent)]
@@ -61,7 +63,7 @@ impl Failure {
             Self::InvalidParameter(_) | Self::Name(_) => StatusCode::PRECONDITION_FAILED,
             Self::InvalidCount(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut(_) | Self::RefusesMessages(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Admin(error) => of_admin(error),
             Self::Topic(error) => of_topic(error),
             Self::Lookup(error) => of_lookup(error),

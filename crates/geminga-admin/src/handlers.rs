@@ -26,8 +26,8 @@ pub(crate) async fn handle(
 ) -> Answered {
     match route {
         Route::Status => Ok(Answer::text("OK")),
-        Route::Metrics | Route::MetricsSlash => Ok(metrics(broker).await),
-        Route::Health => brokers::health(broker).await,
+        Route::Metrics | Route::MetricsSlash => Ok(metrics(broker, options).await),
+        Route::Health => brokers::health(broker, options).await,
         Route::Ready => Ok(Answer::text("ok")),
         Route::Version => Ok(Answer::text(options.version.clone())),
         Route::LeaderBroker => Ok(brokers::leader(broker)),

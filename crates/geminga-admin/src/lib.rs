@@ -16,9 +16,11 @@ mod handlers;
 mod listener;
 mod metrics;
 mod options;
+mod process;
 mod request;
 pub mod route;
 mod stats;
 
 pub use listener::serve;
 pub use options::Options;
+pub use process::{Metric, MetricKind, Process};

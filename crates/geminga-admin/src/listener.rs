@@ -1,10 +1,24 @@
 //! Accepts connections and runs one HTTP/1.1 conversation on each.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use geminga_broker::Broker;
-use geminga_env::net::{Listener, Stream};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use geminga_env::{
+    Env,
+    net::{Listener, Stream},
+};
+use hyper::{
+    Response,
+    body::Incoming,
+    header::{DATE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -66,10 +80,16 @@ async fn converse(
 ) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (broker, options) = (broker.clone(), Arc::clone(&options));
-        async move { Ok::<_, Infallible>(respond(&broker, request, &options).await.into()) }
+        async move {
+            let answer = respond(&broker, request, &options).await;
+            let mut response = Response::from(answer);
+            response.headers_mut().insert(DATE, date(broker.env()));
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .header_read_timeout(options.head_timeout)
         .max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN))
         .serve_connection(TokioIo::new(stream), service);
@@ -88,6 +108,12 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
     }
+}
+
+/// The time of an answer, from `env`'s clock and not hyper's.
+fn date(env: &Env) -> HeaderValue {
+    let now = UNIX_EPOCH + Duration::from_millis(env.clock.wall().0);
+    HeaderValue::try_from(httpdate::fmt_http_date(now)).expect("a date is plain ASCII")
 }
 
 async fn respond(broker: &Broker, request: hyper::Request<Incoming>, options: &Options) -> Answer {

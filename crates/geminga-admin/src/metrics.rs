@@ -8,7 +8,7 @@ use geminga_broker::{
     admin::{SubscriptionStats, TopicStats},
 };
 
-use crate::{answer::Answer, stats::backlog_bytes};
+use crate::{Metric, Options, answer::Answer, stats::backlog_bytes};
 
 /// One metric: its name, kind, and value of a thing.
 struct Family<T> {
@@ -59,10 +59,15 @@ const fn counter<T>(name: &'static str, value: fn(&T) -> f64) -> Family<T> {
 }
 
 /// Answer of `/metrics`.
-pub(crate) async fn metrics(broker: &Broker) -> Answer {
+pub(crate) async fn metrics(broker: &Broker, options: &Options) -> Answer {
     let topics = broker.all_topic_stats().await;
     let mut text = render(&broker.options().cluster, &topics);
     budgets(&mut text, &[broker.publish_budget(), broker.read_budget()]);
+    let process = options.process.as_ref().map(|process| process.metrics());
+    for Metric { name, kind, value } in process.unwrap_or_default() {
+        head(&mut text, name, kind.as_str());
+        line(&mut text, format_args!("{name} {value}"));
+    }
     Answer::metrics(text)
 }
 

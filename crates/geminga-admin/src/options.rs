@@ -1,6 +1,8 @@
 //! What the operator decides.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use crate::Process;
 
 /// Limits of the HTTP door.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// What `brokers/version` answers.
     pub version: String,
+    /// What else there is in the process.
+    pub process: Option<Arc<dyn Process>>,
 }
 
 impl Default for Options {
@@ -32,6 +36,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(5),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod identity;
 mod options;
+mod others;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,6 +22,7 @@ use geminga_metadata_embedded::EmbeddedStore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
+use self::others::Others;
 use crate::{advertise::advertised, config::Config, phases::Phases};
 
 /// A standalone that is ready.
@@ -80,6 +82,7 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     let doors_shutdown = CancellationToken::new();
     let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());
     let pulsar = Arc::new(options::pulsar(config));
+    let counters = Arc::clone(&pulsar.counters);
     doors.spawn(geminga_pulsar::serve(
         broker.clone(),
         binary,
@@ -87,7 +90,16 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
         tasks.clone(),
         shutdown.clone(),
     ));
-    let admin = Arc::new(geminga_admin::Options::default());
+    let others = Others {
+        storage: storage.clone(),
+        counters: Arc::clone(&counters),
+        disk: Arc::clone(&env.disk),
+        directory: data_dir.to_owned(),
+    };
+    let admin = Arc::new(geminga_admin::Options {
+        process: Some(Arc::new(others)),
+        ..geminga_admin::Options::default()
+    });
     doors.spawn(geminga_admin::serve(broker.clone(), web, admin, tasks, shutdown));
     let is_durable = config.journal_sync_data;
     Ok(Standalone { broker, storage, store, doors, doors_shutdown, topics, is_durable })

@@ -4,11 +4,15 @@ use geminga_admin_model::BrokerInfo;
 use geminga_broker::{AdminError, Broker};
 
 use super::Answered;
-use crate::{answer::Answer, request::Request};
+use crate::{Options, answer::Answer, failure::Failure, request::Request};
 
-/// Healthy is who can read metadata: without that no topic is served.
-pub(super) async fn health(broker: &Broker) -> Answered {
+/// Healthy is who can read metadata, without which no topic is served, and takes messages.
+pub(super) async fn health(broker: &Broker, options: &Options) -> Answered {
     broker.clusters().await?;
+    let refuses = options.process.as_ref().and_then(|process| process.refuses_messages());
+    if let Some(reason) = refuses {
+        return Err(Failure::RefusesMessages(reason));
+    }
     Ok(Answer::text("ok"))
 }
 

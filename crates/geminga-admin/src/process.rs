@@ -1,0 +1,41 @@
+//! What the process has beside the broker, as far as an operator wants to know it here.
+
+use std::fmt;
+
+/// Other parts of the process: the door for clients, the storage.
+pub trait Process: fmt::Debug + Send + Sync {
+    /// Why new messages are refused, if they are: the disk is full.
+    fn refuses_messages(&self) -> Option<String>;
+
+    /// Their metrics.
+    fn metrics(&self) -> Vec<Metric>;
+}
+
+/// One number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// As Prometheus has it.
+    pub name: &'static str,
+    /// Whether it only grows.
+    pub kind: MetricKind,
+    /// The number.
+    pub value: u64,
+}
+
+/// What a metric's number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// How much there is now.
+    Gauge,
+    /// How much there ever was.
+    Counter,
+}
+
+impl MetricKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+        }
+    }
+}
