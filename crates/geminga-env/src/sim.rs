@@ -14,13 +14,14 @@ pub mod disk;
 mod events;
 pub mod net;
 mod random;
+mod seeds;
 
 use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 
 use self::events::Events;
-pub use self::{clock::SimClock, disk::SimDisk, net::SimNet, random::SimRandom};
+pub use self::{clock::SimClock, disk::SimDisk, net::SimNet, random::SimRandom, seeds::Seeds};
 use crate::{Env, Random, Workers};
 
 /// One simulated machine room: everything in it follows from the seed.

@@ -21,7 +21,7 @@ use crate::{
     consumer::{self, Consumer, Kind, Manner},
     drain,
     model::{Counts, Model, SubId, WITNESS},
-    producer,
+    operator, producer,
 };
 
 const fn kind(topic: usize, name: &'static str, sub_type: SubType) -> Kind {
@@ -140,6 +140,7 @@ async fn live(world: &World, model: &Arc<Mutex<Model>>, end: End, rng: &mut StdR
             if timeout(BOUND, tasks.wait()).await.is_err() {
                 clients.model().violate("the clients did not stop");
             }
+            operator::check_all(&clients).await;
             drain::run(&clients, rng).await;
             stop(&clients, server, tasks).await;
         }
@@ -186,6 +187,7 @@ fn start_clients(clients: &Clients, rng: &mut StdRng) -> TaskTracker {
             tasks.spawn(consumer::run(next(), kind, StdRng::seed_from_u64(rng.random())));
         }
     }
+    tasks.spawn(operator::run(next(), StdRng::seed_from_u64(rng.random())));
     tasks
 }
 

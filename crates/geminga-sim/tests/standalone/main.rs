@@ -1,7 +1,7 @@
 //! A whole standalone in a simulated world: every fault and every client follows from a seed.
 //!
-//! `GEMINGA_SEEDS=COUNT` or `GEMINGA_SEEDS=FIRST..END` chooses the seeds, `GEMINGA_LOG=debug` shows
-//! the server's log.
+//! `GEMINGA_SIM_SEEDS=COUNT` or `GEMINGA_SIM_SEEDS=FIRST..END` (or else `GEMINGA_SEEDS`) chooses the
+//! seeds, `GEMINGA_LOG=debug` shows the server's log.
 #![cfg(test)]
 
 mod clients;
@@ -10,34 +10,28 @@ mod drain;
 mod life;
 mod link;
 mod model;
+mod operator;
 mod producer;
 
 use std::{
     cell::Cell,
     io,
-    ops::Range,
     panic::{self, AssertUnwindSafe},
     sync::Once,
     thread,
 };
 
+use geminga_env::sim::Seeds;
+
 use crate::model::Counts;
 
+const SEEDS: u64 = 100;
 /// Worlds run side by side, each on one thread.
 const THREADS: usize = 2;
 
 thread_local! {
     /// Panics of this thread, those that a runtime caught among them.
     static PANICS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn seeds() -> Range<u64> {
-    let text = std::env::var_os("GEMINGA_SEEDS").unwrap_or_else(|| "100".into());
-    let text = text.into_string().unwrap();
-    match text.split_once("..") {
-        Some((first, end)) => first.parse().unwrap()..end.parse().unwrap(),
-        None => 0..text.parse().unwrap(),
-    }
 }
 
 fn set_up() {
@@ -79,16 +73,20 @@ fn run_twice(seed: u64) -> Result<Counts, String> {
     Ok(first.1)
 }
 
+/// A failing seed is said at once: a run of thousands takes long.
+fn tell(outcome: Result<Counts, String>) -> Result<Counts, String> {
+    outcome.inspect_err(|failure| eprintln!("FAILED {failure}"))
+}
+
 #[test]
 fn keeps_its_promises_and_repeats_itself() {
     set_up();
-    let seeds = seeds();
-    let count = seeds.end - seeds.start;
+    let seeds = Seeds::of("sim", SEEDS);
     let outcomes: Vec<Result<Counts, String>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|first| {
-                let share = seeds.clone().skip(first).step_by(THREADS);
-                scope.spawn(move || share.map(run_twice).collect::<Vec<_>>())
+                let share = seeds.range().skip(first).step_by(THREADS);
+                scope.spawn(move || share.map(run_twice).map(tell).collect::<Vec<_>>())
             })
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -101,13 +99,16 @@ fn keeps_its_promises_and_repeats_itself() {
             Err(failure) => failures.push(failure),
         }
     }
-    println!("{count} seeds: {totals:?}");
+    println!("{} seeds: {totals:?}", seeds.count());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    if count >= 100 {
+    if seeds.count() >= SEEDS {
         let Counts { receipts, deliveries, acks, nacks, seeks, crashes, .. } = totals;
+        let Counts { unloads, creations, deletions, .. } = totals;
         let least = receipts.min(deliveries).min(acks).min(nacks).min(seeks).min(crashes);
+        let least = least.min(unloads).min(creations).min(deletions);
         assert!(least >= 50, "too little was tested: {totals:?}");
     }
+    seeds.passed(format_args!("{totals:?}"));
 }
 
 #[test]

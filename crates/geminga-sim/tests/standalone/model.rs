@@ -28,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) topics: [Topic; 2],
     pub(crate) violations: Vec<String>,
     pub(crate) counts: Counts,
+    /// The operator's own topics: whether they exist, if that is known.
+    pub(crate) made: BTreeMap<u8, Option<bool>>,
     ticks: u64,
     last_ack: u64,
     last_name: u64,
@@ -45,6 +47,10 @@ pub(crate) struct Counts {
     pub(crate) seeks: u64,
     pub(crate) crashes: u64,
     pub(crate) failed_starts: u64,
+    pub(crate) requests: u64,
+    pub(crate) unloads: u64,
+    pub(crate) creations: u64,
+    pub(crate) deletions: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -58,6 +64,10 @@ impl std::ops::AddAssign for Counts {
         self.seeks += other.seeks;
         self.crashes += other.crashes;
         self.failed_starts += other.failed_starts;
+        self.requests += other.requests;
+        self.unloads += other.unloads;
+        self.creations += other.creations;
+        self.deletions += other.deletions;
     }
 }
 

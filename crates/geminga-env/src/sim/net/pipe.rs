@@ -149,13 +149,13 @@ impl Pipe {
         }
     }
 
-    /// Sends what fits of `bytes`, or registers the writer.
+    /// Sends what fits of `slices` and returns it, or registers the writer.
     pub(super) fn poll_put(
         &self,
         context: &Context<'_>,
-        bytes: &[u8],
+        slices: &[io::IoSlice<'_>],
         now: Instant,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<Bytes>> {
         let mut state = self.state();
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -163,8 +163,9 @@ impl Pipe {
         if state.reader_gone || state.finished.is_some() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let count = bytes.len().min(CAPACITY_BYTES - state.buffered_bytes);
-        if count == 0 && !bytes.is_empty() {
+        let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let count = offered.min(CAPACITY_BYTES - state.buffered_bytes);
+        if count == 0 && offered > 0 {
             state.writer = Some(context.waker().clone());
             return Poll::Pending;
         }
@@ -174,18 +175,29 @@ impl Pipe {
         } else {
             count
         };
-        for part in [&bytes[..cut], &bytes[cut..count]] {
-            if !part.is_empty() {
+        let sent = gather(slices, count);
+        for bytes in [sent.slice(..cut), sent.slice(cut..)] {
+            if !bytes.is_empty() {
                 let arrives = state.arrival(now);
-                state.chunks.push_back(Chunk { arrives, bytes: Bytes::copy_from_slice(part) });
+                state.chunks.push_back(Chunk { arrives, bytes });
             }
         }
         state.buffered_bytes += count;
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(sent))
     }
+}
+
+/// The first `count` bytes of `slices`.
+fn gather(slices: &[io::IoSlice<'_>], count: usize) -> Bytes {
+    let mut bytes = Vec::with_capacity(count);
+    for slice in slices {
+        let fits = slice.len().min(count - bytes.len());
+        bytes.extend_from_slice(&slice[..fits]);
+    }
+    bytes.into()
 }
 
 impl State {

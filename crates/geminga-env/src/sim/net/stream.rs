@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -78,11 +78,7 @@ impl AsyncWrite for SimStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let answer = self.outgoing.poll_put(context, bytes, self.shared.clock.now());
-        if let Poll::Ready(Ok(count)) = &answer {
-            self.record("send", &bytes[..*count]);
-        }
-        answer
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -90,8 +86,9 @@ impl AsyncWrite for SimStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.poll_write(context, &all)
+        let sent = ready!(self.outgoing.poll_put(context, slices, self.shared.clock.now()))?;
+        self.record("send", &sent);
+        Poll::Ready(Ok(sent.len()))
     }
 
     fn is_write_vectored(&self) -> bool {
