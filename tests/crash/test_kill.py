@@ -197,8 +197,9 @@ def test_nothing_promised_is_lost_by_kills():
     report = f"seed {seed}, {rounds} rounds, receipts {receipts}, "
     report += f"confirmed acks {acks}, kills inside: {hit}"
     print(report)
-    if SOAK:
-        folder = ROOT / "target/soak"
+    folder = os.environ.get("GEMINGA_REPORT_DIR", ROOT / "target/soak" if SOAK else None)
+    if folder:
+        folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "crash.txt").write_text(report + "\n")
     missed = [phase for phase, count in hit.items() if count == 0]
