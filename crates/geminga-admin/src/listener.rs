@@ -56,7 +56,7 @@ pub async fn serve(
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             let limit = options.connections_max;
-            tracing::debug!(%peer, limit, "HTTP connection refused: maxHttpServerConnections");
+            tracing::warn!(%peer, limit, "HTTP connection refused: maxHttpServerConnections");
             continue;
         };
         let peer = Peer { address: peer, _slot: slot };
@@ -105,8 +105,13 @@ async fn converse(
             }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
+    let peer = peer.address;
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.is_parse() => {
+            tracing::warn!(%peer, %error, "HTTP connection closed: what came is no request");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "HTTP connection ended"),
     }
 }
 

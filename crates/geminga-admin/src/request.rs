@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use geminga_types::{Domain, NamespaceName, TopicName};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -38,6 +38,10 @@ impl Request {
         let query = parse_query(head.uri.query().unwrap_or_default())?;
         let listener = head.headers.get(LISTENER_HEADER).and_then(|value| value.to_str().ok());
         let listener = listener.map(ToOwned::to_owned);
+        // What is announced as too large need not come first.
+        if body.size_hint().lower() > body_bytes_max as u64 {
+            return Err(Failure::BodyTooLarge(body_bytes_max));
+        }
         let body = match Limited::new(body, body_bytes_max).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {

@@ -34,8 +34,8 @@ pub enum OpenError {
     },
     /// Stored bytes that were once durable are damaged or missing.
     #[error(
-        "{} is corrupt at byte {offset}: {what}; restore the directory from a copy, or move it \
-         aside to start empty and let the other bookies repair the ledgers", path.display()
+        "{} is corrupt at byte {offset}: {what}; restore the data directory from a copy, or \
+         move it aside to start with an empty one", path.display()
     )]
     Corrupt {
         /// The file.

@@ -54,7 +54,7 @@ pub(crate) fn topic(name: &str) -> TopicStats {
 
 #[test]
 fn each_family_has_one_head_and_its_lines_follow_it() {
-    let topics = [topic("persistent://a/b/t\n1"), topic("persistent://a/c/t2")];
+    let topics = [topic("persistent://a/b/t\"1"), topic("persistent://a/c/t2")];
     let text = render("standalone", &topics);
     let mut current = "";
     let mut seen = std::collections::BTreeSet::new();

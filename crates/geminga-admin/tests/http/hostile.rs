@@ -57,6 +57,10 @@ fn a_large_body_or_head_is_refused() {
         let chunk = format!("7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2_000));
         let answer = server.raw(format!("{chunked}{chunk}").as_bytes()).await;
         assert_eq!(parse(&answer).unwrap().status, 413);
+        // What is announced as too large is refused before it comes.
+        let claim = "PUT /admin/v2/tenants/big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+                     Content-Length: 9999999999\r\n\r\n";
+        assert_eq!(parse(&server.raw(claim.as_bytes()).await).unwrap().status, 413);
         let head = format!("X-Large: {}\r\n", "x".repeat(20_000));
         let answer = server.raw(format!("GET /metrics HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
         assert!(parse(&answer).is_none_or(|answer| 400 <= answer.status));
