@@ -12,7 +12,7 @@ use crate::{
     journal::JournalPosition,
 };
 
-const NAME: &str = "checkpoint";
+pub(crate) const NAME: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"GMGCHKP\n";
 const VERSION: u32 = 1;
 const COPY_BYTES: usize = 128;
@@ -111,6 +111,17 @@ impl Checkpoint {
             Some(Err(found)) => Err(OpenError::Newer { path, found, supported: VERSION }),
             None => Err(OpenError::corrupt(&path, 0, "both copies of the checkpoint are damaged")),
         }
+    }
+
+    /// Where a copy is damaged, if one is; the other then counts.
+    pub(crate) fn damaged_copy(directory: &Directory) -> Result<Option<u64>, OpenError> {
+        let bytes = directory.read_all(NAME);
+        let bytes = bytes.map_err(|error| OpenError::io(&directory.join(NAME), error))?;
+        let bytes = bytes.unwrap_or_default();
+        let copies = [(0, bytes.get(..COPY_BYTES)), (SECOND_COPY_AT, bytes.get(SECOND_COPY_AT..))];
+        let is_damaged = |copy: Option<&[u8]>| copy.and_then(Self::decode).is_none();
+        let found = copies.into_iter().find(|(_, copy)| is_damaged(*copy));
+        Ok(found.map(|(offset, _)| offset as u64))
     }
 
     /// Replaces the checkpoint, durably.

@@ -119,6 +119,12 @@ impl Index {
         found.is_ok_and(|at| rows[at].file == row.file && rows[at].offset == row.offset)
     }
 
+    /// Whether the run of this name lies anywhere.
+    pub(crate) fn has_run(&self, ledger_id: LedgerId, row: &Row) -> bool {
+        let Some(Rows { rows, .. }) = self.ledgers.get(&ledger_id) else { return false };
+        rows.binary_search_by_key(&(row.first, row.newness), |row| (row.first, row.newness)).is_ok()
+    }
+
     /// The rows that may hold entries from `first` to `last`, by first entry.
     pub(crate) fn select(
         &self,

@@ -92,15 +92,31 @@ impl Ledgers {
 }
 
 /// A set of ids as disjoint ranges that do not touch, first to last.
-#[derive(Debug, Default)]
-struct IdRanges(BTreeMap<i64, i64>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdRanges(BTreeMap<i64, i64>);
 
 impl IdRanges {
-    fn contains(&self, id: i64) -> bool {
+    /// The ranges between `first` and `last` that are not in the set.
+    pub(crate) fn gaps(&self, first: i64, last: i64) -> Vec<(i64, i64)> {
+        let mut gaps = Vec::new();
+        let mut next = first;
+        for (&held_first, &held_last) in self.0.range(..=last) {
+            if next < held_first {
+                gaps.push((next, held_first - 1));
+            }
+            next = next.max(held_last.saturating_add(1));
+        }
+        if next <= last {
+            gaps.push((next, last));
+        }
+        gaps
+    }
+
+    pub(crate) fn contains(&self, id: i64) -> bool {
         self.0.range(..=id).next_back().is_some_and(|(_, last)| id <= *last)
     }
 
-    fn insert(&mut self, mut first: i64, mut last: i64) {
+    pub(crate) fn insert(&mut self, mut first: i64, mut last: i64) {
         if first > last {
             return;
         }
@@ -138,6 +154,10 @@ mod tests {
             for id in -1..70 {
                 prop_assert_eq!(ranges.contains(id), set.contains(&id), "{}", id);
             }
+            let gaps: Vec<i64> =
+                ranges.gaps(-1, 69).into_iter().flat_map(|(first, last)| first..=last).collect();
+            let absent: Vec<i64> = (-1..70).filter(|id| !set.contains(id)).collect();
+            prop_assert_eq!(gaps, absent);
             let touching = ranges.0.iter().zip(ranges.0.keys().skip(1)).any(|((_, last), next)| last + 1 >= *next);
             prop_assert!(!touching);
         }

@@ -19,6 +19,7 @@
 mod checkpoint;
 mod cookie;
 mod directory;
+pub mod dump;
 mod entry_log;
 mod error;
 mod fields;
@@ -37,6 +38,7 @@ mod state;
 mod stats;
 mod storage;
 mod store;
+pub mod verify;
 mod write_cache;
 
 pub use error::OpenError;

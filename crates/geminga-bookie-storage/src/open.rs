@@ -31,7 +31,7 @@ use crate::{
         JournalPosition,
         files::{self, Files},
         format::BLOCK_BYTES,
-        recovery::{Replayed, replay},
+        recovery::{Access, Replayed, replay},
         writer::Writer,
     },
     options::Options,
@@ -42,7 +42,7 @@ use crate::{
     store::Store,
 };
 
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// Everything that runs on an open storage.
 #[derive(Debug)]
@@ -317,7 +317,7 @@ fn replay_journal(
     state: &mut State,
 ) -> Result<Replayed, OpenError> {
     let limit = store.options.write_cache_bytes;
-    replay(directory, store.checkpoint.journal, &mut |group, position| {
+    replay(directory, store.checkpoint.journal, Access::Recover, &mut |group, position| {
         state.apply(&group.buffer, &group.entries, &group.controls, position);
         if state.active.bytes() >= limit / 2 && state.read_only.is_none() {
             flush(store, state)?;

@@ -279,6 +279,11 @@ pub(crate) fn decode_trailer(bytes: &[u8], salt: u64) -> Option<(u64, u64)> {
     Some((fields.u64()?, fields.u64()?))
 }
 
+/// Whether a trailer, perhaps damaged, is here.
+pub(crate) fn resembles_trailer(bytes: &[u8], salt: u64) -> bool {
+    bytes.starts_with(&TRAILER_MAGIC) || bytes.get(8..16) == Some(&salt.to_le_bytes())
+}
+
 /// Whether a footer, perhaps damaged, begins here.
 pub(crate) fn is_footer(bytes: &[u8], salt: u64) -> bool {
     bytes.starts_with(&FOOTER_MAGIC) && bytes.get(8..16) == Some(&salt.to_le_bytes())

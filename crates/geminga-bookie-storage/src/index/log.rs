@@ -6,7 +6,7 @@
 //!    is written over.
 //! 2. Everything before that length was synced, so damage there is corruption.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use geminga_env::{File, disk::OpenMode};
 
@@ -77,19 +77,7 @@ impl IndexLog {
         let file = directory.open(&name(generation), OpenMode::ReadWrite).map_err(failed)?;
         file.sync_data().map_err(failed)?;
         let content = directory::read(&*file, 0, size(bytes)).map_err(failed)?;
-        let mut damaged_at = None;
-        match decode_file_head(&content) {
-            Some((found, _)) if found != VERSION => {
-                return Err(OpenError::Newer { path, found, supported: VERSION });
-            }
-            Some((_, found)) if found == generation => {}
-            _ => damaged_at = Some(0),
-        }
-        let (records, first_damage) = read_batches(&content, generation);
-        damaged_at = damaged_at.or(first_damage);
-        if damaged_at.is_none() && (content.len() as u64) < bytes {
-            damaged_at = Some(content.len() as u64);
-        }
+        let (records, damaged_at) = read_records(&path, &content, generation, bytes)?;
         let log = Self { directory: directory.clone(), file, generation, bytes };
         Ok(Loaded { log, records, damaged_at })
     }
@@ -126,6 +114,29 @@ impl IndexLog {
     fn path(&self) -> PathBuf {
         self.directory.join(&name(self.generation))
     }
+}
+
+/// The records in the first `bytes` of a log, and where the first damage is.
+pub(crate) fn read_records(
+    path: &Path,
+    content: &[u8],
+    generation: u64,
+    bytes: u64,
+) -> Result<(Vec<Record>, Option<u64>), OpenError> {
+    let mut damaged_at = None;
+    match decode_file_head(content) {
+        Some((found, _)) if found != VERSION => {
+            return Err(OpenError::Newer { path: path.to_owned(), found, supported: VERSION });
+        }
+        Some((_, found)) if found == generation => {}
+        _ => damaged_at = Some(0),
+    }
+    let (records, first_damage) = read_batches(content, generation);
+    damaged_at = damaged_at.or(first_damage);
+    if damaged_at.is_none() && (content.len() as u64) < bytes {
+        damaged_at = Some(content.len() as u64);
+    }
+    Ok((records, damaged_at))
 }
 
 /// All whole batches, and where the first is not.

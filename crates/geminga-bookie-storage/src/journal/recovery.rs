@@ -43,13 +43,23 @@ pub(crate) struct Replayed {
 /// Takes a group and the place after it.
 type Apply<'a> = dyn FnMut(Group, JournalPosition) -> Result<(), OpenError> + 'a;
 
+/// What a replay may do to the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Make durable what is read, and blank what was cut off.
+    Recover,
+    /// Only look, so nothing that is read is proven to be durable.
+    Look,
+}
+
 /// Hands every group from `from` on to `apply`.
 pub(crate) fn replay(
     directory: &Directory,
     from: JournalPosition,
+    access: Access,
     apply: &mut Apply<'_>,
 ) -> Result<Replayed, OpenError> {
-    let mut found = Listing::read(directory, from)?;
+    let mut found = Listing::read(directory, from, access)?;
     let mut walk = Walk { from, expected: from.sequence, groups: 0 };
     let mut end = None;
     for at in 0..found.live.len() {
@@ -128,6 +138,7 @@ impl Walk {
 struct Listing {
     /// With groups that may not be covered, by generation.
     live: Vec<Reader>,
+    access: Access,
     spares: Vec<Spare>,
     /// With a damaged head, and the groups in them that a live file could hold.
     headless: Vec<(std::path::PathBuf, u64)>,
@@ -136,9 +147,14 @@ struct Listing {
 }
 
 impl Listing {
-    fn read(directory: &Directory, from: JournalPosition) -> Result<Self, OpenError> {
+    fn read(
+        directory: &Directory,
+        from: JournalPosition,
+        access: Access,
+    ) -> Result<Self, OpenError> {
         let mut listing = Self {
             live: Vec::new(),
+            access,
             spares: Vec::new(),
             headless: Vec::new(),
             next_number: 0,
@@ -170,8 +186,13 @@ impl Listing {
     ) -> Result<(), OpenError> {
         let path = directory.join(name);
         let failed = |error| OpenError::io(&path, error);
-        let file = directory.open(name, OpenMode::ReadWrite).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
+        let file = match self.access {
+            Access::Recover => directory.open(name, OpenMode::ReadWrite).map_err(failed)?,
+            Access::Look => directory.open(name, OpenMode::Read).map_err(failed)?,
+        };
+        if self.access == Access::Recover {
+            file.sync_data().map_err(failed)?;
+        }
         let bytes = file.len().map_err(failed)?;
         let block = directory::read(&*file, 0, FILE_HEAD_BYTES).map_err(failed)?;
         let head = match FileHead::decode(&block) {
@@ -249,6 +270,9 @@ impl Listing {
         for reader in self.live.drain(at..) {
             let blank = [0; BLOCK_BYTES];
             let failed = |error| OpenError::io(&reader.path, error);
+            if self.access == Access::Look {
+                continue;
+            }
             reader.file.write_at(&blank, 0).map_err(failed)?;
             // The group at the place of the first would bring the head back.
             reader.file.write_at(&blank, BLOCK_BYTES as u64).map_err(failed)?;

@@ -18,6 +18,7 @@ use super::model::{Asked, Check, Model};
 use crate::{
     Options, Storage,
     options::{Phase, PlantedBug, StorageEvent, Trace},
+    verify::verify,
 };
 
 /// What to run.
@@ -221,6 +222,7 @@ impl Run {
 
     /// Opens, sometimes with power cuts on the way.
     async fn reopen(&mut self) -> Check {
+        self.verify()?;
         while self.rng.random_bool(0.3) {
             self.world.disk().cut_power_after(self.rng.random_range(0..30));
             let opened = Storage::open(self.world.env(), self.options.clone()).await;
@@ -236,6 +238,33 @@ impl Run {
         }
         let opened = Storage::open(self.world.env(), self.options.clone()).await;
         self.storage = Some(opened.map_err(|error| format!("open: {error}"))?);
+        Ok(())
+    }
+
+    /// A stopped storage has no damage, and holds all that was confirmed.
+    fn verify(&self) -> Check {
+        let disk = self.world.env().disk;
+        let (journal, ledgers) = (&self.options.journal_dir, &self.options.ledgers_dir);
+        if !disk.exists(&ledgers.join("cookie")).map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let verified = verify(&disk, journal, ledgers, &mut |ledger_id, entry_id, stored| {
+            let named = (&stored[..8], &stored[8..16]);
+            let expected = (&ledger_id.0.to_be_bytes()[..], &entry_id.0.to_be_bytes()[..]);
+            if named == expected { Ok(()) } else { Err("another entry".to_owned()) }
+        });
+        let verified = verified.map_err(|error| format!("verify: {error}"))?;
+        if let Some(damage) = verified.damages.first() {
+            return Err(format!("verify: {damage}"));
+        }
+        for ledger_id in self.model.ledgers.keys() {
+            for entry_id in self.model.certain(*ledger_id) {
+                let held = verified.ledgers.get(ledger_id);
+                if !held.is_some_and(|held| held.holds(entry_id)) {
+                    return Err(format!("verify: entry {ledger_id}:{entry_id} is not held"));
+                }
+            }
+        }
         Ok(())
     }
 

@@ -58,7 +58,7 @@ impl Journal {
     /// The entries that are replayed.
     fn replay(&self) -> Result<(Vec<i64>, Replayed), OpenError> {
         let mut ids = Vec::new();
-        let replayed = replay(&self.directory, FROM, &mut |group, _| {
+        let replayed = replay(&self.directory, FROM, Access::Recover, &mut |group, _| {
             ids.extend(group.entries.iter().map(|entry| entry.entry_id.0));
             Ok(())
         })?;
