@@ -21,8 +21,10 @@ mod batch;
 mod format;
 mod memory;
 mod open;
+mod snapshot;
 mod store;
 mod writer;
 
 pub use open::{OpenError, open};
+pub use snapshot::{Snapshot, read};
 pub use store::EmbeddedStore;

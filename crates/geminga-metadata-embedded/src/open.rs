@@ -24,11 +24,11 @@ use crate::{
     writer::{QUEUE_MAX, Shared, Writer},
 };
 
-const FILE: &str = "metadata.redb";
+pub(crate) const FILE: &str = "metadata.redb";
 /// Where a file is until it is whole.
-const UNFINISHED: &str = "metadata.redb.new";
-const LOCK: &str = "metadata.lock";
-const CACHE_BYTES: usize = 8 * 1_024 * 1_024;
+pub(crate) const UNFINISHED: &str = "metadata.redb.new";
+pub(crate) const LOCK: &str = "metadata.lock";
+pub(crate) const CACHE_BYTES: usize = 8 * 1_024 * 1_024;
 
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum OpenError {
 }
 
 /// What is wrong with a file, whichever it is.
-enum Problem {
+pub(crate) enum Problem {
     Newer(u64),
     Corrupt(String),
     Io(io::Error),
@@ -101,11 +101,7 @@ pub fn open(env: &Env, directory: &Path) -> Result<EmbeddedStore, OpenError> {
     })?;
     let path = directory.join(FILE);
     let (database, file) =
-        open_file(disk.as_ref(), directory).map_err(|problem| match problem {
-            Problem::Newer(found) => OpenError::NewerFormat { path: path.clone(), found },
-            Problem::Corrupt(reason) => OpenError::Corrupt { path: path.clone(), reason },
-            Problem::Io(source) => OpenError::Io { path: path.clone(), source },
-        })?;
+        open_file(disk.as_ref(), directory).map_err(|problem| problem.of(&path))?;
 
     let (database, shared, bell) = (Arc::new(database), Arc::new(Shared::new()), Bell::new());
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
@@ -174,7 +170,7 @@ fn initialize(database: &Database) -> Result<(), Problem> {
     Ok(())
 }
 
-fn verify(database: &Database) -> Result<(), Problem> {
+pub(crate) fn verify(database: &Database) -> Result<(), Problem> {
     let transaction = database.begin_read()?;
     let meta = transaction.open_table(META)?;
     let number = |name| Ok::<_, Problem>(meta.get(name)?.map(|found| found.value()));
@@ -202,6 +198,18 @@ fn verify(database: &Database) -> Result<(), Problem> {
         return Err(Problem::Corrupt(reason));
     }
     Ok(())
+}
+
+impl Problem {
+    /// As an error about this file.
+    pub(crate) fn of(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Newer(found) => OpenError::NewerFormat { path, found },
+            Self::Corrupt(reason) => OpenError::Corrupt { path, reason },
+            Self::Io(source) => OpenError::Io { path, source },
+        }
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for Problem {

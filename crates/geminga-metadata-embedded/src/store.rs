@@ -93,6 +93,10 @@ impl EmbeddedStore {
         lock(&self.open).clone().ok_or_else(closed)
     }
 
+    pub(crate) fn database(&self) -> Result<Arc<Database>, MetadataError> {
+        Ok(self.open()?.database)
+    }
+
     async fn ask(&self, request: Request) -> Outcome {
         let queue = Some(self.open()?.queue);
         let sender = Sender { queue, bell: self.bell.clone() };
