@@ -16,6 +16,7 @@
 //! 3. "No entry" is an answer only when it is proven.
 //! 4. After a failed write or sync nothing is confirmed any more.
 
+mod backup;
 mod checkpoint;
 mod cookie;
 mod directory;
@@ -33,6 +34,7 @@ mod parts;
 mod poison;
 mod read;
 mod read_cache;
+mod scrub;
 mod shared;
 mod state;
 mod stats;
@@ -41,6 +43,7 @@ mod store;
 pub mod verify;
 mod write_cache;
 
+pub use backup::{CopyError, Snapshot};
 pub use error::OpenError;
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use options::PlantedBug;

@@ -43,6 +43,12 @@ pub struct Options {
     pub major_threshold: f64,
     /// Bytes that compaction may rewrite per second [`compactionRateByBytes`].
     pub compaction_bytes_per_second: u64,
+    /// How long after one pass of the scrubber the next begins [`localScrubInterval`]; zero: never.
+    pub scrub_interval: Duration,
+    /// Entries that the scrubber may read per second [`localScrubRateLimit`].
+    pub scrub_entries_per_second: u64,
+    /// Bytes that the scrubber may read per second.
+    pub scrub_bytes_per_second: u64,
     /// Free space below which new entries are refused; what compaction and deletion live on.
     pub min_free_bytes: u64,
     /// Size of the index log below which it is not rewritten.
@@ -124,6 +130,9 @@ impl Options {
             major_interval: Duration::from_secs(24 * 60 * 60),
             major_threshold: 0.5,
             compaction_bytes_per_second: 64 * MIB,
+            scrub_interval: Duration::ZERO,
+            scrub_entries_per_second: 1_000,
+            scrub_bytes_per_second: 8 * MIB,
             min_free_bytes: 256 * MIB,
             index_log_bytes_min: MIB,
             tick: Duration::from_secs(1),

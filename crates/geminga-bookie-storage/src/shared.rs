@@ -12,9 +12,9 @@ use geminga_env::{
 };
 
 use crate::{
-    directory::Directory, entry_log, inbox::Inbox, journal::files::Files, options::Options,
-    poison::Poison, read_cache::ReadCache, state::State, stats::Counters,
-    store::commands::Commands,
+    directory::Directory, entry_log, error::WriteError, inbox::Inbox, journal::files::Files,
+    options::Options, poison::Poison, read_cache::ReadCache, scrub::Scrub, state::State,
+    stats::Counters, store::commands::Commands,
 };
 
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) poison: Poison,
     pub(crate) counters: Arc<Counters>,
     pub(crate) read_cache: ReadCache,
+    pub(crate) scrub: Scrub,
     /// Held until the storage is closed.
     locks: Mutex<Vec<Box<dyn Lock>>>,
 }
@@ -53,6 +54,7 @@ impl Shared {
             journal_files: opened.journal_files,
             poison: Poison::new(),
             counters: opened.counters,
+            scrub: Scrub::default(),
             locks: Mutex::new(opened.locks),
             env,
         }
@@ -101,6 +103,25 @@ impl Shared {
             .into_iter()
             .flatten()
             .min_by_key(|(free, _)| *free)
+    }
+
+    /// Bytes of journal files and entry logs.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let logs: u64 = self.state().index.files().values().map(|file| file.bytes).sum();
+        // And the file that is being written.
+        logs + self.journal_files.bytes() + self.options.journal_file_bytes
+    }
+
+    /// Why new entries are refused when there is no space for something.
+    pub(crate) fn full_reason(&self, error: &WriteError) -> String {
+        let WriteError::Full { path, .. } = error else { return error.to_string() };
+        let directory = path.parent().unwrap_or(path).display();
+        let free = self.env.disk.available_bytes(path.parent().unwrap_or(path)).unwrap_or(0);
+        let (used, min) = (self.used_bytes(), self.options.min_free_bytes);
+        format!(
+            "{error}; {free} bytes are free in {directory}, {used} are used by journal and entry \
+             logs, the limit is {min} free bytes"
+        )
     }
 
     pub(crate) fn unlock_directories(&self) {

@@ -39,6 +39,14 @@ pub struct Stats {
     pub read_cache_misses: u64,
     /// Groups replayed when it was opened.
     pub groups_replayed: u64,
+    /// Passes of the scrubber over all entry logs.
+    pub scrub_passes: u64,
+    /// Entries that it found undamaged.
+    pub scrub_entries: u64,
+    /// Bytes that it read.
+    pub scrub_bytes: u64,
+    /// Places that were damaged when it last came by.
+    pub scrub_damages: u64,
     /// Bytes in the write cache.
     pub write_cache_bytes: u64,
     /// Entry logs.
@@ -77,7 +85,10 @@ counters!(
     reads,
     read_cache_hits,
     read_cache_misses,
-    groups_replayed
+    groups_replayed,
+    scrub_passes,
+    scrub_entries,
+    scrub_bytes
 );
 
 /// A number that only grows.
@@ -123,6 +134,9 @@ impl Counters {
             read_cache_hits: self.read_cache_hits.get(),
             read_cache_misses: self.read_cache_misses.get(),
             groups_replayed: self.groups_replayed.get(),
+            scrub_passes: self.scrub_passes.get(),
+            scrub_entries: self.scrub_entries.get(),
+            scrub_bytes: self.scrub_bytes.get(),
             ..Stats::default()
         }
     }

@@ -11,15 +11,21 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    backup::Snapshot,
     error::OpenError,
     inbox::Request,
     journal::worker::{Journal, refusals},
     open::{Machines, open_files},
     options::Options,
     read::Range,
+    scrub::Scrubber,
     shared::Shared,
     stats::Stats,
-    store::{collect::Collected, commands::Command, worker::Worker},
+    store::{
+        collect::Collected,
+        commands::{Command, Moment, SnapshotRequest},
+        worker::Worker,
+    },
 };
 
 const CLOSED: &str = "the bookie is closed";
@@ -78,6 +84,12 @@ impl Storage {
                 workers.spawn("bookie-store", shared.store_bell.clone(), move || worker.work())
             })
             .map_err(|error| OpenError::io(path, error))?;
+        if !shared.options.scrub_interval.is_zero() {
+            let mut scrubber = Scrubber::new(Arc::clone(&shared));
+            let bell = shared.scrub.bell.clone();
+            let spawned = workers.spawn("bookie-scrubber", bell, move || scrubber.work());
+            spawned.map_err(|error| OpenError::io(path, error))?;
+        }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(ring_regularly(Arc::downgrade(&shared), stop.clone()));
         tasks.close();
@@ -106,6 +118,23 @@ impl Storage {
         self.ask(|reply| Command::Collect { threshold, reply }).await
     }
 
+    /// Says what must be copied for a backup, while others write. Flushes.
+    ///
+    /// `moment` is called at the moment that the snapshot is of: every entry confirmed before is in
+    /// it, nothing that is applied later. It is called under a lock that adds wait for, so it must be
+    /// short; what is to be of the same moment is pinned there.
+    ///
+    /// # Errors
+    ///
+    /// If the disk is full or the storage has failed.
+    pub async fn snapshot(
+        &self,
+        moment: impl FnOnce() + Send + 'static,
+    ) -> Result<Snapshot, Unfinished> {
+        let moment = Moment(Box::new(moment));
+        self.ask(|reply| Command::Snapshot(SnapshotRequest { moment, reply })).await
+    }
+
     /// Finishes the adds that wait, flushes, and releases the directories.
     ///
     /// # Errors
@@ -116,6 +145,7 @@ impl Storage {
         let shared = &self.0.shared;
         let done = self.0.journal_done.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(done) = done else { return Ok(()) };
+        shared.scrub.stop();
         shared.inbox.stop();
         shared.journal_bell.ring();
         _ = done.await; // An error says that the journal is gone: done as well.
@@ -180,6 +210,7 @@ impl Storage {
             journal_files: shared.journal_files.count() as u64,
             ledgers: state.ledgers.len() as u64,
             index_rows: state.index.row_count() as u64,
+            scrub_damages: shared.scrub.damages() as u64,
             ..shared.counters.snapshot()
         }
     }
@@ -246,12 +277,14 @@ async fn ring_regularly(shared: std::sync::Weak<Shared>, stop: CancellationToken
         }
         let Some(shared) = shared.upgrade() else { return };
         shared.store_bell.ring();
+        shared.scrub.bell.ring();
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.shared.scrub.stop();
         self.shared.inbox.stop();
         self.shared.journal_bell.ring();
         self.shared.commands.push(Command::Stop);

@@ -98,6 +98,13 @@ impl Files {
         state.runs_low && state.spares.is_empty()
     }
 
+    /// Bytes of all files but for the one being written.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.state();
+        let filled: u64 = state.filled.iter().map(|filled| filled.bytes).sum();
+        filled + state.spares.iter().map(|spare| spare.bytes).sum::<u64>()
+    }
+
     /// Number of files but for the one being written.
     pub(crate) fn count(&self) -> usize {
         let state = self.state();

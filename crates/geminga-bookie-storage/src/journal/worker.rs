@@ -127,11 +127,18 @@ impl Journal {
         if self.group.is_empty() {
             return false;
         }
-        match self.write_group() {
+        let mut written = self.write_group();
+        if let Err(error @ WriteError::Full { .. }) = &written {
+            let reason = self.shared.full_reason(error);
+            self.shared.state().read_only.get_or_insert_with(|| reason.clone());
+            self.group.fail_entries(&AddError::ReadOnly(reason));
+            // What frees space still has a place.
+            written = self.write_group();
+        }
+        match written {
             Ok(()) => {}
-            Err(WriteError::Full { path, source }) => {
-                let reason = format!("no space left for {}: {source}", path.display());
-                self.shared.state().read_only.get_or_insert_with(|| reason.clone());
+            Err(error @ WriteError::Full { .. }) => {
+                let reason = self.shared.full_reason(&error);
                 self.group.fail(&AddError::ReadOnly(reason));
             }
             Err(error @ WriteError::Fatal { .. }) => {
@@ -184,7 +191,7 @@ impl Journal {
             return Ok(()); // Only refusals.
         }
         let bytes = padded_bytes(group.entry_bytes, count);
-        let place = self.writer.reserve(bytes)?;
+        let place = self.writer.reserve(bytes, !group.entries.is_empty())?;
         let head = GroupHead {
             generation: place.generation,
             salt: place.salt,
@@ -373,8 +380,10 @@ impl Group {
         }
     }
 
-    /// Turns what was to succeed into failures, once.
-    fn fail(&mut self, error: &AddError) {
+    /// Turns entries that were to succeed into failures, once, and takes them out.
+    fn fail_entries(&mut self, error: &AddError) {
+        self.entries.clear();
+        self.entry_bytes = 0;
         for (sink, at) in self.answers.drain(..) {
             if let Some((_, results)) = self.results.by_sink.get_mut(sink)
                 && let Some((.., result)) = results.get_mut(at)
@@ -382,6 +391,11 @@ impl Group {
                 *result = Err(error.clone());
             }
         }
+    }
+
+    /// Turns what was to succeed into failures, once.
+    fn fail(&mut self, error: &AddError) {
+        self.fail_entries(error);
         for (_, reply) in self.fences.drain(..) {
             _ = reply.send(Err(ReadError::Failed(error.to_string()))); // The asker may be gone.
         }

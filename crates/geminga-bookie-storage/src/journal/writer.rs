@@ -18,6 +18,8 @@ use crate::{
     stats::Counters,
 };
 
+const CONTROL_BYTES_MAX: u64 = 64 << 10;
+
 /// The end of the journal.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -70,12 +72,15 @@ impl Writer {
         }
     }
 
-    /// Makes room for a group of `bytes`, and says what its head must hold.
-    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<Place, WriteError> {
-        let fits = |current: &Current| current.bytes - current.offset >= bytes as u64;
+    /// Makes room for a group of `bytes`, and says what its head must hold. The end of each file is
+    /// kept for groups without entries, so that fences and deletions go on when no file can be begun.
+    pub(crate) fn reserve(&mut self, bytes: usize, has_entries: bool) -> Result<Place, WriteError> {
+        let kept = if has_entries { control_bytes(self.options.journal_file_bytes) } else { 0 };
+        let needed = bytes as u64 + kept;
+        let fits = |current: &Current| current.bytes - current.offset >= needed;
         if !self.current.as_ref().is_some_and(fits) {
             self.options.trace(StorageEvent::Begin(Phase::Rollover));
-            let rolled = self.roll(bytes as u64);
+            let rolled = self.roll(needed);
             self.options.trace(StorageEvent::End(Phase::Rollover));
             rolled?;
             self.counters.rollovers.add(1);
@@ -120,21 +125,19 @@ impl Writer {
     /// Begins the next file, recycled if there is one.
     fn roll(&mut self, group_bytes: u64) -> Result<(), WriteError> {
         let needed = align(group_bytes + BLOCK_BYTES as u64, BLOCK_BYTES);
-        if let Some(current) = self.current.take_if(|current| current.has_groups) {
-            self.files.note_filled(Filled {
-                number: current.number,
-                bytes: current.bytes,
-                end_sequence: self.next_sequence,
-            });
-        }
         let begun = match self.files.take_spare(needed) {
             Some(spare) => self.recycle(spare.number, spare.bytes),
             None => self.create(self.options.journal_file_bytes.max(needed)),
         };
-        let replaced = self.current.replace(begun?);
-        if let Some(unused) = replaced {
-            // A file without groups that was too small for this one.
-            self.files.put_spare(files::Spare { number: unused.number, bytes: unused.bytes });
+        // Without a next file the current one stays.
+        if let Some(Current { number, bytes, has_groups, .. }) = self.current.replace(begun?) {
+            if has_groups {
+                let end_sequence = self.next_sequence;
+                self.files.note_filled(Filled { number, bytes, end_sequence });
+            } else {
+                // It was too small for this group.
+                self.files.put_spare(files::Spare { number, bytes });
+            }
         }
         Ok(())
     }
@@ -205,4 +208,10 @@ impl Writer {
         let offset = BLOCK_BYTES as u64;
         Ok(Current { file, number, bytes, generation, salt, offset, has_groups: false })
     }
+}
+
+/// Bytes at the end of a file that are kept for groups without entries.
+fn control_bytes(file_bytes: u64) -> u64 {
+    let blocks = (file_bytes / 8).min(CONTROL_BYTES_MAX) / BLOCK_BYTES as u64;
+    blocks * BLOCK_BYTES as u64
 }

@@ -268,6 +268,36 @@ impl Run {
         Ok(())
     }
 
+    /// A copy of a snapshot has no damage, and holds all that was confirmed before.
+    async fn snapshot(&mut self) -> Check {
+        let ledgers: Vec<LedgerId> = self.model.ledgers.keys().copied().collect();
+        let certain: Vec<(LedgerId, EntryId)> = ledgers
+            .iter()
+            .flat_map(|id| self.model.certain(*id).into_iter().map(|entry_id| (*id, entry_id)))
+            .collect();
+        // A full disk, a failed sync and a power cut may come between.
+        let Ok(snapshot) = self.storage().snapshot(|| {}).await else { return Ok(()) };
+        let (disk, dir) = (self.world.env().disk, Path::new("/copy"));
+        let written = snapshot.write_to(&disk, dir, dir, &mut |_| true);
+        if written.is_ok() && !self.world.disk().power_is_off() {
+            let verified = verify(&disk, dir, dir, &mut |_, _, _| Ok(()));
+            let verified = verified.map_err(|error| format!("copy: {error}"))?;
+            if let Some(damage) = verified.damages.first() {
+                return Err(format!("copy: {damage}"));
+            }
+            for (ledger_id, entry_id) in certain {
+                let held = verified.ledgers.get(&ledger_id);
+                if !held.is_some_and(|held| held.holds(entry_id)) {
+                    return Err(format!("entry {ledger_id}:{entry_id} is not in the copy"));
+                }
+            }
+        }
+        for path in disk.list(dir).unwrap_or_default() {
+            _ = disk.remove_file(&path); // After a power cut it stays for the next.
+        }
+        Ok(())
+    }
+
     async fn op(&mut self) -> Check {
         match self.rng.random_range(0..100) {
             0..60 => self.add(),
@@ -278,6 +308,7 @@ impl Run {
             88..92 => _ = self.storage().collect().await,
             92..95 => tokio::time::sleep(Duration::from_secs(self.rng.random_range(1..4))).await,
             95..97 => self.refill().await?,
+            97 => self.snapshot().await?,
             _ => self.settle().await?,
         }
         for _ in 0..self.rng.random_range(0..6) {

@@ -1,10 +1,24 @@
 //! What others ask of the store's worker.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
 use super::collect::Collected;
+use crate::backup::Snapshot;
+
+/// Called at the moment of a snapshot, under the lock of the state: must be short.
+pub(crate) struct Moment(pub(crate) Box<dyn FnOnce() + Send>);
+
+/// A wish for a snapshot.
+#[derive(Debug)]
+pub(crate) struct SnapshotRequest {
+    pub(crate) moment: Moment,
+    pub(crate) reply: oneshot::Sender<Result<Snapshot, String>>,
+}
 
 /// A request with its answer's way back.
 #[derive(Debug)]
@@ -13,6 +27,8 @@ pub(crate) enum Command {
     Flush(oneshot::Sender<Result<(), String>>),
     /// Remove dead entry logs, and rewrite those below the threshold.
     Collect { threshold: f64, reply: oneshot::Sender<Result<Collected, String>> },
+    /// Say what must be copied for a backup.
+    Snapshot(SnapshotRequest),
     /// Flush, note that the stop is clean, and stop.
     Close(oneshot::Sender<Result<(), String>>),
     /// Stop where it stands.
@@ -65,6 +81,7 @@ impl Command {
         match self {
             Self::Flush(reply) => _ = reply.send(Err(reason.to_owned())),
             Self::Collect { reply, .. } => _ = reply.send(Err(reason.to_owned())),
+            Self::Snapshot(request) => _ = request.reply.send(Err(reason.to_owned())),
             Self::Close(reply) => {
                 _ = reply.send(Err(reason.to_owned()));
                 return true;
@@ -72,5 +89,11 @@ impl Command {
             Self::Stop => return true,
         }
         false
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Moment")
     }
 }

@@ -58,19 +58,26 @@ impl Store {
         state.flushing.is_some() || state.applied.sequence > self.checkpoint.journal.sequence
     }
 
-    /// First stage: turns the write cache over and appends it to the entry log.
-    pub(crate) fn write_entries(&mut self, mut state: impl WithState) -> Result<Stage, WriteError> {
+    /// First stage: turns the write cache over and appends it to the entry log. `pinned` are the
+    /// records of [`State::ledger_records`] at the moment of a snapshot, which must not hold what
+    /// became of ledgers later.
+    pub(crate) fn write_entries(
+        &mut self,
+        mut state: impl WithState,
+        pinned: Option<Vec<Record>>,
+    ) -> Result<Stage, WriteError> {
         let Flushing { generation, covers } = state.with_state(State::rotate);
         self.options.trace(StorageEvent::Begin(Phase::Flush));
         self.entry_log.begin();
         for (ledger_id, slots) in generation.ledgers() {
-            if !state.with_state(|state| state.ledgers.is_deleted(*ledger_id)) {
+            if pinned.is_some() || !state.with_state(|state| state.ledgers.is_deleted(*ledger_id)) {
                 let newness = self.checkpoint.newness;
                 self.entry_log.append_ledger(&generation, *ledger_id, slots, newness)?;
             }
         }
         let mut appended = self.entry_log.finish()?;
-        let ledgers = state.with_state(|state| state.ledger_records(&generation));
+        let ledgers =
+            pinned.unwrap_or_else(|| state.with_state(|state| state.ledger_records(&generation)));
         let (rows, changed) = (appended.row_count, ledgers.len());
         debug!(rows, ledgers = changed, sequence = covers.sequence, "flush");
         // Deletions first: a row of a deleted ledger is then dead when it is read back.
@@ -126,7 +133,7 @@ impl Store {
     }
 
     fn all_stages(&mut self, state: &mut State) -> Result<Change, WriteError> {
-        let mut stage = self.write_entries(&mut *state)?;
+        let mut stage = self.write_entries(&mut *state, None)?;
         loop {
             stage = match stage {
                 Stage::Written(change) => self.sync_entries(change)?,

@@ -9,14 +9,16 @@ use tracing::{debug, info, warn};
 use super::{
     Store,
     collect::{Collected, Collection},
-    commands::Command,
+    commands::{Command, SnapshotRequest},
     flush::Stage,
 };
 use crate::{
+    backup::Snapshot,
     checkpoint::Checkpoint,
     directory::Directory,
     error::WriteError,
     fields::size,
+    index::format::Record,
     journal::{JournalPosition, files},
     shared::Shared,
 };
@@ -32,6 +34,8 @@ pub(crate) struct Worker {
     store: Store,
     flush: Option<Stage>,
     flush_requests: Vec<FlushRequest>,
+    snapshot: Option<PinnedSnapshot>,
+    snapshot_requests: Vec<SnapshotRequest>,
     close: Option<oneshot::Sender<Result<(), String>>>,
     collection: Option<Job>,
     /// Collections that wait for the one before.
@@ -44,6 +48,16 @@ pub(crate) struct Worker {
 struct FlushRequest {
     sequence: u64,
     reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// A snapshot whose moment has come, and whose flush is on its way.
+#[derive(Debug)]
+struct PinnedSnapshot {
+    /// The journal before this is in it.
+    sequence: u64,
+    /// What the index must learn of ledgers, as of the moment.
+    records: Vec<Record>,
+    reply: oneshot::Sender<Result<Snapshot, String>>,
 }
 
 #[derive(Debug)]
@@ -100,6 +114,8 @@ impl Worker {
             store,
             flush: None,
             flush_requests: Vec::new(),
+            snapshot: None,
+            snapshot_requests: Vec::new(),
             close: None,
             collection: None,
             collect_requests: Vec::new(),
@@ -138,6 +154,7 @@ impl Worker {
                     let collection = Collection::new(threshold);
                     self.collect_requests.push(Job { collection, reply: Some(reply) });
                 }
+                Command::Snapshot(request) => self.snapshot_requests.push(request),
                 Command::Close(reply) => self.close = Some(reply),
                 Command::Stop => return Step::Stop,
             }
@@ -149,6 +166,9 @@ impl Worker {
         self.tick();
         if let Some(stage) = self.flush.take() {
             self.flush_step(stage)?;
+            return Ok(Step::Again);
+        }
+        if self.pin_snapshot() {
             return Ok(Step::Again);
         }
         if self.wants_flush() {
@@ -206,6 +226,9 @@ impl Worker {
 
     fn wants_flush(&self) -> bool {
         let state = self.shared.state();
+        if self.snapshot.is_some() || !self.snapshot_requests.is_empty() {
+            return true; // One that waits has an unfinished flush before it.
+        }
         if !self.store.is_behind(&state) {
             return false;
         }
@@ -223,7 +246,8 @@ impl Worker {
         self.timers.flush = self.timers.now + self.shared.options.flush_interval;
         // Fast writers would use up the reserve between two ticks.
         self.shared.watch_space();
-        match self.store.write_entries(&self.shared) {
+        let pinned = self.snapshot.as_ref().map(|snapshot| snapshot.records.clone());
+        match self.store.write_entries(&self.shared, pinned) {
             Ok(stage) => self.flush = Some(stage),
             Err(error) => return Err(self.give_up_flush(error)),
         }
@@ -243,6 +267,8 @@ impl Worker {
                 self.shared.counters.flushes.add(1);
                 self.shared.journal_bell.ring(); // There is room again.
                 self.release(covers)?;
+                // A rewritten index would say what became of ledgers after the moment.
+                self.answer_snapshot(covers);
                 return self.rewrite_index();
             }
         };
@@ -255,12 +281,36 @@ impl Worker {
         let error = self.store.give_up_flush(error);
         self.timers.retry = self.timers.now + self.shared.options.tick;
         if let WriteError::Full { .. } = &error {
-            let reason = error.to_string();
+            let reason = self.shared.full_reason(&error);
             warn!(reason, "new entries are refused");
             self.shared.state().read_only.get_or_insert(reason);
             self.shared.journal_bell.ring(); // To refuse what waits for room.
         }
         error
+    }
+
+    /// Lets the moment of the next snapshot come: the write cache is turned over, and all that is
+    /// durable now is in the snapshot, nothing else.
+    fn pin_snapshot(&mut self) -> bool {
+        let mut state = self.shared.state();
+        if self.snapshot.is_some() || self.snapshot_requests.is_empty() || state.flushing.is_some()
+        {
+            return false;
+        }
+        let SnapshotRequest { moment, reply } = self.snapshot_requests.remove(0);
+        let flushing = state.rotate();
+        let records = state.ledger_records(&flushing.generation);
+        (moment.0)();
+        drop(state);
+        self.snapshot = Some(PinnedSnapshot { sequence: flushing.covers.sequence, records, reply });
+        true
+    }
+
+    fn answer_snapshot(&mut self, covers: JournalPosition) {
+        if let Some(pinned) = self.snapshot.take_if(|it| it.sequence == covers.sequence) {
+            let snapshot = Snapshot::take(&self.shared, &self.store);
+            _ = pinned.reply.send(snapshot.map_err(|error| error.to_string())); // The asker may be gone.
+        }
     }
 
     /// Gives back the journal files that are covered.
@@ -319,7 +369,12 @@ impl Worker {
         if !files.wants_spare() || shared.state().read_only.is_some() {
             return Ok(());
         }
-        let (number, bytes) = (files.new_number(), shared.options.journal_file_bytes);
+        let bytes = shared.options.journal_file_bytes;
+        let needed = bytes.saturating_add(shared.options.min_free_bytes);
+        if shared.free_bytes().is_some_and(|(free, _)| free < needed) {
+            return Ok(()); // It would take what compaction and deletion live on.
+        }
+        let number = files.new_number();
         let name = files::name(number);
         let path = self.journal_dir.join(&name);
         let file = self.journal_dir.create(&name)?;
@@ -358,6 +413,11 @@ impl Worker {
         for request in self.flush_requests.drain(..) {
             _ = request.reply.send(Err(reason.to_owned())); // The asker may be gone.
         }
+        let pinned = self.snapshot.take().map(|snapshot| snapshot.reply);
+        let waiting = self.snapshot_requests.drain(..).map(|request| request.reply);
+        for reply in pinned.into_iter().chain(waiting) {
+            _ = reply.send(Err(reason.to_owned())); // The asker may be gone.
+        }
         for mut job in self.collection.take().into_iter().chain(self.collect_requests.drain(..)) {
             job.answer(Err(reason.to_owned()));
         }
@@ -384,11 +444,13 @@ impl Shared {
     pub(crate) fn watch_space(&self) {
         let min = self.options.min_free_bytes;
         let Some((free, path)) = self.free_bytes() else { return };
+        let used = self.used_bytes();
         let mut state = self.state();
         let enough = min.saturating_add(min / 10);
         if free < min && state.read_only.is_none() {
             let reason = format!(
-                "{free} bytes are free in {}, fewer than the limit of {min}",
+                "{free} bytes are free in {}, fewer than the limit of {min}; {used} are used by \
+                 journal and entry logs",
                 path.display()
             );
             warn!(reason, "new entries are refused");
@@ -401,7 +463,7 @@ impl Shared {
 }
 
 /// Bytes that a rate allows in some time.
-fn bytes_in(rate: u64, elapsed: Duration) -> u64 {
+pub(crate) fn bytes_in(rate: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     rate.saturating_mul(millis) / 1000
 }

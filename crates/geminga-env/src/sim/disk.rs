@@ -187,6 +187,11 @@ impl SimDisk {
         self.state().faults.quota = bytes;
     }
 
+    /// Refuses every growth of a file that `matches`, with `StorageFull`, whatever the quota.
+    pub fn refuse_growth(&self, matches: impl Fn(&Path) -> bool + Send + 'static) {
+        self.state().faults.plan_full(Box::new(matches));
+    }
+
     /// Makes [`File::sync_data`] do nothing and say that it did.
     pub fn ignore_syncs(&self, ignore: bool) {
         self.state().faults.ignore_syncs = ignore;
@@ -273,7 +278,10 @@ impl State {
     fn resize(&mut self, inode: u64, len: u64) -> io::Result<()> {
         let target = position(len)?;
         let file = self.inode(inode)?;
-        let (old, linked) = (file.live.len() as u64, file.linked);
+        let (old, linked, path) = (file.live.len() as u64, file.linked, file.path.clone());
+        if old < len && self.faults.is_full(&path) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if linked {
             self.check_quota(len.saturating_sub(old))?;
         }
@@ -506,11 +514,16 @@ impl File for SimFile {
         let cut = state.faults.cut_now();
         let torn = state.faults.torn(&path);
         let mut bytes = &bytes[..torn.unwrap_or(usize::MAX).min(bytes.len())];
+        let refuses_growth = state.faults.is_full(&path);
         let (quota, used) = (state.faults.quota, state.used_bytes);
         let file = state.inode(self.inode)?;
         let (old, linked) = (file.live.len(), file.linked);
         let end = start + bytes.len();
         let mut full = false;
+        if refuses_growth && old < end {
+            full = true;
+            bytes = &bytes[..old.saturating_sub(start).min(bytes.len())];
+        }
         if let Some(quota) = quota.filter(|_| linked) {
             let room = usize::try_from(quota.saturating_sub(used)).unwrap_or(usize::MAX);
             if end.saturating_sub(old) > room {

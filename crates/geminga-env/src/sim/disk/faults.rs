@@ -9,6 +9,7 @@ pub(super) struct Faults {
     syncs: Vec<SyncFault>,
     torn_writes: Vec<TornWrite>,
     reads: Vec<Predicate>,
+    growth: Vec<Predicate>,
     pub(super) quota: Option<u64>,
     pub(super) ignore_syncs: bool,
     pub(super) ignore_dir_syncs: bool,
@@ -42,6 +43,15 @@ impl Faults {
 
     pub(super) fn plan_reads(&mut self, matches: Predicate) {
         self.reads.push(matches);
+    }
+
+    pub(super) fn plan_full(&mut self, matches: Predicate) {
+        self.growth.push(matches);
+    }
+
+    /// Whether a file may not grow.
+    pub(super) fn is_full(&self, path: &Path) -> bool {
+        self.growth.iter().any(|matches| matches(path))
     }
 
     pub(super) fn plan_power_cut(&mut self, changes: u64) {
