@@ -4,6 +4,7 @@
 //! neighbours): a key whose value is null is left out, but for [`LookupData`], whose readers insist
 //! on every key. Readers ignore keys they do not know.
 
+mod backup;
 mod cluster;
 mod internal;
 mod lookup;
@@ -13,6 +14,7 @@ mod subscription;
 mod timestamp;
 mod topic;
 
+pub use backup::{BackupRequest, BackupStatus};
 pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
 pub use internal::{
     CursorStats, LedgerInfo, PartitionedTopicInternalStats, PersistentTopicInternalStats,

@@ -29,6 +29,11 @@ pub(crate) enum Failure {
     InvalidCount(String),
     #[error("Request body exceeds {0} bytes")]
     BodyTooLarge(usize),
+    /// The process refuses it, for now.
+    #[error("{0}")]
+    Refused(String),
+    #[error("This door knows no storage of its process")]
+    NoProcess,
     #[error("Request took longer than {} s; it may have been done", .0.as_secs())]
     TimedOut(Duration),
     #[error("New messages are refused: {0}")]
@@ -64,6 +69,8 @@ impl Failure {
             Self::InvalidCount(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TimedOut(_) | Self::RefusesMessages(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::NoProcess => StatusCode::NOT_FOUND,
             Self::Admin(error) => of_admin(error),
             Self::Topic(error) => of_topic(error),
             Self::Lookup(error) => of_lookup(error),

@@ -1,5 +1,6 @@
 //! What each route does. Every handler asks the broker and answers in Pulsar's JSON.
 
+mod backup;
 mod brokers;
 mod clusters;
 mod lookup;
@@ -33,6 +34,8 @@ pub(crate) async fn handle(
         Route::LeaderBroker => Ok(brokers::leader(broker)),
         Route::Brokers => Ok(brokers::list(broker)),
         Route::BrokersOfCluster => brokers::of_cluster(broker, request).await,
+        Route::BackupStatus => backup::status(options),
+        Route::StartBackup => backup::start(options, request),
         Route::Clusters
         | Route::Cluster
         | Route::CreateCluster

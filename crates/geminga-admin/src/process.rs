@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use geminga_admin_model::{BackupRequest, BackupStatus};
+
 /// Other parts of the process: the door for clients, the storage.
 pub trait Process: fmt::Debug + Send + Sync {
     /// Why new messages are refused, if they are: the disk is full.
@@ -9,6 +11,16 @@ pub trait Process: fmt::Debug + Send + Sync {
 
     /// Their metrics.
     fn metrics(&self) -> Vec<Metric>;
+
+    /// Begins a backup, which goes on by itself.
+    ///
+    /// # Errors
+    ///
+    /// Why not, in words for the operator; nothing was begun.
+    fn start_backup(&self, request: &BackupRequest) -> Result<(), String>;
+
+    /// How far the last backup is.
+    fn backup_status(&self) -> BackupStatus;
 }
 
 /// One number.

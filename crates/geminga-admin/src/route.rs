@@ -79,6 +79,11 @@ routes! {
     /// All brokers of a cluster.
     BrokersOfCluster = GET "/admin/v2/brokers/{}", Superuser;
 
+    /// How far the last backup is.
+    BackupStatus = GET "/admin/v2/geminga/backup", Superuser;
+    /// Begins a backup.
+    StartBackup = POST "/admin/v2/geminga/backup", Superuser;
+
     /// All clusters.
     Clusters = GET "/admin/v2/clusters", Anyone;
     /// One cluster.

@@ -35,15 +35,28 @@ pub(crate) struct Opened {
 
 /// Why stored bytes are not the entry that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Damaged {
+pub enum Damaged {
+    /// They end within the envelope.
     #[error("{0} bytes are too few for an entry")]
     Short(usize),
+    /// The digest in the envelope is of other bytes.
     #[error("the digest does not match")]
     Digest,
+    /// It is another entry, whole.
     #[error("it is entry {1} of ledger {0}")]
     Other(LedgerId, EntryId),
+    /// Nobody writes such an envelope.
     #[error("its length or LAC is impossible")]
     Impossible,
+}
+
+/// Checks that stored bytes are that entry, undamaged: for tools that read a bookie's files.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn check(ledger_id: LedgerId, entry_id: EntryId, stored: &Bytes) -> Result<(), Damaged> {
+    open(ledger_id, entry_id, stored).map(|_| ())
 }
 
 impl Opened {

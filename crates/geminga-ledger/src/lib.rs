@@ -37,6 +37,7 @@ use geminga_types::EntryId;
 
 pub use create::{CreateError, create};
 pub use delete::{DeleteError, delete};
+pub use envelope::{Damaged, check};
 pub use read::{Entry, ReadError, read};
 pub use recover::{RecoverError, recover};
 pub use seal::{SealError, seal};

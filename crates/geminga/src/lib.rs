@@ -3,8 +3,11 @@
 //! The binary runs these on the real machine, the simulation on a simulated one.
 
 mod advertise;
+mod backup;
 pub mod client_command;
 pub mod config;
+mod data_dir;
 pub mod file_limit;
 mod phases;
 pub mod standalone;
+pub mod storage_command;

@@ -10,6 +10,7 @@ use geminga::{
     client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
     file_limit, standalone,
+    storage_command::{self, StorageCommand},
 };
 use geminga_env::Env;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +31,8 @@ enum Command {
     Standalone(Standalone),
     /// Send and receive messages, as pulsar-client does.
     Client(ClientCommand),
+    /// Verify, dump, back up and restore a data directory.
+    Storage(StorageCommand),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     ConfigReference,
@@ -59,7 +62,11 @@ struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = if matches!(cli.command, Command::Client(_)) { "warn" } else { "info" };
+    let level = if matches!(cli.command, Command::Client(_) | Command::Storage(_)) {
+        "warn"
+    } else {
+        "info"
+    };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
@@ -68,12 +75,13 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let result = match cli.command {
-        Command::Standalone(args) => run_standalone(args),
-        Command::Client(command) => run_client(command),
-        Command::ConfigReference => print_reference(),
+        Command::Standalone(args) => run_standalone(args).map(|()| ExitCode::SUCCESS),
+        Command::Client(command) => run_client(command).map(|()| ExitCode::SUCCESS),
+        Command::Storage(command) => run_storage(command),
+        Command::ConfigReference => print_reference().map(|()| ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -145,6 +153,12 @@ fn announce(running: &standalone::Standalone, millis: u128) {
 fn run_client(command: ClientCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(client_command::run(Env::system(), command))
+}
+
+fn run_storage(command: StorageCommand) -> anyhow::Result<ExitCode> {
+    file_limit::raise();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(storage_command::run(Env::system(), command))
 }
 
 fn load_config(settings: &Settings) -> anyhow::Result<Config> {

@@ -4,11 +4,11 @@
 
 mod identity;
 mod options;
-mod others;
+mod process;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -22,8 +22,8 @@ use geminga_metadata_embedded::EmbeddedStore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use self::others::Others;
-use crate::{advertise::advertised, config::Config, phases::Phases};
+use self::process::StandaloneProcess;
+use crate::{advertise::advertised, config::Config, data_dir::DataDir, phases::Phases};
 
 /// A standalone that is ready.
 #[derive(Debug)]
@@ -57,13 +57,14 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
         format!("data directory {} could not be created: is it writable?", data_dir.display())
     })?;
     let phases = Phases::open(&env, &config.phase_trace_file)?;
-    let storage = options::storage(config, data_dir);
+    let layout = DataDir::new(data_dir);
+    let storage = options::storage(config, &layout);
     let storage = geminga_bookie_storage::Options {
         trace: phases.as_ref().map(Phases::of_storage),
         ..storage
     };
     let storage = Storage::open(env.clone(), storage).await?;
-    let store = Arc::new(open_store(&env, data_dir).await?);
+    let store = Arc::new(open_store(&env, layout.metadata()).await?);
     identity::check(&*store, &storage, data_dir).await?;
     if !config.journal_sync_data {
         warn!(
@@ -90,16 +91,14 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
         tasks.clone(),
         shutdown.clone(),
     ));
-    let others = Others {
-        storage: storage.clone(),
-        counters: Arc::clone(&counters),
-        disk: Arc::clone(&env.disk),
-        directory: data_dir.to_owned(),
-    };
-    let admin = Arc::new(geminga_admin::Options {
-        process: Some(Arc::new(others)),
-        ..geminga_admin::Options::default()
-    });
+    let process = StandaloneProcess::new(
+        env.clone(),
+        layout,
+        (storage.clone(), Arc::clone(&store), counters),
+        (doors.clone(), doors_shutdown.clone()),
+    );
+    let admin = geminga_admin::Options { process: Some(Arc::new(process)), ..Default::default() };
+    let admin = Arc::new(admin);
     doors.spawn(geminga_admin::serve(broker.clone(), web, admin, tasks, shutdown));
     let is_durable = config.journal_sync_data;
     Ok(Standalone { broker, storage, store, doors, doors_shutdown, topics, is_durable })
@@ -115,8 +114,8 @@ async fn listen(env: &Env, address: SocketAddr, key: &str) -> anyhow::Result<Box
     }
 }
 
-async fn open_store(env: &Env, data_dir: &Path) -> anyhow::Result<EmbeddedStore> {
-    let (world, directory) = (env.clone(), data_dir.join("metadata"));
+async fn open_store(env: &Env, directory: PathBuf) -> anyhow::Result<EmbeddedStore> {
+    let world = env.clone();
     let opened = env.workers.blocking(move || geminga_metadata_embedded::open(&world, &directory));
     Ok(opened.await?)
 }

@@ -154,6 +154,11 @@ keys! {
     /// File to which beginnings and ends of flushes, rollovers, compactions and the like are appended,
     /// for crash tests; empty: none.
     "phaseTraceFile" phase_trace_file: String = "";
+    /// How long after one pass of the scrubber, which reads all entry logs again and reports damage,
+    /// the next begins, in seconds; 0: never.
+    "localScrubInterval" local_scrub_interval: u64 = "86400";
+    /// Entries that the scrubber may read per second.
+    "localScrubRateLimit" local_scrub_rate_limit: u64 = "1000";
     /// Free bytes below which new messages are refused, and which compaction may still use.
     "minUsableSizeForEntryLogCreation" min_usable_size_for_entry_log_creation: u64 = "134217728";
 }

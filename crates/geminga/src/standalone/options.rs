@@ -1,13 +1,13 @@
 //! From the configuration to what each part takes.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_broker::{Advertised, Limits};
 use geminga_ledger::LedgerOptions;
 
-use crate::config::Config;
+use crate::{config::Config, data_dir::DataDir};
 
 const MIB: u64 = 1 << 20;
 /// `maxMessagePublishBufferSizeInMB` when it is −1.
@@ -23,8 +23,7 @@ const CURSOR_ROLL_BYTES: u64 = 64 * MIB;
 const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The bookie's storage.
-pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storage::Options {
-    let bookkeeper = data_dir.join("bookkeeper");
+pub(super) fn storage(config: &Config, data_dir: &DataDir) -> geminga_bookie_storage::Options {
     geminga_bookie_storage::Options {
         sync: config.journal_sync_data,
         journal_file_bytes: config.journal_max_size_mb.saturating_mul(MIB),
@@ -39,10 +38,9 @@ pub(super) fn storage(config: &Config, data_dir: &Path) -> geminga_bookie_storag
         major_interval: compaction_interval(config.major_compaction_interval),
         major_threshold: config.major_compaction_threshold,
         min_free_bytes: config.min_usable_size_for_entry_log_creation,
-        ..geminga_bookie_storage::Options::new(
-            bookkeeper.join("journal"),
-            bookkeeper.join("ledgers"),
-        )
+        scrub_interval: Duration::from_secs(config.local_scrub_interval),
+        scrub_entries_per_second: config.local_scrub_rate_limit.max(1),
+        ..geminga_bookie_storage::Options::new(data_dir.journal(), data_dir.ledgers())
     }
 }
 

@@ -1,0 +1,135 @@
+//! Asks for a backup: the running server through its admin API, or, where none runs, the data
+//! directory itself.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use geminga_admin_model::{BackupRequest, BackupStatus, Reason};
+use geminga_bookie_storage::{OpenError, Options, Storage};
+use geminga_env::Env;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::{backup::back_up, data_dir::DataDir};
+
+const PATH: &str = "/admin/v2/geminga/backup";
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time for one answer of the server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "data/standalone")]
+    data_dir: PathBuf,
+    /// Where to: a directory that is empty or not there, on the server's machine.
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: PathBuf,
+    /// The admin API of the server that has the data directory open, if one has.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8080")]
+    admin_url: String,
+}
+
+impl Backup {
+    /// Returns how many bytes of entries and index were copied.
+    pub(super) async fn run(&self, env: &Env) -> anyhow::Result<u64> {
+        let data_dir = DataDir::new(&self.data_dir);
+        if !env.disk.exists(&data_dir.ledgers())? {
+            bail!("{} is no data directory", self.data_dir.display());
+        }
+        let options =
+            Options { min_free_bytes: 0, ..Options::new(data_dir.journal(), data_dir.ledgers()) };
+        match Storage::open(env.clone(), options).await {
+            Ok(storage) => self.of_stopped(env, &data_dir, storage).await,
+            Err(OpenError::InUse(_)) => self.of_running(env).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nobody serves it, so we recover it as a server would, and copy.
+    async fn of_stopped(
+        &self,
+        env: &Env,
+        data_dir: &DataDir,
+        storage: Storage,
+    ) -> anyhow::Result<u64> {
+        let store = Arc::new(geminga_metadata_embedded::open(env, &data_dir.metadata())?);
+        let copied = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&copied);
+        let go_on = Box::new(move |bytes| {
+            counted.fetch_add(bytes, Relaxed);
+            true
+        });
+        let parts = (storage.clone(), Arc::clone(&store));
+        let done = back_up(env, parts, DataDir::new(&self.to), go_on).await;
+        store.close().await;
+        storage.close().await?;
+        done.map(|()| copied.load(Relaxed))
+    }
+
+    async fn of_running(&self, env: &Env) -> anyhow::Result<u64> {
+        let text = |path: &Path| {
+            let path = std::path::absolute(path)?;
+            path.to_str().map(ToOwned::to_owned).context("a path that is no text")
+        };
+        let request = BackupRequest { data_dir: text(&self.data_dir)?, to: text(&self.to)? };
+        self.ask(env, "POST", &serde_json::to_string(&request)?).await?;
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let status: BackupStatus = serde_json::from_slice(&self.ask(env, "GET", "").await?)
+                .context("the server's answer is no status")?;
+            match status.status.as_str() {
+                "RUNNING" => {}
+                "SUCCESS" if status.to == request.to => return Ok(status.bytes),
+                _ => bail!("no backup: {}", status.last_error),
+            }
+        }
+    }
+
+    /// Sends a request and returns the body of a successful answer.
+    async fn ask(&self, env: &Env, method: &str, body: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(env, method, body)).await;
+        let answer = answer.context("no answer in time").flatten().with_context(|| {
+            let dir = self.data_dir.display();
+            format!(
+                "a server has {dir} open, but does not answer at {}; name it with --admin-url",
+                self.admin_url
+            )
+        })?;
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.context("the server's answer is cut off")?);
+        let body = &body[4..];
+        let head = String::from_utf8_lossy(head);
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        if status.starts_with('2') {
+            return Ok(body.to_owned());
+        }
+        match serde_json::from_slice::<Reason>(body) {
+            Ok(Reason { reason }) => bail!("{reason}"),
+            Err(_) => bail!("the server answered {status}"),
+        }
+    }
+
+    async fn exchange(&self, env: &Env, method: &str, body: &str) -> anyhow::Result<Vec<u8>> {
+        let host = self.admin_url.strip_prefix("http://").context("expected an http:// URL")?;
+        let host = host.trim_end_matches('/');
+        let mut stream = env.net.dial(host).await?;
+        let length = body.len();
+        let request = format!(
+            "{method} {PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+}
