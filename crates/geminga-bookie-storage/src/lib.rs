@@ -26,6 +26,9 @@ mod error;
 mod fields;
 mod inbox;
 mod index;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod journal;
 mod ledgers;
 mod open;
