@@ -5,15 +5,12 @@
 //! again, are copied, damaged where the table says, verified and opened.
 #![cfg(test)]
 
-mod bookie;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use bookie::read_body;
 use bytes::Bytes;
 use geminga_bookie_api::{Bookie as _, ReadError};
 use geminga_bookie_storage::{
@@ -63,6 +60,13 @@ impl Copy {
         let options = Options::new(self.path("journal"), self.path("ledgers"));
         Storage::open(Env::system(), Options { min_free_bytes: 0, ..options }).await
     }
+}
+
+async fn read_body(storage: &Storage, ledger: i64, entry: i64) -> Result<Bytes, ReadError> {
+    let (ledger_id, entry_id) = (LedgerId(ledger), EntryId(entry));
+    let entries = storage.read(ledger_id, entry_id, entry_id, 1).await?;
+    assert_eq!((entries.len(), entries[0].entry_id), (1, entry_id));
+    Ok(entries[0].bytes.slice(36..))
 }
 
 fn body(ledger: i64, entry: i64) -> Bytes {
