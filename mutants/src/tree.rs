@@ -126,8 +126,10 @@ impl Tree {
         let mut by_file: BTreeMap<String, Vec<&Mutant>> = BTreeMap::new();
         by_file.insert(format!("crates/{}/src/lib.rs", self.package), Vec::new());
         for mutant in mutants {
+            // A file that has none left goes back to what it was.
+            let of_file = by_file.entry(mutant.file.clone()).or_default();
             if !limits.alone.contains(&mutant.id) && !limits.unviable.contains(&mutant.id) {
-                by_file.entry(mutant.file.clone()).or_default().push(mutant);
+                of_file.push(mutant);
             }
         }
         let mut ids = BTreeSet::new();
