@@ -89,6 +89,7 @@ fn options() -> Options {
         password: Bytes::new(),
         custom_metadata: BTreeMap::new(),
         in_flight_max: 64,
+        may_use_reserve: false,
     };
     Options {
         cluster: "standalone".to_owned(),
