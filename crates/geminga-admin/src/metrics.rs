@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use geminga_broker::{
-    Broker, Budget,
+    Broker, MemoryUse,
     admin::{SubscriptionStats, TopicStats},
 };
 
@@ -62,7 +62,7 @@ const fn counter<T>(name: &'static str, value: fn(&T) -> f64) -> Family<T> {
 pub(crate) async fn metrics(broker: &Broker, options: &Options) -> Answer {
     let topics = broker.all_topic_stats().await;
     let mut text = render(&broker.options().cluster, &topics);
-    budgets(&mut text, &[broker.publish_budget(), broker.read_budget()]);
+    memory(&mut text, &broker.memory());
     let process = options.process.as_ref().map(|process| process.metrics());
     for Metric { name, kind, value } in process.unwrap_or_default() {
         head(&mut text, name, kind.as_str());
@@ -126,16 +126,14 @@ fn broker_totals(text: &mut String, cluster: &str, topics: &[TopicStats]) {
     }
 }
 
-fn budgets(text: &mut String, budgets: &[&Budget]) {
-    head(text, "geminga_budget_used_bytes", "gauge");
-    for budget in budgets {
-        let (name, used) = (budget.name(), budget.used());
-        line(text, format_args!("geminga_budget_used_bytes{{budget=\"{name}\"}} {used}"));
+fn memory(text: &mut String, parts: &[MemoryUse]) {
+    head(text, "geminga_memory_budget_bytes", "gauge");
+    for MemoryUse { name, budget_bytes, .. } in parts {
+        line(text, format_args!("geminga_memory_budget_bytes{{budget=\"{name}\"}} {budget_bytes}"));
     }
-    head(text, "geminga_budget_limit_bytes", "gauge");
-    for budget in budgets {
-        let (name, limit) = (budget.name(), budget.limit());
-        line(text, format_args!("geminga_budget_limit_bytes{{budget=\"{name}\"}} {limit}"));
+    head(text, "geminga_memory_used_bytes", "gauge");
+    for MemoryUse { name, used_bytes, .. } in parts {
+        line(text, format_args!("geminga_memory_used_bytes{{budget=\"{name}\"}} {used_bytes}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use geminga_env::Env;
+use geminga_env::{Env, Gauge};
 use geminga_metadata::{MetadataError, paths};
 use geminga_types::{Domain, NamespaceName, TopicName, check_subscription_name};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,9 +24,6 @@ use crate::{
     schema,
     topic::{TopicDeps, TopicHandle},
 };
-
-/// Bytes that reads for dispatch may hold over all topics.
-const READ_BUDGET_BYTES: usize = 256 * 1024 * 1024;
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -87,6 +84,17 @@ pub struct Located {
     pub http_url_tls: Option<String>,
 }
 
+/// One kind of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Its name.
+    pub name: &'static str,
+    /// How many bytes it may take.
+    pub budget_bytes: u64,
+    /// How many it takes.
+    pub used_bytes: u64,
+}
+
 /// Which topics of a namespace to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicsMode {
@@ -107,6 +115,7 @@ struct Inner {
     deps: TopicDeps,
     topics: Arc<Topics>,
     publishes: Budget,
+    deliveries: Gauge,
     connections: AtomicU64,
     shutdown: CancellationToken,
 }
@@ -126,12 +135,16 @@ impl Broker {
         let bundles = options.bundles_default;
         namespace::ensure_defaults(&ledger, &options.cluster, &options.advertised, bundles).await?;
         let publishes = Budget::new("publish", options.limits.publish_buffer_bytes);
-        let reads = Budget::new("read", READ_BUDGET_BYTES);
+        let reads = Budget::new("read", options.limits.read_buffer_bytes);
+        let deliveries = Gauge::new(options.limits.delivery_buffer_bytes);
         let deps = TopicDeps { ledger, options: Arc::new(options), reads, tasks };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
+        if let Some(idle) = deps.options.unload_idle_after {
+            deps.tasks.spawn(Arc::clone(&topics).put_to_sleep(idle));
+        }
         let connections = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { deps, topics, publishes, connections, shutdown })))
+        Ok(Self(Arc::new(Inner { deps, topics, publishes, deliveries, connections, shutdown })))
     }
 
     /// What the operator decided.
@@ -152,10 +165,37 @@ impl Broker {
         &self.0.publishes
     }
 
-    /// Bytes of reads in flight.
+    /// An outbox for a connection, within what all connections may hold.
     #[must_use]
-    pub fn read_budget(&self) -> &Budget {
-        &self.0.deps.reads
+    pub fn outbox(&self, high_water_bytes: usize) -> Outbox {
+        Outbox::within(self.0.deliveries.clone(), high_water_bytes)
+    }
+
+    /// What each kind of memory may take, and takes.
+    #[must_use]
+    pub fn memory(&self) -> Vec<MemoryUse> {
+        let budget = |budget: &Budget| MemoryUse {
+            name: budget.name(),
+            budget_bytes: budget.limit() as u64,
+            used_bytes: budget.used() as u64,
+        };
+        let gauge = |name, gauge: &Gauge| MemoryUse {
+            name,
+            budget_bytes: gauge.limit() as u64,
+            used_bytes: gauge.used() as u64,
+        };
+        let own = [
+            budget(&self.0.publishes),
+            budget(&self.0.deps.reads),
+            gauge("delivery", &self.0.deliveries),
+            gauge("tail_cache", &self.options().managed_ledger.tail_caches),
+        ];
+        let others = self.options().memory_parts.iter().map(|part| MemoryUse {
+            name: part.name,
+            budget_bytes: part.budget_bytes,
+            used_bytes: (part.used_bytes)(),
+        });
+        own.into_iter().chain(others).collect()
     }
 
     /// A number that no other connection has had.
@@ -261,6 +301,7 @@ impl Broker {
         if mode != TopicsMode::Persistent {
             names.extend(self.topic_names(namespace, Domain::NonPersistent, false).await?);
         }
+        // Two sorted parts at most: one pass.
         names.sort();
         Ok(names)
     }

@@ -1,9 +1,12 @@
 //! What a door holds of an open consumer.
 
 use geminga_types::{Position, TopicName};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::{ClientKey, Outbox, RequestError, Schema, topic::Event};
+use crate::{
+    ClientKey, Outbox, RequestError, Schema,
+    topic::{Event, MailboxSender},
+};
 
 /// How a subscription shares its messages among consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +149,7 @@ pub struct ConsumerStats {
 pub struct Consumer {
     pub(crate) topic: TopicName,
     pub(crate) key: u64,
-    pub(crate) mailbox: mpsc::Sender<Event>,
+    pub(crate) mailbox: MailboxSender,
 }
 
 impl SubscriptionKind {

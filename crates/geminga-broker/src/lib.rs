@@ -21,7 +21,7 @@ mod schema;
 mod stats;
 mod topic;
 
-pub use broker::{Broker, Located, Parts, StartError, TopicsMode};
+pub use broker::{Broker, Located, MemoryUse, Parts, StartError, TopicsMode};
 pub use budget::{Budget, BudgetPermit};
 pub use consumer::{
     AckId, AckKind, AckRequest, Consumer, ConsumerStats, LastMessage, SeekTo, SubscribeRequest,
@@ -31,7 +31,7 @@ pub use error::{
     AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
     SubscribeError, TopicError,
 };
-pub use options::{Advertised, Limits, Listener, Options, PhaseHook};
+pub use options::{Advertised, Limits, Listener, MemoryPart, Options, PhaseHook};
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};

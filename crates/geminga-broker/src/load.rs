@@ -7,12 +7,15 @@
 //! 3. A load has a deadline, and waits for no other topic.
 //! 4. A topic is loaded only with a grant, and never where its namespace is not known.
 
+mod sleep;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::{FutureExt as _, future::Shared};
+use geminga_env::Instant;
 use geminga_managed_ledger::OpenError;
 use geminga_metadata::MetadataError;
 use geminga_types::{Domain, TopicName};
@@ -36,23 +39,38 @@ pub(crate) struct Topics {
     ownership: Ownership,
     shutdown: CancellationToken,
     loads: Arc<Semaphore>,
+    /// One for all topics.
+    managed_ledger: Arc<geminga_managed_ledger::Options>,
     slots: Mutex<BTreeMap<TopicName, Slot>>,
 }
 
 #[derive(Debug)]
 enum Slot {
-    Loading { creates: bool, done: Loaded },
-    Loaded(TopicHandle),
+    Loading {
+        creates: bool,
+        done: Loaded,
+    },
+    Loaded {
+        handle: TopicHandle,
+        used_at: Instant,
+    },
+    /// It was asked to sleep; the sender is dropped once it does, or does not.
+    Closing {
+        handle: TopicHandle,
+        done: Shared<oneshot::Receiver<()>>,
+    },
 }
 
 impl Topics {
     pub(crate) fn new(deps: TopicDeps, ownership: Ownership, shutdown: CancellationToken) -> Self {
+        let managed_ledger = deps.options.managed_ledger.clone();
         let loads = deps.options.limits.concurrent_topic_loads_max.max(1);
         Self {
             deps,
             ownership,
             shutdown,
             loads: Arc::new(Semaphore::new(loads)),
+            managed_ledger: Arc::new(managed_ledger),
             slots: Mutex::default(),
         }
     }
@@ -69,8 +87,12 @@ impl Topics {
     ) -> Result<TopicHandle, TopicError> {
         loop {
             let (creates, done) = match self.join_or_start(name, create) {
-                Slot::Loaded(handle) => return Ok(handle),
+                Slot::Loaded { handle, .. } => return Ok(handle),
                 Slot::Loading { creates, done } => (creates, done),
+                Slot::Closing { done, .. } => {
+                    _ = done.await; // Nothing is ever sent.
+                    continue;
+                }
             };
             match done.await {
                 // Somebody else's load, which did not create: ours may.
@@ -84,14 +106,18 @@ impl Topics {
     /// Joins the load in progress, or starts one on the tracker.
     fn join_or_start(self: &Arc<Self>, name: &TopicName, create: bool) -> Slot {
         let mut slots = self.lock();
-        match slots.get(name) {
-            Some(Slot::Loaded(handle)) if !handle.is_gone() => {
-                return Slot::Loaded(handle.clone());
+        match slots.get_mut(name) {
+            Some(Slot::Loaded { handle, used_at }) if !handle.is_gone() => {
+                *used_at = self.deps.ledger.env.clock.now();
+                return Slot::Loaded { handle: handle.clone(), used_at: *used_at };
             }
             Some(Slot::Loading { creates, done }) => {
                 return Slot::Loading { creates: *creates, done: done.clone() };
             }
-            Some(Slot::Loaded(_)) | None => {}
+            Some(Slot::Closing { handle, done }) => {
+                return Slot::Closing { handle: handle.clone(), done: done.clone() };
+            }
+            Some(Slot::Loaded { .. }) | None => {}
         }
         let (answer, done) = oneshot::channel();
         let done = done.shared();
@@ -159,7 +185,7 @@ impl Topics {
             }
             return Ok(topic::spawn_nonpersistent(name.clone(), grant, deps, shutdown));
         }
-        let options = self.deps.options.managed_ledger.clone();
+        let options = Arc::clone(&self.managed_ledger);
         let opened = geminga_managed_ledger::open(&deps.ledger, name, options, create).await;
         let ledger = opened.map_err(|error| open_error(name, &error))?;
         if !grant.is_valid() {
@@ -171,7 +197,11 @@ impl Topics {
     /// The topic if it is loaded now.
     pub(crate) fn loaded(&self, name: &TopicName) -> Option<TopicHandle> {
         match self.lock().get(name) {
-            Some(Slot::Loaded(handle)) if !handle.is_gone() => Some(handle.clone()),
+            Some(Slot::Loaded { handle, .. } | Slot::Closing { handle, .. })
+                if !handle.is_gone() =>
+            {
+                Some(handle.clone())
+            }
             _ => None,
         }
     }
@@ -179,9 +209,11 @@ impl Topics {
     /// All topics that are loaded now, by name.
     pub(crate) fn all_loaded(&self) -> Vec<(TopicName, TopicHandle)> {
         let mut slots = self.lock();
-        slots.retain(|_, slot| !matches!(slot, Slot::Loaded(handle) if handle.is_gone()));
+        slots.retain(|_, slot| !matches!(slot, Slot::Loaded { handle, .. } if handle.is_gone()));
         let loaded = slots.iter().filter_map(|(name, slot)| match slot {
-            Slot::Loaded(handle) => Some((name.clone(), handle.clone())),
+            Slot::Loaded { handle, .. } | Slot::Closing { handle, .. } => {
+                Some((name.clone(), handle.clone()))
+            }
             Slot::Loading { .. } => None,
         });
         loaded.collect()
@@ -204,7 +236,11 @@ impl LoadGuard<'_> {
         self.is_settled = true;
         let mut slots = self.topics.lock();
         match loaded {
-            Ok(handle) => _ = slots.insert(self.name.clone(), Slot::Loaded(handle.clone())),
+            Ok(handle) => {
+                let used_at = self.topics.deps.ledger.env.clock.now();
+                let handle = handle.clone();
+                slots.insert(self.name.clone(), Slot::Loaded { handle, used_at });
+            }
             Err(_) => _ = slots.remove(self.name),
         }
     }

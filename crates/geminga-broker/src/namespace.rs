@@ -31,7 +31,7 @@ pub(crate) use partitions::{
 };
 pub(crate) use topics::{
     create_topic_record, delete_schema, is_system_topic, partitioned_names, partitioned_topics,
-    stored_topics, topic_exists,
+    stored_names, stored_topics, topic_exists,
 };
 
 use crate::AdminError;

@@ -39,6 +39,10 @@ pub struct Limits {
     pub topic_load_timeout: Duration,
     /// `maxMessagePublishBufferSizeInMB`, in bytes: publishes in flight over all connections.
     pub publish_buffer_bytes: usize,
+    /// Bytes that reads for dispatch may hold over all topics.
+    pub read_buffer_bytes: usize,
+    /// Bytes that wait to be sent over all connections; beyond, each is sent a little at a time.
+    pub delivery_buffer_bytes: usize,
     /// `maxUnackedMessagesPerConsumer`; 0 is no limit.
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.
@@ -69,6 +73,23 @@ impl fmt::Debug for PhaseHook {
     }
 }
 
+/// Memory that another part of the process holds, for metrics.
+#[derive(Clone)]
+pub struct MemoryPart {
+    /// Its name.
+    pub name: &'static str,
+    /// How many bytes it may hold.
+    pub budget_bytes: u64,
+    /// How many it holds.
+    pub used_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for MemoryPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryPart").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -92,6 +113,10 @@ pub struct Options {
     pub ack_flush_interval: Duration,
     /// How often closed ledgers are looked over for trimming.
     pub trim_interval: Duration,
+    /// A topic that nobody uses is unloaded after this long; `None`: never.
+    pub unload_idle_after: Option<Duration>,
+    /// Memory beside the broker's own.
+    pub memory_parts: Vec<MemoryPart>,
     /// Told of phases, for crash tests.
     pub phases: Option<PhaseHook>,
     /// How ledgers are written, rolled and kept.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use geminga_env::Gauge;
 use geminga_types::Position;
 use tokio::sync::Notify;
 
@@ -143,6 +144,8 @@ pub struct Outbox(Arc<Shared>);
 struct Shared {
     high_water_bytes: usize,
     queued_bytes: AtomicUsize,
+    /// What the outboxes of all connections hold.
+    all: Gauge,
     queue: Mutex<Queue>,
     filled: Notify,
 }
@@ -156,6 +159,8 @@ struct Queue {
 
 /// Bytes that a frame takes besides what it carries, roughly.
 const OVERHEAD_BYTES: usize = 64;
+/// More than this and the connection does not keep up.
+const LAGGING_BYTES: usize = 64 << 10;
 
 impl Outgoing {
     /// Bytes to be reported to [`Outbox::written`] once this has been sent.
@@ -177,9 +182,17 @@ impl Outbox {
     /// An empty outbox that counts as full above `high_water_bytes`.
     #[must_use]
     pub fn new(high_water_bytes: usize) -> Self {
+        Self::within(Gauge::new(usize::MAX), high_water_bytes)
+    }
+
+    /// The same, one of many: while they hold more than `all` allows, one that is not empty counts as
+    /// full.
+    #[must_use]
+    pub fn within(all: Gauge, high_water_bytes: usize) -> Self {
         Self(Arc::new(Shared {
             high_water_bytes,
             queued_bytes: AtomicUsize::new(0),
+            all,
             queue: Mutex::default(),
             filled: Notify::new(),
         }))
@@ -193,6 +206,7 @@ impl Outbox {
             return;
         }
         self.0.queued_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+        self.0.all.add(size_bytes);
         queue.items.push_back(item);
         drop(queue);
         self.0.filled.notify_one();
@@ -201,7 +215,18 @@ impl Outbox {
     /// Whether topics may put more messages.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.0.queued_bytes.load(Ordering::Relaxed) < self.0.high_water_bytes
+        let queued = self.queued_bytes();
+        queued < self.0.high_water_bytes && (queued == 0 || !self.0.all.is_over())
+    }
+
+    /// Whether what is put now may stay for a while.
+    #[must_use]
+    pub(crate) fn is_lagging(&self) -> bool {
+        LAGGING_BYTES < self.queued_bytes()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.0.queued_bytes.load(Ordering::Relaxed)
     }
 
     /// Moves everything that waits into `into`; waits until there is something. False: closed.
@@ -229,7 +254,9 @@ impl Outbox {
     /// The writer says that items of `bytes` (see [`Outgoing::size_bytes`]) went to the socket.
     pub fn written(&self, bytes: usize) {
         let before = self.0.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if before.saturating_sub(bytes) < self.0.high_water_bytes / 2 {
+        self.0.all.sub(bytes);
+        let left = before.saturating_sub(bytes);
+        if left == 0 || (left < self.0.high_water_bytes / 2 && !self.0.all.is_over()) {
             let wakers = std::mem::take(&mut self.lock().wakers);
             for waker in wakers {
                 waker();
@@ -251,7 +278,9 @@ impl Outbox {
     pub(crate) fn wake_when_writable(&self, waker: Waker) {
         let mut queue = self.lock();
         // Below half: `written` may not come again, so whoever asks now must not wait for it.
-        if self.0.queued_bytes.load(Ordering::Relaxed) < self.0.high_water_bytes / 2 {
+        let queued = self.queued_bytes();
+        let is_low = queued < self.0.high_water_bytes / 2 && !self.0.all.is_over();
+        if queued == 0 || is_low {
             drop(queue);
             waker();
         } else if !queue.is_closed {
@@ -261,6 +290,13 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    /// What was never written is gone with the connection.
+    fn drop(&mut self) {
+        self.all.sub(*self.queued_bytes.get_mut());
     }
 }
 

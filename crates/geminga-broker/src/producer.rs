@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use geminga_checksum::Sum;
 use geminga_types::TopicName;
-use tokio::sync::mpsc;
 
-use crate::{BudgetPermit, ClientKey, Outbox, PublishError, Schema, SchemaVersion, topic::Event};
+use crate::{
+    BudgetPermit, ClientKey, Outbox, PublishError, Schema, SchemaVersion,
+    topic::{Event, MailboxSender},
+};
 
 /// Who else may produce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub struct Publish {
 pub struct Producer {
     pub(crate) topic: TopicName,
     pub(crate) key: u64,
-    pub(crate) mailbox: mpsc::Sender<Event>,
+    pub(crate) mailbox: MailboxSender,
     pub(crate) name: String,
     pub(crate) last_sequence_id: i64,
     pub(crate) schema_version: Option<SchemaVersion>,

@@ -8,6 +8,7 @@ mod attach;
 mod consumers;
 mod handle;
 mod inbox;
+mod mailbox;
 mod nonpersistent;
 mod persistent;
 mod producers;
@@ -17,6 +18,7 @@ use geminga_types::Position;
 use tokio::sync::oneshot;
 
 pub(crate) use handle::{StartAt, TopicHandle};
+pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::TopicDeps;
 
 use crate::{
@@ -111,6 +113,10 @@ pub(crate) enum Event {
         reply: Reply<Result<Position, AdminError>>,
     },
     Unload {
+        reply: Reply<()>,
+    },
+    /// Unloads it if it is at rest: nobody would notice. Otherwise it stays, and drops the reply.
+    Sleep {
         reply: Reply<()>,
     },
     /// Refused while in use unless `force`; once answered `Ok` nothing is attached and the task

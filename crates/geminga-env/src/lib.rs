@@ -12,6 +12,7 @@
 
 mod clock;
 pub mod disk;
+mod memory;
 pub mod net;
 mod random;
 pub mod sim;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, Instant, SystemClock, Timestamp};
 pub use disk::{Disk, File};
+pub use memory::Gauge;
 pub use net::Net;
 pub use random::{OsRandom, Random};
 pub use worker::{Bell, Control, Workers};

@@ -97,6 +97,11 @@ impl AppendQueue {
         }
     }
 
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.outcomes.shrink_to_fit();
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Outcome> {
         self.outcomes.pop_front()
     }

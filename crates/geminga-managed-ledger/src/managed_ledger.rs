@@ -18,6 +18,7 @@ mod views;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,7 +46,8 @@ use crate::{
 /// The chain of ledgers of one topic, and its cursors.
 #[derive(Debug)]
 pub struct ManagedLedger {
-    options: Options,
+    /// Shared with other topics until they are changed.
+    options: Arc<Options>,
     life: Life,
     appends: AppendQueue,
     spans: Spans,
@@ -68,17 +70,17 @@ pub(crate) struct Opened {
     /// Without entries: still in the key, not in the chain.
     pub(crate) empty: BTreeSet<LedgerId>,
     pub(crate) terminated: Option<Position>,
-    pub(crate) cursor_keys: Vec<(std::sync::Arc<str>, OwnedKey)>,
+    pub(crate) cursor_keys: Vec<(Arc<str>, OwnedKey)>,
     pub(crate) cursors: BTreeMap<String, CursorState>,
 }
 
 impl ManagedLedger {
-    pub(crate) fn new(options: Options, opened: Opened) -> Self {
+    pub(crate) fn new(options: Arc<Options>, opened: Opened) -> Self {
         let end = opened.spans.chain().end();
         Self {
             life: Life::new(opened.terminated),
             appends: AppendQueue::default(),
-            cache: TailCache::new(end, options.tail_cache_bytes),
+            cache: TailCache::new(end, options.tail_cache_bytes, options.tail_caches.clone()),
             cursors: Cursors::new(opened.key.path().clone(), opened.cursor_keys),
             recovered: opened.cursors,
             spans: opened.spans,
@@ -193,7 +195,7 @@ impl ManagedLedger {
     /// Lets go of closed ledgers that are entirely before `slowest` (`None`: there are no cursors)
     /// and beyond retention. Never of the ledger that is open, or the last one that has entries.
     pub fn trim(&mut self, slowest: Option<Ordinal>, now: Timestamp) {
-        let Options { retention_time: time, retention_bytes: bytes, .. } = self.options;
+        let Options { retention_time: time, retention_bytes: bytes, .. } = *self.options;
         let chain = self.spans.chain();
         let sealed = self.spans.sealed();
         // The last entry stays, so that the topic's end can always be asked for.
@@ -206,21 +208,23 @@ impl ManagedLedger {
 
     /// Changes how long and how much of what nobody needs is kept.
     pub fn set_retention(&mut self, time: Option<Duration>, bytes: Option<u64>) {
-        self.options.retention_time = time;
-        self.options.retention_bytes = bytes;
+        let options = Arc::make_mut(&mut self.options);
+        options.retention_time = time;
+        options.retention_bytes = bytes;
     }
 
     /// Changes when ledgers are full or old.
     pub fn set_rollover(&mut self, max_entries: u64, max_bytes: u64, min: Duration, max: Duration) {
-        self.options.max_entries_per_ledger = max_entries;
-        self.options.max_ledger_bytes = max_bytes;
-        self.options.min_rollover = min;
-        self.options.max_rollover = max;
+        let options = Arc::make_mut(&mut self.options);
+        options.max_entries_per_ledger = max_entries;
+        options.max_ledger_bytes = max_bytes;
+        options.min_rollover = min;
+        options.max_rollover = max;
     }
 
     /// The settings in force.
     #[must_use]
-    pub const fn options(&self) -> &Options {
+    pub fn options(&self) -> &Options {
         &self.options
     }
 

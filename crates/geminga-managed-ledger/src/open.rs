@@ -64,7 +64,7 @@ pub enum OpenError {
 pub async fn open(
     deps: &Deps,
     topic: &TopicName,
-    options: Options,
+    options: impl Into<Arc<Options>>,
     create: bool,
 ) -> Result<ManagedLedger, OpenError> {
     let path = info::managed_ledger_path(topic);
@@ -90,7 +90,7 @@ pub async fn open(
     }
     let (cursor_keys, cursors) = open_cursors(deps, topic, &path).await?;
     Ok(ManagedLedger::new(
-        options,
+        options.into(),
         Opened {
             key,
             spans: Spans::new(ledgers),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
 /// Settings of one managed ledger. Cheap to clone.
@@ -25,6 +26,8 @@ pub struct Options {
     pub retention_bytes: Option<u64>,
     /// How much of the tail is held in memory.
     pub tail_cache_bytes: usize,
+    /// What the tails of all topics take together: over its limit, none grows.
+    pub tail_caches: Gauge,
     /// A cursor's ledger with as many entries is replaced by a new one that begins with a snapshot.
     pub cursor_roll_entries: u64,
     /// The same, by bytes.

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,16 +10,15 @@ use geminga_env::{
     Bell, Disk, Env, File,
     disk::{OpenMode, create_dir_durably},
 };
-use redb::{Builder, Database, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     EmbeddedStore,
     backend::Backend,
-    format::{
-        self, CHECKSUM_SUM, CURRENT_FORMAT, FORMAT, KEYS, META, RECORD_COUNT, SEQUENCES, Tally,
-    },
+    format::{CURRENT_FORMAT, FORMAT, KEYS, META, SEQUENCES},
     store::Open,
+    verify::{Step, Verification, guarded},
     writer::{QUEUE_MAX, Shared, Writer},
 };
 
@@ -28,7 +26,25 @@ pub(crate) const FILE: &str = "metadata.redb";
 /// Where a file is until it is whole.
 pub(crate) const UNFINISHED: &str = "metadata.redb.new";
 pub(crate) const LOCK: &str = "metadata.lock";
-pub(crate) const CACHE_BYTES: usize = 8 * 1_024 * 1_024;
+const MIB: usize = 1_024 * 1_024;
+/// Pages in memory, unless somebody chooses.
+pub(crate) const CACHE_BYTES: usize = 8 * MIB;
+
+/// What an operator and a test can choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Pages of the file that are held in memory, in bytes.
+    pub cache_bytes: usize,
+    /// A file up to this size is verified before it is served; a larger one while it is, so that
+    /// the start does not depend on how many topics there are.
+    pub verified_first_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: CACHE_BYTES, verified_first_bytes: 4 * MIB }
+    }
+}
 
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -85,13 +101,14 @@ pub(crate) enum Problem {
     Io(io::Error),
 }
 
-/// Opens the store in `directory`, creating both if missing, and verifies every record. Blocks: for
+/// Opens the store in `directory`, creating both if missing, and verifies every record, a large file's
+/// while it is served: damage found then is final (see [`EmbeddedStore::failed`]). Blocks: for
 /// start-up. Call inside a runtime.
 ///
 /// # Errors
 ///
 /// [`OpenError`], whose text says what to do.
-pub fn open(env: &Env, directory: &Path) -> Result<EmbeddedStore, OpenError> {
+pub fn open(env: &Env, directory: &Path, options: &Options) -> Result<EmbeddedStore, OpenError> {
     let disk = &env.disk;
     let in_directory = |source| OpenError::Io { path: directory.to_owned(), source };
     create_dir_durably(disk.as_ref(), directory).map_err(in_directory)?;
@@ -100,8 +117,8 @@ pub fn open(env: &Env, directory: &Path) -> Result<EmbeddedStore, OpenError> {
         _ => in_directory(error),
     })?;
     let path = directory.join(FILE);
-    let (database, file) =
-        open_file(disk.as_ref(), directory).map_err(|problem| problem.of(&path))?;
+    let opened = open_file(disk.as_ref(), directory, options);
+    let Opened { database, file, verification } = opened.map_err(|problem| problem.of(&path))?;
 
     let (database, shared, bell) = (Arc::new(database), Arc::new(Shared::new()), Bell::new());
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
@@ -114,15 +131,24 @@ pub fn open(env: &Env, directory: &Path) -> Result<EmbeddedStore, OpenError> {
         queue,
         shared: Arc::clone(&shared),
         bell: bell.clone(),
+        verification,
         _lock: lock,
         _closed: closing,
     };
+    bell.ring();
     env.workers.spawn("metadata", bell.clone(), move || writer.work()).map_err(in_directory)?;
     let open = Open { database, queue: sender };
     Ok(EmbeddedStore::new(open, closed, shared, bell, env.workers))
 }
 
-fn open_file(disk: &dyn Disk, directory: &Path) -> Result<(Database, Arc<dyn File>), Problem> {
+struct Opened {
+    database: Database,
+    file: Arc<dyn File>,
+    /// What is still to be done of it.
+    verification: Option<Verification>,
+}
+
+fn open_file(disk: &dyn Disk, directory: &Path, options: &Options) -> Result<Opened, Problem> {
     let path = directory.join(FILE);
     let exists = disk.exists(&path)?;
     let file: Arc<dyn File> = if exists {
@@ -136,29 +162,33 @@ fn open_file(disk: &dyn Disk, directory: &Path) -> Result<(Database, Arc<dyn Fil
         }
         disk.open(&unfinished, OpenMode::CreateNew)?.into()
     };
-    if exists && file.len()? == 0 {
+    let len = file.len()?;
+    if exists && len == 0 {
         return Err(Problem::Corrupt("it is empty".to_owned()));
     }
+    let is_large = exists && (options.verified_first_bytes as u64) < len;
     let backend = Backend(Arc::clone(&file));
-    // redb has assertions about what it reads, which a damaged file must not turn into a panic.
-    let opened = panic::catch_unwind(AssertUnwindSafe(|| {
+    let (database, verification) = guarded(|| {
         let mut database =
-            Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
+            Builder::new().set_cache_size(options.cache_bytes).create_with_backend(backend)?;
         if !exists {
             initialize(&database)?;
-        } else if !database.check_integrity()? {
+        } else if !is_large && !database.check_integrity()? {
             tracing::warn!(path = %path.display(), "repaired the metadata store's free list");
         }
+        if is_large {
+            check_format(&database)?;
+            let verification = Verification::begin(&database)?;
+            return Ok((database, Some(verification)));
+        }
         verify(&database)?;
-        Ok(database)
-    }));
-    let database = opened
-        .unwrap_or_else(|_| Err(Problem::Corrupt("its pages do not fit together".to_owned())))?;
+        Ok::<_, Problem>((database, None))
+    })?;
     if !exists {
         disk.rename(&directory.join(UNFINISHED), &path)?;
         disk.sync_dir(directory)?;
     }
-    Ok((database, file))
+    Ok(Opened { database, file, verification })
 }
 
 fn initialize(database: &Database) -> Result<(), Problem> {
@@ -170,34 +200,21 @@ fn initialize(database: &Database) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Verifies all of it.
 pub(crate) fn verify(database: &Database) -> Result<(), Problem> {
-    let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let number = |name| Ok::<_, Problem>(meta.get(name)?.map(|found| found.value()));
-    match number(FORMAT)? {
-        Some(CURRENT_FORMAT) => {}
-        Some(found) if found > CURRENT_FORMAT => return Err(Problem::Newer(found)),
-        other => return Err(Problem::Corrupt(format!("its format is {other:?}"))),
-    }
-    let stored = Tally {
-        records: number(RECORD_COUNT)?.unwrap_or(0),
-        checksums: number(CHECKSUM_SUM)?.unwrap_or(0),
-    };
-    let mut found = Tally::default();
-    for table in [KEYS, SEQUENCES] {
-        for record in transaction.open_table(table)?.iter()? {
-            let (key, record) = record?;
-            format::verify(key.value(), record.value())
-                .map_err(|error| Problem::Corrupt(error.to_string()))?;
-            found.add(record.value());
-        }
-    }
-    if found != stored {
-        let reason =
-            format!("{} records were written, {} are there", stored.records, found.records);
-        return Err(Problem::Corrupt(reason));
-    }
+    check_format(database)?;
+    let mut verification = Verification::begin(database)?;
+    while verification.step(usize::MAX)? == Step::More {}
     Ok(())
+}
+
+fn check_format(database: &Database) -> Result<(), Problem> {
+    let meta = database.begin_read()?.open_table(META)?;
+    match meta.get(FORMAT)?.map(|found| found.value()) {
+        Some(CURRENT_FORMAT) => Ok(()),
+        Some(found) if found > CURRENT_FORMAT => Err(Problem::Newer(found)),
+        other => Err(Problem::Corrupt(format!("its format is {other:?}"))),
+    }
 }
 
 impl Problem {

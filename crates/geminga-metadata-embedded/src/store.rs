@@ -10,17 +10,20 @@ use geminga_env::{Bell, BoxFuture, Workers};
 use geminga_metadata::{
     Expected, Lifetime, MetadataError, MetadataStore, Page, Version, Versioned, Watch, key,
 };
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadOnlyTable, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     batch::{Outcome, Request},
     format::{self, KEYS},
+    verify::guarded,
     writer::{Shared, Waiting},
 };
 
 /// Longer listings are read on a worker.
 const LISTED_AT_ONCE: usize = 200;
+/// Keys below a child that are stepped over before the tree is searched for the next child.
+const STEPPED_OVER: usize = 8;
 
 /// The embedded store. Dropping it closes the file in the background; [`Self::close`] waits.
 pub struct EmbeddedStore {
@@ -115,9 +118,9 @@ impl EmbeddedStore {
         }
         let record = || {
             let table = open.database.begin_read()?.open_table(KEYS)?;
-            Ok(table.get(key)?)
+            Ok::<_, redb::Error>(table.get(key)?)
         };
-        match record() {
+        match guarded(record) {
             Ok(Some(record)) => format::decode_value(key, record.value()).map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(read_error(&self.shared, &error)),
@@ -150,15 +153,36 @@ fn list(
     limit: usize,
 ) -> Result<Page, MetadataError> {
     let table = || Ok(database.begin_read()?.open_table(KEYS)?);
-    let table = table().map_err(|error| read_error(shared, &error))?;
+    let table = guarded(table).map_err(|error| read_error(shared, &error))?;
+    let mut seeker = Seeker { table: &table, rest: None };
     key::list_children(path, after, limit, |from| {
-        let stored = || match table.range(from..)?.next() {
-            Some(found) => Ok(Some(found?.0.value().to_vec())),
-            None => Ok(None),
-        };
-        let stored = stored().map_err(|error| read_error(shared, &error))?;
+        let stored = guarded(|| seeker.seek(from));
+        let stored = stored.map_err(|error| read_error(shared, &error))?;
         Ok([stored, shared.memory.seek(from)].into_iter().flatten().min())
     })
+}
+
+type Key = &'static [u8];
+
+/// Finds keys, each behind the one before: most often right behind it.
+struct Seeker<'a> {
+    table: &'a ReadOnlyTable<Key, Key>,
+    rest: Option<redb::Range<'a, Key, Key>>,
+}
+
+impl Seeker<'_> {
+    fn seek(&mut self, from: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        for found in self.rest.iter_mut().flatten().take(STEPPED_OVER) {
+            let (key, _) = found?;
+            if from <= key.value() {
+                return Ok(Some(key.value().to_vec()));
+            }
+        }
+        let mut rest = self.table.range(from..)?;
+        let found = rest.next().transpose()?.map(|(key, _)| key.value().to_vec());
+        self.rest = Some(rest);
+        Ok(found)
+    }
 }
 
 fn read_error(shared: &Shared, error: &redb::Error) -> MetadataError {

@@ -10,12 +10,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     batch::{Batch, Effects, Outcome, Request},
     memory::Memory,
+    verify::{Step, Verification, guarded},
 };
 
 /// Requests that may wait.
 pub(crate) const QUEUE_MAX: usize = 1_024;
 /// Requests of one commit.
 const BATCH_MAX: usize = 512;
+/// Records that are verified between two commits.
+const VERIFIED_AT_ONCE: usize = 250;
 /// Room that the disk must have, beyond that for the file to double.
 const SPARE_BYTES: u64 = 1_024 * 1_024;
 /// Free pages inside the file with which a delete, and any request, goes on although the disk is full.
@@ -40,7 +43,6 @@ pub(crate) struct Shared {
 }
 
 /// The worker. When it stops, the file is closed, then unlocked, then `_closed` dropped.
-#[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) database: Arc<Database>,
     pub(crate) file: Arc<dyn File>,
@@ -49,6 +51,8 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Waiting>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) bell: Bell,
+    /// What is still to be verified of the file.
+    pub(crate) verification: Option<Verification>,
     pub(crate) _lock: Box<dyn Lock>,
     pub(crate) _closed: oneshot::Sender<()>,
 }
@@ -113,7 +117,19 @@ impl Writer {
         if !batch.is_empty() {
             self.commit(batch);
         }
+        self.verify();
         control
+    }
+
+    /// Verifies some more of the file, if it is not yet.
+    fn verify(&mut self) {
+        let Some(verification) = &mut self.verification else { return };
+        match guarded(|| verification.step(VERIFIED_AT_ONCE)) {
+            Ok(Step::More) => return self.bell.ring(),
+            Ok(Step::Done) => {}
+            Err(error) => drop(self.shared.fail(&error)),
+        }
+        self.verification = None;
     }
 
     fn commit(&self, batch: Vec<Waiting>) {
@@ -121,7 +137,7 @@ impl Writer {
             batch.into_iter().map(|waiting| (waiting.request, waiting.reply)).unzip();
         let count = requests.len();
         let outcomes = match self.shared.check() {
-            Ok(()) => self.apply(requests).map_err(|error| self.shared.fail(&error)),
+            Ok(()) => guarded(|| self.apply(requests)).map_err(|error| self.shared.fail(&error)),
             Err(error) => Err(error),
         };
         let outcomes = outcomes.unwrap_or_else(|error| {

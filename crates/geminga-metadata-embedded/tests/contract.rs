@@ -5,14 +5,15 @@ use std::{cell::Cell, path::Path, sync::Arc};
 
 use geminga_env::{Env, sim::World};
 use geminga_metadata::{SharedStore, contract};
-use geminga_metadata_embedded::open;
+use geminga_metadata_embedded::{Options, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn on_files() {
     let (env, dir, count) = (Env::system(), tempfile::tempdir().unwrap(), Cell::new(0));
     contract::run(|| async {
         count.set(count.get() + 1);
-        let store = open(&env, &dir.path().join(count.get().to_string())).unwrap();
+        let store =
+            open(&env, &dir.path().join(count.get().to_string()), &Options::default()).unwrap();
         Arc::new(store) as SharedStore
     })
     .await;
@@ -22,7 +23,7 @@ async fn on_files() {
 async fn on_files_under_the_adversary() {
     let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
     for seed in 0..2_u64 {
-        let store = open(&env, &dir.path().join(seed.to_string())).unwrap();
+        let store = open(&env, &dir.path().join(seed.to_string()), &Options::default()).unwrap();
         contract::run_adversary(Arc::new(store), seed).await;
     }
 }
@@ -32,7 +33,9 @@ async fn on_the_simulated_disk() {
     let (world, count) = (World::new(1), Cell::new(0));
     contract::run(|| async {
         count.set(count.get() + 1);
-        let store = open(&world.env(), Path::new(&format!("/{}", count.get()))).unwrap();
+        let store =
+            open(&world.env(), Path::new(&format!("/{}", count.get())), &Options::default())
+                .unwrap();
         Arc::new(store) as SharedStore
     })
     .await;
@@ -45,7 +48,7 @@ fn on_the_simulated_disk_under_the_adversary_and_always_the_same() {
         let runtime = builder.enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let world = World::new(seed);
-            let store = Arc::new(open(&world.env(), Path::new("/m")).unwrap());
+            let store = Arc::new(open(&world.env(), Path::new("/m"), &Options::default()).unwrap());
             let shared: SharedStore = Arc::clone(&store) as SharedStore;
             contract::run_adversary(shared, seed).await;
             store.close().await;

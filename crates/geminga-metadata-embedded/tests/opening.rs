@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use bytes::Bytes;
 use geminga_env::{Disk, Env, disk::OpenMode, sim::World};
 use geminga_metadata::{Change, Expected, Lifetime, MetadataError, MetadataStore};
-use geminga_metadata_embedded::{EmbeddedStore, OpenError, open};
+use geminga_metadata_embedded::{EmbeddedStore, OpenError, Options, open};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 const FILE: &str = "/m/metadata.redb";
@@ -26,14 +26,14 @@ async fn all(store: &EmbeddedStore) -> BTreeMap<String, Bytes> {
 }
 
 fn sim_open(world: &World) -> Result<EmbeddedStore, OpenError> {
-    open(&world.env(), Path::new("/m"))
+    open(&world.env(), Path::new("/m"), &Options::default())
 }
 
 #[tokio::test]
 async fn what_was_written_is_there_again() {
     let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
     let path = dir.path().join("deep/m");
-    let store = open(&env, &path).unwrap();
+    let store = open(&env, &path, &Options::default()).unwrap();
     put(&store, "/k/a", b"1").await;
     put(&store, "/k/a", b"2").await;
     put(&store, "/k/b", b"").await;
@@ -49,7 +49,7 @@ async fn what_was_written_is_there_again() {
     assert!(matches!(store.get("/k/a").await, Err(MetadataError::Unavailable(_))));
     assert!(matches!(store.next_in_sequence("/s").await, Err(MetadataError::Unavailable(_))));
 
-    let store = open(&env, &path).unwrap();
+    let store = open(&env, &path, &Options::default()).unwrap();
     assert_eq!(store.get("/k/a").await.unwrap(), before);
     let names: Vec<_> = all(&store).await.into_keys().collect();
     assert_eq!(names, ["a", "b"], "ephemeral keys end with the process");
@@ -60,24 +60,24 @@ async fn what_was_written_is_there_again() {
 #[tokio::test]
 async fn a_store_in_use_is_refused_until_it_is_closed() {
     let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
-    let first = open(&env, dir.path()).unwrap();
-    let error = open(&env, dir.path()).unwrap_err();
+    let first = open(&env, dir.path(), &Options::default()).unwrap();
+    let error = open(&env, dir.path(), &Options::default()).unwrap_err();
     assert!(matches!(error, OpenError::InUse(_)), "{error}");
     first.close().await;
-    open(&env, dir.path()).unwrap().close().await;
+    open(&env, dir.path(), &Options::default()).unwrap().close().await;
 }
 
 #[tokio::test]
 async fn another_format_is_refused_with_a_sentence() {
     let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
-    open(&env, dir.path()).unwrap().close().await;
+    open(&env, dir.path(), &Options::default()).unwrap().close().await;
     let database = redb::Database::open(dir.path().join("metadata.redb")).unwrap();
     let transaction = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&str, u64>::new("meta");
     transaction.open_table(meta).unwrap().insert("format", 2).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let error = open(&env, dir.path()).unwrap_err();
+    let error = open(&env, dir.path(), &Options::default()).unwrap_err();
     assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
     assert!(error.to_string().contains("start the release that wrote it"), "{error}");
 }
@@ -140,6 +140,69 @@ async fn a_flipped_bit_loses_nothing_silently() {
         }
     }
     assert!(refused > 20, "only {refused} flips were noticed");
+}
+
+/// Goal: the same for a file that is verified while it is served: nothing that is damaged is handed
+/// out, and if something is missing the store comes to its end.
+#[tokio::test(start_paused = true)]
+async fn damage_in_a_large_file_is_found_while_it_is_served() {
+    let world = World::new(5);
+    let store = sim_open(&world).unwrap();
+    for key in 0..3_000 {
+        put(&store, &format!("/k/{key}"), &vec![b'v'; key % 90]).await;
+    }
+    let expected = all(&store).await;
+    store.close().await;
+    let file = world.disk().open(Path::new(FILE), OpenMode::ReadWrite).unwrap();
+    let len = file.len().unwrap();
+    let mut pristine = vec![0; usize::try_from(len).unwrap()];
+    file.read_at(&mut pristine, 0).unwrap();
+    let used: Vec<u64> =
+        (0..len).filter(|offset| pristine[usize::try_from(*offset).unwrap()] != 0).collect();
+    let options = Options { verified_first_bytes: 0, ..Options::default() };
+
+    let (mut rng, mut found) = (StdRng::seed_from_u64(6), 0);
+    for round in 0..60 {
+        file.set_len(len).unwrap();
+        file.write_at(&pristine, 0).unwrap();
+        let offset = used[rng.random_range(0..used.len())];
+        if round != 0 {
+            world.disk().flip(Path::new(FILE), offset, 1 << rng.random_range(0..8)).unwrap();
+        }
+        let store = match open(&world.env(), Path::new("/m"), &options) {
+            Ok(store) => store,
+            Err(OpenError::Corrupt { .. } | OpenError::NewerFormat { .. }) => continue,
+            Err(error) => panic!("a flip at {offset}: {error}"),
+        };
+        let mut failed = store.failed();
+        let end = failed.wait_for(Option::is_some);
+        if tokio::time::timeout(std::time::Duration::from_secs(60), end).await.is_ok() {
+            found += 1;
+            assert!(store.get("/k/1").await.is_err());
+        } else {
+            assert_eq!(all(&store).await, expected, "after a flip at {offset}");
+        }
+        store.close().await;
+        assert!(round != 0 || found == 0, "nothing was flipped");
+    }
+    assert!(found > 20, "only {found} flips were noticed");
+}
+
+/// Goal: closing does not wait for the verification, and the lock is free afterwards.
+#[tokio::test]
+async fn a_large_file_is_closed_while_it_is_verified() {
+    let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
+    let options = Options { verified_first_bytes: 0, ..Options::default() };
+    let store = open(&env, dir.path(), &options).unwrap();
+    for key in 0..300 {
+        put(&store, &format!("/k/{key}"), b"v").await;
+    }
+    store.close().await;
+    for _ in 0..20 {
+        let store = open(&env, dir.path(), &options).unwrap();
+        put(&store, "/k/1", b"w").await;
+        store.close().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

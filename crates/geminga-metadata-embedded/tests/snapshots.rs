@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use bytes::Bytes;
 use geminga_env::sim::World;
 use geminga_metadata::{Expected, Lifetime, MetadataStore, Versioned};
-use geminga_metadata_embedded::{EmbeddedStore, OpenError, Snapshot, open, read};
+use geminga_metadata_embedded::{EmbeddedStore, OpenError, Options, Snapshot, open, read};
 
 const DIR: &str = "/m";
 
@@ -24,7 +24,7 @@ fn all(snapshot: &Snapshot) -> BTreeMap<String, Versioned> {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_stands_still_and_its_copy_is_a_store() {
     let world = World::new(1);
-    let store = open(&world.env(), Path::new(DIR)).unwrap();
+    let store = open(&world.env(), Path::new(DIR), &Options::default()).unwrap();
     put(&store, "/a/b", b"1").await;
     put(&store, "/a", b"2").await;
     let ephemeral = store.put("/e", Bytes::new(), Expected::Absent, Lifetime::Ephemeral);
@@ -46,7 +46,7 @@ async fn a_snapshot_stands_still_and_its_copy_is_a_store() {
     store.close().await;
     world.lose_power();
     assert_eq!(all(&read(&*disk, copy).unwrap()), before);
-    let copied = open(&world.env(), copy).unwrap();
+    let copied = open(&world.env(), copy, &Options::default()).unwrap();
     assert_eq!(copied.get("/a").await.unwrap(), Some(before["/a"].clone()));
     assert!(copied.next_in_sequence("/s").await.unwrap() > number);
     copied.close().await;
@@ -55,7 +55,7 @@ async fn a_snapshot_stands_still_and_its_copy_is_a_store() {
 #[tokio::test(start_paused = true)]
 async fn a_crashed_store_is_read_without_writing_to_it() {
     let world = World::new(2);
-    let store = open(&world.env(), Path::new(DIR)).unwrap();
+    let store = open(&world.env(), Path::new(DIR), &Options::default()).unwrap();
     for key in 0..100 {
         put(&store, &format!("/k/{key}"), &[1; 3_000]).await;
     }
@@ -68,16 +68,19 @@ async fn a_crashed_store_is_read_without_writing_to_it() {
     assert_eq!(all(&snapshot).len(), 100);
     let after = world.disk().counters();
     assert_eq!((before.writes, before.syncs), (after.writes, after.syncs));
-    assert!(matches!(open(&world.env(), Path::new(DIR)), Err(OpenError::InUse(_))));
+    assert!(matches!(
+        open(&world.env(), Path::new(DIR), &Options::default()),
+        Err(OpenError::InUse(_))
+    ));
     drop(snapshot);
-    open(&world.env(), Path::new(DIR)).unwrap().close().await;
+    open(&world.env(), Path::new(DIR), &Options::default()).unwrap().close().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_damaged_store_is_an_error_and_no_panic() {
     for seed in 0..80 {
         let world = World::new(seed);
-        let store = open(&world.env(), Path::new(DIR)).unwrap();
+        let store = open(&world.env(), Path::new(DIR), &Options::default()).unwrap();
         for key in 0..20 {
             put(&store, &format!("/k/{key}"), &[1; 500]).await;
         }

@@ -150,7 +150,7 @@ impl Connection {
             id: door.broker.next_connection_id(),
             peer,
             client,
-            outbox: Outbox::new(options.outbox_high_water_bytes),
+            outbox: door.broker.outbox(options.outbox_high_water_bytes),
             closed: door.shutdown.child_token(),
             producers: Mutex::new(Slots::new()),
             consumers: Mutex::new(Slots::new()),

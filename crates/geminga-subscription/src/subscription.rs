@@ -229,6 +229,12 @@ impl<P> Subscription<P> {
         change.tidied(&self.acks)
     }
 
+    /// The first entry that was never read: what is before it is read again only to be redelivered.
+    #[must_use]
+    pub const fn next_read(&self) -> Ordinal {
+        self.queue.next_read
+    }
+
     /// The first entry that is not acked: the one behind the mark-delete position.
     #[must_use]
     pub const fn mark_delete(&self) -> Ordinal {

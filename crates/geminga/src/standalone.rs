@@ -3,6 +3,7 @@
 //! The same parts as a cluster's, with E = Qw = Qa = 1 and the embedded store.
 
 mod identity;
+mod memory;
 mod options;
 mod process;
 
@@ -58,13 +59,14 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     })?;
     let phases = Phases::open(&env, &config.phase_trace_file)?;
     let layout = DataDir::new(data_dir);
-    let storage = options::storage(config, &layout);
+    let plan = memory::plan(config)?;
+    let storage = options::storage(config, &plan, &layout);
     let storage = geminga_bookie_storage::Options {
         trace: phases.as_ref().map(Phases::of_storage),
         ..storage
     };
     let storage = Storage::open(env.clone(), storage).await?;
-    let store = Arc::new(open_store(&env, layout.metadata()).await?);
+    let store = Arc::new(open_store(&env, config, layout.metadata()).await?);
     identity::check(&*store, &storage, data_dir).await?;
     if !config.journal_sync_data {
         warn!(
@@ -76,9 +78,11 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     let deps = geminga_ledger::Deps::new(env.clone(), Arc::clone(&store) as SharedStore, bookies);
     let topics = TaskTracker::new();
     let parts = Parts { ledger: deps, tasks: topics.clone(), shutdown: CancellationToken::new() };
-    let broker = options::broker(config, advertised)?;
+    let broker = options::broker(config, &plan, advertised)?;
+    let memory_parts = options::memory_parts(&plan, &storage);
     let phases = phases.as_ref().map(Phases::of_broker);
-    let broker = Broker::start(parts, geminga_broker::Options { phases, ..broker }).await?;
+    let broker =
+        Broker::start(parts, geminga_broker::Options { phases, memory_parts, ..broker }).await?;
     let doors = TaskTracker::new();
     let doors_shutdown = CancellationToken::new();
     let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());
@@ -114,10 +118,14 @@ async fn listen(env: &Env, address: SocketAddr, key: &str) -> anyhow::Result<Box
     }
 }
 
-async fn open_store(env: &Env, directory: PathBuf) -> anyhow::Result<EmbeddedStore> {
-    let world = env.clone();
-    let opened = env.workers.blocking(move || geminga_metadata_embedded::open(&world, &directory));
-    Ok(opened.await?)
+async fn open_store(
+    env: &Env,
+    config: &Config,
+    directory: PathBuf,
+) -> anyhow::Result<EmbeddedStore> {
+    let (world, options) = (env.clone(), options::metadata(config));
+    let open = move || geminga_metadata_embedded::open(&world, &directory, &options);
+    Ok(env.workers.blocking(open).await?)
 }
 
 impl Standalone {

@@ -13,7 +13,9 @@ use crate::{answer::Answer, request::Request, stats};
 pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
     let (domain, namespace) = request.domain_and_namespace()?;
     let with_system_topics = request.flag("includeSystemTopic");
-    Ok(Answer::json(&broker.topic_names(&namespace, domain, with_system_topics).await?))
+    let names = broker.topic_names(&namespace, domain, with_system_topics).await?;
+    // There may be a million.
+    Ok(broker.env().workers.blocking(move || Answer::json(&names)).await)
 }
 
 pub(super) async fn list_partitioned(broker: &Broker, request: &Request) -> Answered {

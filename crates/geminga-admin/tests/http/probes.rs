@@ -108,7 +108,7 @@ fn metrics_follow_what_happens() {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
-        assert!(text.contains("geminga_budget_limit_bytes{budget=\"publish\"}"), "{text}");
+        assert!(text.contains("geminga_memory_budget_bytes{budget=\"publish\"}"), "{text}");
         consumer.close().await;
     });
 }

@@ -30,18 +30,18 @@ impl Broker {
     ) -> Result<Vec<String>, AdminError> {
         let deps = self.deps();
         namespace::require(deps, namespace).await?;
-        let mut topics = match domain {
-            Domain::Persistent => namespace::stored_topics(deps, namespace).await?,
-            Domain::NonPersistent => {
-                let is_here = |name: &TopicName| {
-                    name.domain() == Domain::NonPersistent && name.namespace() == namespace
-                };
-                self.loaded_topics().into_iter().map(|(name, _)| name).filter(is_here).collect()
-            }
+        let wanted = |topic: &TopicName| with_system_topics || !namespace::is_system_topic(topic);
+        if domain == Domain::Persistent {
+            return Ok(namespace::stored_names(deps, namespace, wanted).await?);
+        }
+        let is_here = |topic: &TopicName| {
+            topic.domain() == Domain::NonPersistent && topic.namespace() == namespace
         };
-        topics.retain(|topic| with_system_topics || !namespace::is_system_topic(topic));
-        topics.sort();
-        Ok(topics.iter().map(ToString::to_string).collect())
+        let loaded = self.loaded_topics().into_iter().map(|(topic, _)| topic);
+        let mut names: Vec<String> =
+            loaded.filter(is_here).filter(wanted).map(|topic| topic.to_string()).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Creates a topic without partitions.

@@ -105,13 +105,26 @@ pub(crate) async fn delete_any(deps: &Deps, path: &str) -> Result<bool, Metadata
 
 /// Names of all children of a path, in order.
 pub(crate) async fn children(deps: &Deps, path: &str) -> Result<Vec<String>, MetadataError> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names = Vec::new();
+    each_page(deps, path, |page| names.extend(page)).await?;
+    Ok(names)
+}
+
+/// Visits the names of all children of a path, in order. There may be a million: `visit` sees some at
+/// a time, and other tasks have their turn between.
+pub(crate) async fn each_page(
+    deps: &Deps,
+    path: &str,
+    mut visit: impl FnMut(Vec<String>),
+) -> Result<(), MetadataError> {
+    let mut after: Option<String> = None;
     loop {
-        let page = deps.metadata.children(path, names.last().map(String::as_str), PAGE).await?;
-        let is_empty = page.names.is_empty();
-        names.extend(page.names);
-        if !page.more || is_empty {
-            return Ok(names);
+        let page = deps.metadata.children(path, after.as_deref(), PAGE).await?;
+        let Some(last) = page.names.last() else { return Ok(()) };
+        after = page.more.then(|| last.clone());
+        visit(page.names);
+        if after.is_none() {
+            return Ok(());
         }
     }
 }

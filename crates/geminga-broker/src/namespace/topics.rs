@@ -52,6 +52,27 @@ pub(crate) async fn stored_topics(
     .await
 }
 
+/// Full names of those that are wanted, sorted. There may be a million, so no [`TopicName`] of each is
+/// kept.
+pub(crate) async fn stored_names(
+    deps: &Deps,
+    namespace: &NamespaceName,
+    wanted: impl Fn(&TopicName) -> bool,
+) -> Result<Vec<String>, MetadataError> {
+    let folder = paths::managed_ledgers(namespace, Domain::Persistent);
+    let mut names = Vec::new();
+    record::each_page(deps, &folder, |page| {
+        let topics = decoded(&page, namespace, Domain::Persistent);
+        names.extend(topics.filter(&wanted).map(|topic| topic.to_string()));
+    })
+    .await?;
+    let sorted = move || {
+        names.sort_unstable();
+        names
+    };
+    Ok(deps.env.workers.blocking(sorted).await)
+}
+
 /// All partitioned topics of a namespace and domain, in order, without those being deleted.
 pub(crate) async fn partitioned_topics(
     deps: &Deps,
@@ -91,10 +112,19 @@ async fn list(
     domain: Domain,
     folder: &str,
 ) -> Result<Vec<TopicName>, MetadataError> {
-    let names = record::children(deps, folder).await?;
-    let topics = names.iter().filter_map(|encoded| {
+    let mut topics = Vec::new();
+    record::each_page(deps, folder, |page| topics.extend(decoded(&page, namespace, domain)))
+        .await?;
+    Ok(topics)
+}
+
+fn decoded(
+    page: &[String],
+    namespace: &NamespaceName,
+    domain: Domain,
+) -> impl Iterator<Item = TopicName> {
+    page.iter().filter_map(move |encoded| {
         let local = paths::decode(encoded)?;
         TopicName::new(domain, namespace.clone(), &local).ok()
-    });
-    Ok(topics.collect())
+    })
 }

@@ -94,7 +94,7 @@ impl OpenedConsumer {
 /// The consumer that an earlier, equal request has attached: the client did not see its answer.
 pub(super) fn twin_of(
     request: &SubscribeRequest,
-    consumers: &BTreeMap<u64, OpenedConsumer>,
+    consumers: &BTreeMap<u64, Box<OpenedConsumer>>,
 ) -> Option<u64> {
     let is_twin = |other: &SubscribeRequest| {
         other.connection_id == request.connection_id && other.consumer_id == request.consumer_id
@@ -103,7 +103,7 @@ pub(super) fn twin_of(
 }
 
 /// Keys of the consumers of one subscription.
-pub(super) fn keys_of(name: &str, consumers: &BTreeMap<u64, OpenedConsumer>) -> Vec<u64> {
+pub(super) fn keys_of(name: &str, consumers: &BTreeMap<u64, Box<OpenedConsumer>>) -> Vec<u64> {
     let of_it = consumers.iter().filter(|(_, consumer)| &*consumer.subscription == name);
     of_it.map(|(&key, _)| key).collect()
 }

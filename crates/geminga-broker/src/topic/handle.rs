@@ -1,9 +1,9 @@
 //! What the broker holds of a loaded topic.
 
 use geminga_types::Position;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::Event;
+use super::{Event, mailbox::Sender};
 use crate::{
     AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, TopicError,
     TopicStats, consumer::OpenConsumer, producer::OpenProducer,
@@ -20,7 +20,7 @@ pub(crate) enum StartAt {
 /// A loaded topic. Calls answer "gone" once its task has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicHandle {
-    pub(super) mailbox: mpsc::Sender<Event>,
+    pub(super) mailbox: Sender,
 }
 
 /// The topic's task has ended: load it again.
@@ -76,6 +76,18 @@ impl TopicHandle {
     pub(crate) async fn unload(&self) {
         _ = self.ask(|reply| Event::Unload { reply }).await; // Gone is unloaded.
         self.mailbox.closed().await;
+    }
+
+    /// Whether anybody but the holder of this handle can send events.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        self.mailbox.has_others()
+    }
+
+    /// Unloads it if it is at rest. It is gone then.
+    pub(crate) async fn sleep(&self) {
+        if self.ask(|reply| Event::Sleep { reply }).await.is_ok() {
+            self.mailbox.closed().await;
+        }
     }
 
     /// Ends the task so that what is stored can be deleted; nothing of it is written any more.

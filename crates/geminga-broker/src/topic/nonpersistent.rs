@@ -10,7 +10,6 @@ use geminga_subscription::{
     nonpersistent::{Dispatch, Message},
 };
 use geminga_types::{Position, TopicName};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span};
 
@@ -19,6 +18,7 @@ use super::{
     attach::{info_of, refusal},
     consumers::{OpenedConsumer, closing, keys_of, refuse_in_use, twin_of},
     inbox::Inbox,
+    mailbox::{Receiver, WeakSender, mailbox},
     persistent::TopicDeps,
     producers::Producers,
     rates::Flow,
@@ -30,7 +30,6 @@ use crate::{
     producer::OpenProducer,
 };
 
-const MAILBOX_CAPACITY: usize = 256;
 const BATCH: usize = 64;
 /// What every receipt of a non-persistent topic names, as in Pulsar.
 const NOWHERE: Position = Position::new(0, 0);
@@ -39,9 +38,9 @@ struct Topic {
     name: TopicName,
     deps: TopicDeps,
     inbox: Inbox<Infallible>,
-    mailbox: mpsc::WeakSender<Event>,
+    mailbox: WeakSender,
     producers: Producers,
-    consumers: BTreeMap<u64, OpenedConsumer>,
+    consumers: BTreeMap<u64, Box<OpenedConsumer>>,
     subscriptions: BTreeMap<Arc<str>, Sub>,
     next_key: u64,
     is_ended: bool,
@@ -63,7 +62,7 @@ pub(super) fn spawn(
     deps: TopicDeps,
     shutdown: CancellationToken,
 ) -> TopicHandle {
-    let (mailbox, inbox) = mpsc::channel(MAILBOX_CAPACITY);
+    let (mailbox, inbox) = mailbox();
     let now = deps.ledger.env.clock.now();
     let tasks = deps.tasks.clone();
     let topic = Topic {
@@ -85,12 +84,7 @@ pub(super) fn spawn(
     TopicHandle { mailbox }
 }
 
-async fn run(
-    mut topic: Topic,
-    grant: Grant,
-    mut mailbox: mpsc::Receiver<Event>,
-    shutdown: CancellationToken,
-) {
+async fn run(mut topic: Topic, grant: Grant, mut mailbox: Receiver, shutdown: CancellationToken) {
     let inbox = topic.inbox.clone();
     let mut events = Vec::new();
     while !topic.is_ended {
@@ -116,6 +110,8 @@ impl Topic {
                 _ = reply.send(self.open_producer(*open));
             }
             Event::Publish { producer, batch } => self.publish(producer, batch),
+            // It lives as long as somebody knows it.
+            Event::Sleep { reply } => drop(reply),
             Event::CloseProducer { producer, reply } => {
                 self.producers.remove(producer);
                 _ = reply.send(());
@@ -276,7 +272,7 @@ impl Topic {
         sub.kind = open.request.kind;
         let env = &self.deps.ledger.env;
         let opened = OpenedConsumer::new(key, open, Arc::clone(&name), env);
-        self.consumers.insert(key, opened);
+        self.consumers.insert(key, Box::new(opened));
         self.announce(&name);
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
     }
@@ -415,7 +411,7 @@ impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
         self.producers.close_all();
-        self.consumers.values().for_each(OpenedConsumer::tell_closed);
+        self.consumers.values().for_each(|consumer| consumer.tell_closed());
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());
         }

@@ -19,6 +19,7 @@ mod dispatch;
 mod positions;
 mod publish;
 mod seek;
+mod sleep;
 mod stats;
 mod subscriptions;
 mod tail;
@@ -33,7 +34,6 @@ use bytes::Bytes;
 use geminga_env::Instant;
 use geminga_managed_ledger::ManagedLedger;
 use geminga_types::{Position, TopicName};
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -43,7 +43,10 @@ use self::{
     subscriptions::{Busy, Sub},
     tail::Tail,
 };
-use super::{Event, consumers::OpenedConsumer, inbox::Inbox, producers::Producers, rates::Flow};
+use super::{
+    Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
+    rates::Flow,
+};
 use crate::{Budget, Options, ownership::Grant};
 
 pub(super) use task::spawn;
@@ -52,12 +55,12 @@ type SubscriptionName = Arc<str>;
 
 /// An entry as the subscription machines hand it through.
 #[derive(Clone, Debug)]
-struct Stored {
+pub(super) struct Stored {
     position: Position,
     entry: Bytes,
 }
 
-type ReadEntry = geminga_subscription::Entry<Stored>;
+pub(super) type ReadEntry = geminga_subscription::Entry<Stored>;
 
 /// What a topic is given to live with.
 #[derive(Clone, Debug)]
@@ -74,15 +77,16 @@ struct Topic {
     deps: TopicDeps,
     grant: Grant,
     inbox: Inbox<Answer>,
-    mailbox: mpsc::WeakSender<Event>,
+    mailbox: WeakSender,
     ledger: ManagedLedger,
     /// Jobs of `ledger` that have not answered.
     jobs: usize,
     pending: VecDeque<Pending>,
     tail: Tail,
     producers: Producers,
-    consumers: BTreeMap<u64, OpenedConsumer>,
-    subscriptions: BTreeMap<SubscriptionName, Sub>,
+    // Boxed: a map's node is made for eleven, and most topics have one of each.
+    consumers: BTreeMap<u64, Box<OpenedConsumer>>,
+    subscriptions: BTreeMap<SubscriptionName, Box<Sub>>,
     busy: BTreeMap<SubscriptionName, Busy>,
     /// Subscriptions that may have something to do.
     ready: BTreeSet<SubscriptionName>,
@@ -147,6 +151,7 @@ impl Topic {
                 self.skip(&subscription, entries, reply);
             }
             Event::Terminate { reply } => self.terminate(reply),
+            Event::Sleep { reply } => self.sleep(reply),
             Event::Unload { reply } => self.start_unload(Some(reply)),
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
         }
@@ -194,6 +199,32 @@ impl Topic {
                 break;
             }
         }
+        self.let_cached_go();
+    }
+
+    /// What everybody has read need not be cached once memory is short; what stays is parked.
+    fn let_cached_go(&mut self) {
+        if self.ledger.options().tail_caches.is_half_full() {
+            self.evict_read();
+        }
+        if 0 < self.ledger.cached_bytes() {
+            let has_readers = !self.consumers.is_empty();
+            if has_readers { self.ledger.park_cached() } else { self.evict_read() }
+        }
+    }
+
+    fn evict_read(&mut self) {
+        let read = self.subscriptions.values().filter(|sub| sub.has_consumers());
+        let needed = read.map(|sub| sub.machine.next_read()).min();
+        self.ledger.evict_cached(needed.unwrap_or_else(|| self.ledger.end()));
+    }
+
+    /// Lets go of memory that is only needed when there is much to do.
+    fn shrink(&mut self) {
+        self.evict_read();
+        self.ledger.shrink();
+        self.pending.shrink_to_fit();
+        self.tail.shrink();
     }
 
     /// Hands entries to bookies and jobs to the tracker. False: there were none.

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 
 use geminga_env::{Env, Instant};
 use geminga_types::TopicName;
-use tokio::sync::mpsc;
 
-use super::{Event, rates::Flow};
+use super::{mailbox::Sender, rates::Flow};
 use crate::{
     AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest,
     PublisherStats, producer::OpenProducer,
@@ -25,9 +24,9 @@ pub(super) struct OpenedProducer {
     connected_since: u64,
 }
 
-/// All of a topic's, by key.
+/// All of a topic's, by key. Boxed: a map's node is made for eleven, and most topics have one.
 #[derive(Default)]
-pub(super) struct Producers(BTreeMap<u64, OpenedProducer>);
+pub(super) struct Producers(BTreeMap<u64, Box<OpenedProducer>>);
 
 impl OpenedProducer {
     pub(super) const fn client_key(&self) -> ClientKey {
@@ -59,7 +58,7 @@ impl Producers {
         &mut self,
         open: OpenProducer,
         (topic, key): (&TopicName, u64),
-        mailbox: mpsc::Sender<Event>,
+        mailbox: Sender,
         env: &Env,
     ) -> Result<Producer, ProduceError> {
         if open.request.access_mode != AccessMode::Shared {
@@ -90,27 +89,29 @@ impl Producers {
             topic_epoch: None,
             is_ready: true,
         };
+        // Not kept: it may be large, and it is stored.
+        let request = ProducerRequest { schema: None, initial_subscription: None, ..open.request };
         let opened = OpenedProducer {
-            request: open.request,
+            request,
             name: open.name,
             outbox: open.outbox,
             flow: Flow::new(env.clock.now()),
             connected_since: env.clock.wall().0,
         };
-        self.0.insert(key, opened);
+        self.0.insert(key, Box::new(opened));
         Ok(producer)
     }
 
     pub(super) fn get(&self, key: u64) -> Option<&OpenedProducer> {
-        self.0.get(&key)
+        self.0.get(&key).map(AsRef::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut OpenedProducer> {
-        self.0.get_mut(&key)
+        self.0.get_mut(&key).map(AsMut::as_mut)
     }
 
     pub(super) fn remove(&mut self, key: u64) -> Option<OpenedProducer> {
-        self.0.remove(&key)
+        self.0.remove(&key).map(|opened| *opened)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -95,6 +95,8 @@ fn options() -> Options {
         cluster: "standalone".to_owned(),
         advertised: Advertised::default(),
         limits: Limits {
+            read_buffer_bytes: 64 << 20,
+            delivery_buffer_bytes: 64 << 20,
             message_bytes_max: 100_000,
             concurrent_topic_loads_max: 10,
             concurrent_lookups_max: 10,
@@ -113,7 +115,10 @@ fn options() -> Options {
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
         phases: None,
+        unload_idle_after: None,
+        memory_parts: Vec::new(),
         managed_ledger: geminga_managed_ledger::Options {
+            tail_caches: geminga_env::Gauge::new(64 << 20),
             cursor_ledger: ledger.clone(),
             ledger,
             max_entries_per_ledger: 5,

@@ -116,12 +116,25 @@ impl ManagedLedger {
 
     /// Changes how much of the tail is held in memory.
     pub fn set_tail_cache_bytes(&mut self, bytes_max: usize) {
-        self.options.tail_cache_bytes = bytes_max;
         self.cache.set_bound(bytes_max);
     }
 
     /// Lets go of cached entries before `ordinal`: everyone has read them.
     pub fn evict_cached(&mut self, ordinal: Ordinal) {
         self.cache.evict_before(ordinal);
+    }
+
+    /// What stays in the tail cache is to stay for a while: it gets memory of its own where it would
+    /// keep a larger block alive.
+    pub fn park_cached(&mut self) {
+        self.cache.park();
+    }
+
+    /// Lets go of memory that is not in use, and is used when there is much to do.
+    pub fn shrink(&mut self) {
+        self.appends.shrink();
+        self.cache.shrink_to_fit();
+        self.outbox.shrink_to_fit();
+        self.doomed.shrink_to_fit();
     }
 }

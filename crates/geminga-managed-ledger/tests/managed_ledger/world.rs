@@ -64,6 +64,7 @@ pub(crate) fn options() -> Options {
         retention_time: Some(Duration::ZERO),
         retention_bytes: Some(0),
         tail_cache_bytes: 1_000,
+        tail_caches: geminga_env::Gauge::new(1 << 20),
         cursor_roll_entries: 5,
         cursor_roll_bytes: 10_000,
     }

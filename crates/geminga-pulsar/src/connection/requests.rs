@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use geminga_broker::{Located, TopicsMode};
 use geminga_types::NamespaceName;
 use geminga_wire::proto::{
@@ -11,7 +12,7 @@ use geminga_wire::proto::{
     command_lookup_topic_response, command_partitioned_topic_metadata_response,
 };
 
-use super::{Connection, producers::refusal};
+use super::{Connection, answer::frame, producers::refusal};
 use crate::{counters::Lookup, errors::Refusal, topic_list};
 
 impl Connection {
@@ -65,9 +66,18 @@ impl Connection {
     pub(super) async fn on_get_topics(self: &Arc<Self>, command: CommandGetTopicsOfNamespace) {
         let me = Arc::clone(self);
         self.start(async move {
-            match me.topics(&command).await {
-                Ok(topics) => me.answer(topics_response(&command, topics)),
-                Err(refusal) => me.answer_error(command.request_id, refusal),
+            let (request_id, frame_max) = (command.request_id, me.options().max_frame);
+            let answered = match me.topics(&command).await {
+                // There may be a million.
+                Ok(topics) => {
+                    let encode = move || topics_frame(&command, topics, frame_max);
+                    me.env().workers.blocking(encode).await
+                }
+                Err(refusal) => Err(refusal),
+            };
+            match answered {
+                Ok(frame) => me.answer_frame(frame),
+                Err(refusal) => me.answer_error(request_id, refusal),
             }
         })
         .await;
@@ -137,6 +147,24 @@ fn partitions_failed(request_id: u64, refusal: Refusal) -> CommandPartitionedTop
         error: Some(refusal.code.into()),
         message: Some(refusal.message),
     }
+}
+
+/// The answer as a frame, unless no client would take one so large.
+fn topics_frame(
+    command: &CommandGetTopicsOfNamespace,
+    topics: Vec<String>,
+    frame_max: usize,
+) -> Result<Bytes, Refusal> {
+    let response = topics_response(command, topics);
+    let (count, frame) = (response.topics.len(), frame(response));
+    if frame.len() <= frame_max {
+        return Ok(frame);
+    }
+    let (namespace, bytes) = (&command.namespace, frame.len());
+    Err(Refusal::not_allowed(format!(
+        "The names of the {count} topics of namespace {namespace} take {bytes} bytes, which is more \
+         than a frame of {frame_max} bytes: ask with a pattern, or through the admin API"
+    )))
 }
 
 /// Filters the list if asked to, and leaves it out when the client has it already.

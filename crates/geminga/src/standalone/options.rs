@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use geminga_broker::{Advertised, Limits};
+use geminga_bookie_storage::Storage;
+use geminga_broker::{Advertised, Limits, MemoryPart};
+use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
+use super::memory::Plan;
 use crate::{config::Config, data_dir::DataDir};
 
 const MIB: u64 = 1 << 20;
-/// `maxMessagePublishBufferSizeInMB` when it is −1.
-const PUBLISH_BUFFER_BYTES: u64 = 256 * MIB;
 /// Entries of one ledger that may be unconfirmed at once.
 const IN_FLIGHT_MAX: usize = 16_384;
 /// Entries of one cursor ledger that may be unconfirmed at once: each holds all acks since the last.
@@ -23,13 +24,17 @@ const CURSOR_ROLL_BYTES: u64 = 64 * MIB;
 const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The bookie's storage.
-pub(super) fn storage(config: &Config, data_dir: &DataDir) -> geminga_bookie_storage::Options {
+pub(super) fn storage(
+    config: &Config,
+    plan: &Plan,
+    data_dir: &DataDir,
+) -> geminga_bookie_storage::Options {
     geminga_bookie_storage::Options {
         sync: config.journal_sync_data,
         journal_file_bytes: config.journal_max_size_mb.saturating_mul(MIB),
         journal_spares_max: size(config.journal_max_backups),
-        write_cache_bytes: size(config.db_storage_write_cache_max_size_mb.saturating_mul(MIB)),
-        read_cache_bytes: size(config.db_storage_read_ahead_cache_max_size_mb.saturating_mul(MIB)),
+        write_cache_bytes: size(plan.write_cache),
+        read_cache_bytes: size(plan.read_cache),
         flush_interval: Duration::from_millis(config.flush_interval),
         entry_log_bytes: config.log_size_limit,
         gc_interval: Duration::from_millis(config.gc_wait_time),
@@ -50,9 +55,16 @@ fn compaction_interval(seconds: i64) -> Duration {
     u64::try_from(seconds).ok().filter(|seconds| 0 < *seconds).map_or(never, Duration::from_secs)
 }
 
+/// The embedded metadata store.
+pub(super) fn metadata(config: &Config) -> geminga_metadata_embedded::Options {
+    let cache_bytes = size(config.embedded_metadata_cache_size_mb.saturating_mul(MIB));
+    geminga_metadata_embedded::Options { cache_bytes, ..Default::default() }
+}
+
 /// The broker.
 pub(super) fn broker(
     config: &Config,
+    plan: &Plan,
     advertised: Advertised,
 ) -> anyhow::Result<geminga_broker::Options> {
     let auto_partitions = match config.allow_auto_topic_creation_type.as_str() {
@@ -80,7 +92,7 @@ pub(super) fn broker(
     Ok(geminga_broker::Options {
         cluster: config.cluster_name.clone(),
         advertised,
-        limits: limits(config)?,
+        limits: limits(config, plan),
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions,
         auto_subscription_creation: config.allow_auto_subscription_creation,
@@ -88,34 +100,38 @@ pub(super) fn broker(
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
+        unload_idle_after: (0 < config.topic_idle_unload_seconds)
+            .then(|| Duration::from_secs(config.topic_idle_unload_seconds)),
         phases: None,
-        managed_ledger: managed_ledger(config),
+        memory_parts: Vec::new(),
+        managed_ledger: managed_ledger(config, plan),
     })
 }
 
-fn limits(config: &Config) -> anyhow::Result<Limits> {
-    let publish_buffer_bytes = match config.max_message_publish_buffer_size_in_mb {
-        -1 => PUBLISH_BUFFER_BYTES,
-        mib => u64::try_from(mib)
-            .ok()
-            .filter(|mib| 0 < *mib)
-            .context("maxMessagePublishBufferSizeInMB: expected MiB from 1, or -1")?
-            .saturating_mul(MIB),
-    };
-    Ok(Limits {
+/// What the storage holds, for metrics.
+pub(super) fn memory_parts(plan: &Plan, storage: &Storage) -> Vec<MemoryPart> {
+    let storage = storage.clone();
+    let used_bytes = Arc::new(move || storage.stats().write_cache_bytes);
+    vec![MemoryPart { name: "write_cache", budget_bytes: plan.write_cache, used_bytes }]
+}
+
+fn limits(config: &Config, plan: &Plan) -> Limits {
+    Limits {
         message_bytes_max: size(config.max_message_size),
         concurrent_topic_loads_max: size(config.max_concurrent_topic_load_request),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
         topic_load_timeout: Duration::from_secs(config.topic_load_timeout_seconds),
-        publish_buffer_bytes: size(publish_buffer_bytes),
+        publish_buffer_bytes: size(plan.publish),
+        read_buffer_bytes: size(plan.read),
+        delivery_buffer_bytes: size(plan.delivery),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
         read_entries_max: size(config.dispatcher_max_read_batch_size),
         read_bytes_max: size(config.dispatcher_max_read_size_bytes),
-    })
+    }
 }
 
-fn managed_ledger(config: &Config) -> geminga_managed_ledger::Options {
+fn managed_ledger(config: &Config, plan: &Plan) -> geminga_managed_ledger::Options {
     let minutes = |count: u64| Duration::from_secs(count.saturating_mul(60));
     geminga_managed_ledger::Options {
         ledger: ledger(IN_FLIGHT_MAX),
@@ -130,6 +146,7 @@ fn managed_ledger(config: &Config) -> geminga_managed_ledger::Options {
             .ok()
             .map(|mib| mib.saturating_mul(MIB)),
         tail_cache_bytes: TAIL_CACHE_BYTES,
+        tail_caches: Gauge::new(size(plan.tail_cache)),
         cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger,
         cursor_roll_bytes: CURSOR_ROLL_BYTES,
     }

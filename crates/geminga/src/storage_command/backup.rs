@@ -61,7 +61,10 @@ impl Backup {
         data_dir: &DataDir,
         storage: Storage,
     ) -> anyhow::Result<u64> {
-        let store = Arc::new(geminga_metadata_embedded::open(env, &data_dir.metadata())?);
+        let store = Arc::new({
+            let options = geminga_metadata_embedded::Options::default();
+            geminga_metadata_embedded::open(env, &data_dir.metadata(), &options)?
+        });
         let copied = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&copied);
         let go_on = Box::new(move |bytes| {

@@ -6,17 +6,14 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::{
-    super::{
-        Reply,
-        consumers::{OpenedConsumer, refuse_in_use},
-    },
+    super::{Reply, consumers::refuse_in_use},
     Topic,
     background::Lost,
 };
 use crate::AdminError;
 
 /// How long an unload or a deletion waits for what is in flight.
-const UNLOAD_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const UNLOAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Where the topic is in its life.
 pub(super) enum Phase {
@@ -201,7 +198,7 @@ impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
         self.producers.close_all();
-        self.consumers.values().for_each(OpenedConsumer::tell_closed);
+        self.consumers.values().for_each(|consumer| consumer.tell_closed());
         for sub in self.subscriptions.values_mut() {
             sub.fail_waiters("the topic was closed");
         }

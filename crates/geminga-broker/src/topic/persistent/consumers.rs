@@ -62,7 +62,7 @@ impl Topic {
         let env = &self.deps.ledger.env;
         let open = OpenConsumer { request, outbox: open.outbox };
         let opened = OpenedConsumer::new(key, open, Arc::clone(name), env);
-        self.consumers.insert(key, opened);
+        self.consumers.insert(key, Box::new(opened));
         self.ready.insert(Arc::clone(name));
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
     }

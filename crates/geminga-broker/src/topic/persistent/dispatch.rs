@@ -11,10 +11,12 @@ use tracing::warn;
 use super::{
     ReadEntry, Stored, SubscriptionName, Topic,
     background::{Answer, READ_TIME_MAX},
-    subscriptions::Sub,
     tail::Meta,
 };
 use crate::{OutMessage, Outgoing};
+
+/// Larger entries are a good part of the block that they are in.
+const DETACHED_BYTES_MAX: usize = 4 << 10;
 
 /// One read that a machine asked for.
 struct Read {
@@ -106,6 +108,7 @@ impl Topic {
     ) {
         let Some(opened) = self.consumers.get_mut(&consumer.0) else { return };
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        let is_lagging = opened.outbox.is_lagging();
         let mut messages = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let size = delivery.payload.entry.len() as u64;
@@ -116,7 +119,11 @@ impl Topic {
                 position: delivery.payload.position,
                 redelivery_count: delivery.redelivery_count,
                 ack_set: delivery.ack_set,
-                entry: delivery.payload.entry,
+                entry: if is_lagging {
+                    detached(delivery.payload.entry)
+                } else {
+                    delivery.payload.entry
+                },
             });
         }
         let key = opened.client_key();
@@ -136,13 +143,18 @@ impl Topic {
         }
         for opened in self.consumers.values_mut() {
             let sub = self.subscriptions.get(&opened.subscription);
-            if !opened.was_told_end && sub.is_some_and(Sub::has_consumed_all) {
+            if !opened.was_told_end && sub.is_some_and(|sub| sub.has_consumed_all()) {
                 opened.was_told_end = true;
                 let consumer = opened.client_key();
                 opened.outbox.push(Outgoing::EndOfTopic { consumer });
             }
         }
     }
+}
+
+/// What stays for a while is not to keep the block alive that it was read with.
+fn detached(entry: Bytes) -> Bytes {
+    if entry.len() <= DETACHED_BYTES_MAX { Bytes::copy_from_slice(&entry) } else { entry }
 }
 
 async fn read_ranges(

@@ -194,7 +194,7 @@ impl Topic {
             consumers: 0,
             is_abandoned: false,
         };
-        self.subscriptions.insert(name, sub);
+        self.subscriptions.insert(name, Box::new(sub));
     }
 
     pub(super) fn open_consumer(
@@ -211,12 +211,12 @@ impl Topic {
             busy.opens.push((open, reply));
             return;
         }
-        match self.subscriptions.get(&name) {
-            Some(Sub { seeking: Some(_), .. }) => {
+        match self.subscriptions.get(&name).map(|sub| &sub.seeking) {
+            Some(Some(_)) => {
                 let text = format!("Subscription {name} is being reset; try again");
                 _ = reply.send(Err(SubscribeError::Unavailable(text)));
             }
-            Some(_) => self.attach(&name, *open, reply),
+            Some(None) => self.attach(&name, *open, reply),
             None => self.open_new_subscription(name, open, reply),
         }
     }
@@ -352,7 +352,7 @@ impl Topic {
                 if sub.flush_at.is_some() {
                     self.unflushed.insert(Arc::clone(&name));
                 }
-                self.subscriptions.insert(Arc::clone(&name), *sub);
+                self.subscriptions.insert(Arc::clone(&name), sub);
             }
         }
         for unsubscribe in busy.unsubscribes {
@@ -462,7 +462,7 @@ impl Topic {
         }
         self.ledger.delete_cursor(&name);
         let busy = self.busy.entry(name).or_insert_with(|| Busy::new(BusyWith::Deleting));
-        busy.deleting = Some(Box::new(sub));
+        busy.deleting = Some(sub);
         Some(busy)
     }
 

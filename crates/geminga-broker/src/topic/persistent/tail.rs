@@ -37,6 +37,11 @@ impl Tail {
         self.metas.push_back(meta);
     }
 
+    /// Forgets all: what is read later is parsed again.
+    pub(super) fn shrink(&mut self) {
+        *self = Self::default();
+    }
+
     pub(super) fn get(&self, ordinal: Ordinal) -> Option<Meta> {
         let index = ordinal.0.checked_sub(self.first)?;
         self.metas.get(usize::try_from(index).ok()?).copied()

@@ -6,19 +6,22 @@ use futures_util::FutureExt as _;
 use geminga_env::Instant;
 use geminga_managed_ledger::ManagedLedger;
 use geminga_types::TopicName;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info_span, warn};
 
 use super::{
-    super::{Event, TopicHandle, inbox::Inbox, rates::Flow},
+    super::{
+        TopicHandle,
+        inbox::Inbox,
+        mailbox::{Receiver, mailbox},
+        rates::Flow,
+    },
     Topic, TopicDeps,
     close::Phase,
     tail::Tail,
 };
 use crate::ownership::Grant;
 
-const MAILBOX_CAPACITY: usize = 256;
 /// Most events handled before completions are looked at again.
 const BATCH: usize = 64;
 
@@ -30,10 +33,10 @@ pub(in crate::topic) fn spawn(
     deps: TopicDeps,
     shutdown: CancellationToken,
 ) -> TopicHandle {
-    let (mailbox, inbox) = mpsc::channel(MAILBOX_CAPACITY);
+    let (mailbox, inbox) = mailbox();
     let now = deps.ledger.env.clock.now();
     let tasks = deps.tasks.clone();
-    let mut topic = Topic {
+    let mut topic = Box::new(Topic {
         name: name.clone(),
         next_trim: now + deps.options.trim_interval,
         deps,
@@ -57,23 +60,24 @@ pub(in crate::topic) fn spawn(
         flow_out: Flow::new(now),
         last_publish_time: 0,
         terminating: Vec::new(),
-    };
+    });
     topic.adopt_recovered_cursors();
     let span = info_span!("topic", topic = %name);
     let run = AssertUnwindSafe(run(topic, inbox, shutdown)).catch_unwind();
-    let guarded = async move {
-        if run.await.is_err() {
+    // Not an async block, which would hold the future twice.
+    let guarded = run.map(move |ended| {
+        if ended.is_err() {
             error!(topic = %name, "a panic closed this topic; it loads again when it is asked for");
         }
-    };
+    });
     tasks.spawn(guarded.instrument(span));
     TopicHandle { mailbox }
 }
 
-async fn run(mut topic: Topic, mut mailbox: mpsc::Receiver<Event>, shutdown: CancellationToken) {
+async fn run(mut topic: Box<Topic>, mut mailbox: Receiver, shutdown: CancellationToken) {
     let grant = topic.grant.clone();
     let inbox = topic.inbox.clone();
-    // It grows when a topic is busy: most are not.
+    // They grow when a topic is busy: most are not.
     let mut events = Vec::new();
     let mut has_handles = true;
     topic.pump();
@@ -88,7 +92,11 @@ async fn run(mut topic: Topic, mut mailbox: mpsc::Receiver<Event>, shutdown: Can
                 topic.start_unload(None);
             }
             () = inbox.arrived() => topic.on_arrived(),
-            () = tokio::time::sleep_until(timeout) => topic.on_timeout(),
+            () = tokio::time::sleep_until(timeout) => {
+                topic.on_timeout();
+                events.shrink_to_fit();
+                mailbox.shrink();
+            }
             count = mailbox.recv_many(&mut events, BATCH), if has_handles => {
                 if count == 0 {
                     has_handles = false;
@@ -142,6 +150,7 @@ impl Topic {
             self.next_trim = now + self.deps.options.trim_interval;
             self.ledger.trim(self.slowest(), wall);
             self.drop_abandoned();
+            self.shrink();
         }
     }
 }

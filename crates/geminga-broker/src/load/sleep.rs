@@ -1,0 +1,100 @@
+//! Topics that nobody uses are unloaded, and nobody notices.
+//!
+//! # Invariants
+//!
+//! 1. Only a topic that nobody holds a handle of is asked to sleep: who asks for it meanwhile waits,
+//!    and gets it loaded anew, or still awake.
+//! 2. The topic decides whether it is at rest, and may refuse.
+
+use std::{ops::Bound, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use geminga_types::TopicName;
+use tokio::sync::oneshot;
+
+use super::{Slot, Topics};
+use crate::topic::TopicHandle;
+
+/// Topics looked at under one lock.
+const LOOKED_AT_ONCE: usize = 1_000;
+/// Topics that go to sleep at a time: each may write metadata.
+const SLEEPING_AT_ONCE: usize = 64;
+/// Shortest time between two rounds.
+const PERIOD_MIN: Duration = Duration::from_millis(10);
+
+/// A topic that is asked to sleep. However that ends, its slot is free again or it is awake.
+struct Closing<'a> {
+    topics: &'a Topics,
+    name: TopicName,
+    handle: TopicHandle,
+    /// Dropped after the slot is right again: wakes who waits.
+    _done: oneshot::Sender<()>,
+}
+
+impl Topics {
+    /// Unloads topics that nobody has used for `idle`, until the broker shuts down.
+    pub(crate) async fn put_to_sleep(self: Arc<Self>, idle: Duration) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                () = tokio::time::sleep((idle / 2).max(PERIOD_MIN)) => {}
+            }
+            let mut after = None;
+            while let Some((unused, last)) = self.find_unused(after.as_ref(), idle) {
+                let sleeps = unused.into_iter().map(|closing| async move {
+                    closing.handle.sleep().await;
+                });
+                futures_util::future::join_all(sleeps).await;
+                after = Some(last);
+            }
+        }
+    }
+
+    /// Takes unused topics out of use, some of those behind `after`, and names the last that was
+    /// looked at. `None`: there are none behind.
+    fn find_unused(
+        &self,
+        after: Option<&TopicName>,
+        idle: Duration,
+    ) -> Option<(Vec<Closing<'_>>, TopicName)> {
+        let now = self.deps.ledger.env.clock.now();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut unused, mut last) = (Vec::new(), None);
+        let mut slots = self.lock();
+        let behind = slots.range_mut::<TopicName, _>((from, Bound::Unbounded));
+        for (name, slot) in behind.take(LOOKED_AT_ONCE) {
+            last = Some(name.clone());
+            let Slot::Loaded { handle, used_at } = slot else { continue };
+            if handle.is_held_elsewhere() {
+                *used_at = now;
+                continue;
+            }
+            if handle.is_gone() || now.saturating_duration_since(*used_at) < idle {
+                continue;
+            }
+            let (sender, done) = oneshot::channel();
+            let (name, handle) = (name.clone(), handle.clone());
+            *slot = Slot::Closing { handle: handle.clone(), done: done.shared() };
+            unused.push(Closing { topics: self, name, handle, _done: sender });
+            if unused.len() == SLEEPING_AT_ONCE {
+                break;
+            }
+        }
+        drop(slots);
+        last.map(|last| (unused, last))
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut slots = self.topics.lock();
+        if self.handle.is_gone() {
+            slots.remove(&self.name);
+        } else {
+            let used_at = self.topics.deps.ledger.env.clock.now();
+            let handle = self.handle.clone();
+            slots.insert(self.name.clone(), Slot::Loaded { handle, used_at });
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The memory governor's plan: one limit, and what each kind of memory may take of it.
+//!
+//! Without `memoryLimitMb` each kind has its own key's size. With it, each has its share or its own
+//! key's size, whichever is less; what is left over is for everything that is not counted: code,
+//! connections, loaded topics, indexes.
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+
+const MIB: u64 = 1 << 20;
+/// `maxMessagePublishBufferSizeInMB` when it is −1.
+const PUBLISH_BYTES: u64 = 256 * MIB;
+const READ_BYTES: u64 = 256 * MIB;
+const DELIVERY_BYTES: u64 = 256 * MIB;
+/// Least memory that makes sense.
+const LIMIT_MIB_MIN: u64 = 64;
+
+/// Bytes for each kind of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Publishes that are not yet confirmed.
+    pub(super) publish: u64,
+    /// Reads for dispatch.
+    pub(super) read: u64,
+    /// What waits to be sent to clients.
+    pub(super) delivery: u64,
+    /// Newest entries of topics that are consumed.
+    pub(super) tail_cache: u64,
+    /// Entries that are not yet in an entry log.
+    pub(super) write_cache: u64,
+    /// Blocks of entry logs.
+    pub(super) read_cache: u64,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+///
+/// If a key has a value that makes no sense; the text names it.
+pub(super) fn plan(config: &Config) -> anyhow::Result<Plan> {
+    let publish = match config.max_message_publish_buffer_size_in_mb {
+        -1 => PUBLISH_BYTES,
+        mib => u64::try_from(mib)
+            .ok()
+            .filter(|mib| 0 < *mib)
+            .context("maxMessagePublishBufferSizeInMB: expected MiB from 1, or -1")?
+            .saturating_mul(MIB),
+    };
+    let limit = config.memory_limit_mb;
+    if (1..LIMIT_MIB_MIN).contains(&limit) {
+        anyhow::bail!(
+            "memoryLimitMb={limit}: expected MiB from {LIMIT_MIB_MIN}, or 0 for no limit"
+        );
+    }
+    let share = |of_64: u64| match limit {
+        0 => u64::MAX,
+        mib => mib.saturating_mul(MIB) / 64 * of_64,
+    };
+    let mib = |mib: u64| mib.saturating_mul(MIB);
+    Ok(Plan {
+        publish: publish.min(share(8)),
+        read: READ_BYTES.min(share(6)),
+        delivery: DELIVERY_BYTES.min(share(8)),
+        tail_cache: mib(config.managed_ledger_cache_size_mb).min(share(6)),
+        write_cache: mib(config.db_storage_write_cache_max_size_mb.max(1)).min(share(8)),
+        read_cache: mib(config.db_storage_read_ahead_cache_max_size_mb).min(share(4)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(plan: &Plan) -> u64 {
+        let Plan { publish, read, delivery, tail_cache, write_cache, read_cache } = plan;
+        publish + read + delivery + tail_cache + write_cache + read_cache
+    }
+
+    #[test]
+    fn without_a_limit_each_key_counts() {
+        let config = Config {
+            max_message_publish_buffer_size_in_mb: 3,
+            managed_ledger_cache_size_mb: 5,
+            db_storage_write_cache_max_size_mb: 7,
+            ..Config::default()
+        };
+        let plan = plan(&config).unwrap();
+        assert_eq!((plan.publish, plan.tail_cache, plan.write_cache), (3 * MIB, 5 * MIB, 7 * MIB));
+        assert_eq!(plan.read, READ_BYTES);
+    }
+
+    #[test]
+    fn with_a_limit_all_together_leave_room_and_small_keys_count() {
+        for memory_limit_mb in [64, 100, 256, 1_000, 100_000] {
+            let config = Config { memory_limit_mb, ..Config::default() };
+            let plan = plan(&config).unwrap();
+            assert!(total(&plan) <= memory_limit_mb * MIB / 64 * 40, "{memory_limit_mb}: {plan:?}");
+        }
+        let config = Config {
+            memory_limit_mb: 640,
+            managed_ledger_cache_size_mb: 5,
+            max_message_publish_buffer_size_in_mb: 1_000,
+            ..Config::default()
+        };
+        let plan = plan(&config).unwrap();
+        assert_eq!((plan.publish, plan.tail_cache), (80 * MIB, 5 * MIB));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let small = Config { memory_limit_mb: 63, ..Config::default() };
+        assert!(plan(&small).unwrap_err().to_string().starts_with("memoryLimitMb=63"));
+        let none = Config { max_message_publish_buffer_size_in_mb: 0, ..Config::default() };
+        assert!(plan(&none).unwrap_err().to_string().contains("maxMessagePublishBufferSizeInMB"));
+    }
+}
