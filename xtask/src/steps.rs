@@ -45,6 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "python", needs: needs_python, run: python_clients },
     Step { name: "durability", needs: needs_python, run: durability },
     Step { name: "crash", needs: needs_python, run: crash },
+    Step { name: "memory", needs: needs_python, run: memory },
     Step { name: "rust", needs: nothing, run: rust_client },
     Step { name: "go", needs: needs_go, run: go_client },
     Step { name: "java", needs: needs_java, run: java_client },
@@ -152,6 +153,10 @@ fn durability(tier: Tier) -> anyhow::Result<()> {
 
 fn crash(tier: Tier) -> anyhow::Result<()> {
     pytest("tests/crash", tier)
+}
+
+fn memory(tier: Tier) -> anyhow::Result<()> {
+    pytest("tests/memory", tier)
 }
 
 /// Runs a client's tests against one server, whose URLs it finds in the environment.
