@@ -126,6 +126,8 @@ pub enum ReceiveError {
 #[derive(Debug)]
 pub struct Consumer {
     incoming: mpsc::Receiver<Item>,
+    /// Why there is no next message, found while there were others to return.
+    failure: Option<ReceiveError>,
     control: ConsumerControl,
 }
 
@@ -162,6 +164,7 @@ struct Item {
 #[derive(Debug)]
 enum Request {
     Ack { id: MessageId, cumulative: bool },
+    AckMany(Vec<MessageId>),
     Redeliver(MessageId),
     RedeliverAll,
     Session(oneshot::Sender<Session>),
@@ -220,14 +223,52 @@ impl Consumer {
     ///
     /// Safe: no message is lost.
     pub async fn receive(&mut self) -> Result<Message, ReceiveError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         loop {
             let Some(item) = self.incoming.recv().await else { return Err(ReceiveError::Closed) };
-            let part = self.control.shared.parts.get(item.part);
-            let epoch = part.map_or(0, |part| part.epoch.load(Ordering::Acquire));
-            if epoch <= item.epoch {
+            if self.is_valid(&item) {
                 return item.outcome;
             }
         }
+    }
+
+    /// Waits for the next message, and appends it with those that are here already, at most `max`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::receive`]; then nothing was appended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: no message is lost.
+    pub async fn receive_many(
+        &mut self,
+        messages: &mut Vec<Message>,
+        max: usize,
+    ) -> Result<(), ReceiveError> {
+        messages.push(self.receive().await?);
+        for _ in 1..max {
+            let Ok(item) = self.incoming.try_recv() else { break };
+            if !self.is_valid(&item) {
+                continue;
+            }
+            match item.outcome {
+                Ok(message) => messages.push(message),
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing happened since it was handed out that makes it come again, or not wanted.
+    fn is_valid(&self, item: &Item) -> bool {
+        let part = self.control.shared.parts.get(item.part);
+        part.map_or(0, |part| part.epoch.load(Ordering::Acquire)) <= item.epoch
     }
 
     /// What acks and moves this consumer.
@@ -287,6 +328,21 @@ impl ConsumerControl {
     /// [`ClientError::Closed`].
     pub async fn ack(&self, id: &MessageId) -> Result<(), ClientError> {
         self.tell(id, Request::Ack { id: *id, cumulative: false }).await
+    }
+
+    /// Acks messages one by one, but tells the task of it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Closed`].
+    pub async fn ack_many(&self, ids: &[MessageId]) -> Result<(), ClientError> {
+        if let [part] = self.shared.parts.as_slice() {
+            return part.send(Request::AckMany(ids.to_vec())).await;
+        }
+        for id in ids {
+            self.ack(id).await?;
+        }
+        Ok(())
     }
 
     /// Acks a message and all before it, of its partition; not for Shared and Key_Shared.

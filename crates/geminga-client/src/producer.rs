@@ -11,6 +11,7 @@
 
 mod batcher;
 mod entry;
+mod receipts;
 mod router;
 mod state;
 mod task;
@@ -29,13 +30,16 @@ use geminga_types::TopicName;
 use geminga_wire::proto::CommandProducer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use self::{router::Router, state::State};
+pub use self::receipts::{Outcome, OutgoingMessage, Receipts};
+use self::{receipts::Member, router::Router, state::State};
 use crate::{
     ClientError, Compression, MessageId, OutgoingMetadata, Refusal, client::Shared, link::Link,
 };
 
 /// Event queue of a producer beyond one receipt for each entry in flight.
 const EVENTS_SLACK: usize = 64;
+/// Groups of a bulk that a window has room for.
+const GROUPS: usize = 8;
 
 /// Which messages share an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +89,8 @@ struct Handle {
 struct Part {
     mailbox: mpsc::Sender<Message>,
     messages: Arc<Semaphore>,
+    /// How many of a bulk share their places: a part of the window, so that it stays in use.
+    group_max: usize,
 }
 
 /// Why a message has no receipt.
@@ -121,21 +127,33 @@ pub struct Receipt(oneshot::Receiver<Result<MessageId, SendError>>);
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are messages to send")]
 enum Message {
-    Send { metadata: OutgoingMetadata, payload: Bytes, waiter: Waiter },
+    Send(Queued),
+    SendMany(Vec<Queued>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<Result<(), ClientError>>),
 }
 
+/// A message on its way to a partition's task.
+#[derive(Debug)]
+struct Queued {
+    metadata: OutgoingMetadata,
+    payload: Bytes,
+    waiter: Waiter,
+}
+
 /// Who waits for a message's receipt; its places in the windows are freed with it.
 #[derive(Debug)]
-struct Waiter {
-    reply: oneshot::Sender<Result<MessageId, SendError>>,
-    _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+enum Waiter {
+    One { reply: oneshot::Sender<Result<MessageId, SendError>>, _places: [OwnedSemaphorePermit; 2] },
+    Member(Member),
 }
 
 impl Waiter {
     fn answer(self, answer: Result<MessageId, SendError>) {
-        _ = self.reply.send(answer); // The caller may not care.
+        match self {
+            Self::One { reply, .. } => _ = reply.send(answer), // The caller may not care.
+            Self::Member(member) => member.answer(answer),
+        }
     }
 }
 
@@ -184,16 +202,37 @@ impl Producer {
         let receipt = Receipt(receipt);
         let handle = &*self.shared;
         let part = &handle.parts[handle.router.pick(metadata.key.as_deref())];
-        let Ok(place) = Arc::clone(&part.messages).acquire_owned().await else { return receipt };
-        // A message larger than the budget takes all of it, not forever.
-        let size = u32::try_from(payload.len()).unwrap_or(u32::MAX).min(handle.bytes_max);
-        let Ok(bytes) = Arc::clone(&handle.bytes).acquire_many_owned(size).await else {
-            return receipt;
-        };
-        let waiter = Waiter { reply, _places: (place, Some(bytes)) };
+        let size = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        let Some(places) = handle.places(part, 1, size).await else { return receipt };
+        let waiter = Waiter::One { reply, _places: places };
         // When the task is gone, the waiter is dropped and the receipt says so.
-        _ = part.mailbox.send(Message::Send { metadata, payload, waiter }).await;
+        _ = part.mailbox.send(Message::Send(Queued { metadata, payload, waiter })).await;
         receipt
+    }
+
+    /// Sends messages in their order, and has their outcomes collected by `receipts`; waits while the
+    /// window is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: when dropped before it returned, some may be sent.
+    pub async fn send_many(
+        &self,
+        messages: impl IntoIterator<Item = OutgoingMessage>,
+        receipts: &Receipts,
+    ) {
+        let handle = &*self.shared;
+        if let [part] = handle.parts.as_slice() {
+            return handle.send_to(part, messages, receipts).await;
+        }
+        let mut by_part: Vec<Vec<OutgoingMessage>> = handle.parts.iter().map(|_| vec![]).collect();
+        for message in messages {
+            let index = handle.router.pick(message.metadata.key.as_deref());
+            by_part[index].push(message);
+        }
+        for (part, messages) in handle.parts.iter().zip(by_part) {
+            handle.send_to(part, messages, receipts).await;
+        }
     }
 
     /// Sends what waits for its batch, and returns once everything sent before has its outcome.
@@ -234,6 +273,55 @@ impl Producer {
             outcome = outcome.and(closed);
         }
         outcome
+    }
+}
+
+impl Handle {
+    /// Waits for room in the windows; `None` when the producer is closed.
+    async fn places(
+        &self,
+        part: &Part,
+        messages: u32,
+        bytes: u64,
+    ) -> Option<[OwnedSemaphorePermit; 2]> {
+        let place = Arc::clone(&part.messages).acquire_many_owned(messages).await.ok()?;
+        // What is larger than the budget takes all of it, not forever.
+        let size = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
+        let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await.ok()?;
+        Some([place, bytes])
+    }
+
+    /// Sends groups of a part's window.
+    async fn send_to(
+        &self,
+        part: &Part,
+        messages: impl IntoIterator<Item = OutgoingMessage>,
+        receipts: &Receipts,
+    ) {
+        let mut messages = messages.into_iter();
+        loop {
+            let group: Vec<_> = messages.by_ref().take(part.group_max).collect();
+            if group.is_empty() {
+                return;
+            }
+            self.send_group(part, group, receipts).await;
+        }
+    }
+
+    async fn send_group(&self, part: &Part, group: Vec<OutgoingMessage>, receipts: &Receipts) {
+        let bytes = group.iter().map(|message| u64::try_from(message.payload.len()).unwrap_or(0));
+        let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        let Some(places) = self.places(part, count, bytes.sum()).await else {
+            return receipts.refuse(group, &SendError::Closed);
+        };
+        let places = receipts.group(places);
+        let queued = group.into_iter().map(|OutgoingMessage { token, metadata, payload }| Queued {
+            metadata,
+            payload,
+            waiter: Waiter::Member(Member::new(token, &places)),
+        });
+        // When the task is gone, the members are dropped and say so.
+        _ = part.mailbox.send(Message::SendMany(queued.collect())).await;
     }
 }
 
@@ -302,5 +390,6 @@ fn start(
     let (attached, name) = oneshot::channel();
     let state = State::new(shared, partition, options.clone(), attached);
     shared.tasks.spawn(task::run(state, link, inbox, shared.closing.clone()));
-    (Part { mailbox, messages: Arc::new(Semaphore::new(window)) }, name)
+    let messages = Arc::new(Semaphore::new(window));
+    (Part { mailbox, messages, group_max: (window / GROUPS).max(1) }, name)
 }

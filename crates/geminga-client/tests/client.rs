@@ -11,7 +11,7 @@ use geminga_client::{
     Client, ClientError, ClientOptions, Compression, Consumer, ConsumerOptions, Message,
     OutgoingMetadata, Producer, ProducerOptions, ServerError,
     consumer::{SeekTo, StartAt},
-    producer::{Batching, SendError},
+    producer::{Batching, Outcome, OutgoingMessage, Receipts, SendError},
 };
 use geminga_env::sim::World;
 use geminga_wire::proto::command_lookup_topic_response::LookupType;
@@ -481,4 +481,81 @@ async fn noise_from_a_server_is_survived() {
             () = serve => {}
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bulks_have_their_outcomes_collected() {
+    let world = World::new(9);
+    let (fake, client) = connected(&world).await;
+    for batching in [None, Some(Batching::default())] {
+        fake.state().partitions = if batching.is_some() { 3 } else { 0 };
+        let topic = if batching.is_some() { "many" } else { "one" };
+        // A window of which a bulk is several times the size.
+        let options = ProducerOptions {
+            batching,
+            pending_messages_max: 10,
+            pending_bytes_max: 100,
+            ..ProducerOptions::default()
+        };
+        let producer = client.producer(topic, options).await.unwrap();
+        let mut receipts = Receipts::new();
+        let bulk = (0..50).map(|token| {
+            let payload = Bytes::from(token.to_string());
+            OutgoingMessage { token, payload, ..OutgoingMessage::default() }
+        });
+        producer.send_many(bulk, &receipts).await;
+        let mut outcomes = Vec::new();
+        while outcomes.len() < 50 {
+            timeout(LONG, receipts.take(&mut outcomes)).await.expect("outcomes are missing");
+        }
+        assert!(!receipts.try_take(&mut outcomes), "more outcomes than messages");
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+        let mut tokens: Vec<u64> = outcomes.iter().map(|outcome| outcome.token).collect();
+        if batching.is_none() {
+            assert!(tokens.is_sorted(), "one partition's come in order");
+        }
+        tokens.sort_unstable();
+        assert!(tokens.into_iter().eq(0..50));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bulks_that_can_not_be_sent_say_so() {
+    let world = World::new(10);
+    let (fake, client) = connected(&world).await;
+    let producer = producer(&client).await;
+    let mut receipts = Receipts::new();
+    let message = |token| OutgoingMessage { token, ..OutgoingMessage::default() };
+    // No receipt comes, so that what was taken is in flight when the client closes.
+    fake.state().send_answers.extend([None, None]);
+    producer.send_many((0..2).map(message), &receipts).await;
+    client.close().await;
+    producer.send_many((2..4).map(message), &receipts).await;
+    let mut outcomes = Vec::new();
+    while outcomes.len() < 4 {
+        timeout(LONG, receipts.take(&mut outcomes)).await.expect("outcomes are missing");
+    }
+    outcomes.sort_by_key(|outcome| outcome.token);
+    let closed = |token| Outcome { token, result: Err(SendError::Closed) };
+    assert!(outcomes.into_iter().eq((0..4).map(closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_are_received_and_acked_at_once() {
+    let world = World::new(11);
+    let (fake, client) = connected(&world).await;
+    send_all(&producer(&client).await, 50).await;
+    let mut consumer = consumer(&client).await;
+    let mut messages = Vec::new();
+    while messages.len() < 50 {
+        let before = messages.len();
+        let more = consumer.receive_many(&mut messages, 7);
+        timeout(LONG, more).await.expect("no message came").unwrap();
+        assert!((1..=7).contains(&(messages.len() - before)));
+        let ids: Vec<_> = messages[before..].iter().map(|message| message.id).collect();
+        consumer.control().ack_many(&ids).await.unwrap();
+    }
+    assert!(messages.iter().map(number).eq(0..50));
+    consumer.close().await.unwrap();
+    assert_eq!(fake.unacked(TOPIC), 0);
 }

@@ -14,6 +14,8 @@ use clap::{Args, Subcommand};
 use geminga_client::{Client, ClientError, ClientOptions};
 use geminga_env::Env;
 
+pub(crate) use self::pace::parse_rate;
+
 /// Sends and receives messages.
 #[derive(Debug, Args)]
 pub struct ClientCommand {
@@ -60,7 +62,11 @@ pub async fn run(env: Env, command: ClientCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn connect(env: &Env, url: &str, listener_name: Option<String>) -> anyhow::Result<Client> {
+pub(crate) async fn connect(
+    env: &Env,
+    url: &str,
+    listener_name: Option<String>,
+) -> anyhow::Result<Client> {
     let options = ClientOptions { listener_name, ..ClientOptions::default() };
     let client = Client::connect(env.clone(), url, options).await;
     client.map_err(|error| {

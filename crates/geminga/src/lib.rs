@@ -8,6 +8,7 @@ pub mod client_command;
 pub mod config;
 mod data_dir;
 pub mod file_limit;
+pub mod perf;
 mod phases;
 pub mod standalone;
 pub mod storage_command;

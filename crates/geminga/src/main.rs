@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use geminga::{
     client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
-    file_limit, standalone,
+    file_limit,
+    perf::{self, PerfCommand},
+    standalone,
     storage_command::{self, StorageCommand},
 };
 use geminga_env::Env;
@@ -33,6 +35,8 @@ enum Command {
     Client(ClientCommand),
     /// Verify, dump, back up and restore a data directory.
     Storage(StorageCommand),
+    /// Put a server under load and measure it.
+    Perf(PerfCommand),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     ConfigReference,
@@ -62,11 +66,9 @@ struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = if matches!(cli.command, Command::Client(_) | Command::Storage(_)) {
-        "warn"
-    } else {
-        "info"
-    };
+    let is_tool =
+        matches!(cli.command, Command::Client(_) | Command::Perf(_) | Command::Storage(_));
+    let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Standalone(args) => run_standalone(args).map(|()| ExitCode::SUCCESS),
         Command::Client(command) => run_client(command).map(|()| ExitCode::SUCCESS),
+        Command::Perf(command) => run_perf(command).map(|()| ExitCode::SUCCESS),
         Command::Storage(command) => run_storage(command),
         Command::ConfigReference => print_reference().map(|()| ExitCode::SUCCESS),
     };
@@ -159,6 +162,24 @@ fn run_storage(command: StorageCommand) -> anyhow::Result<ExitCode> {
     file_limit::raise();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(storage_command::run(Env::system(), command))
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn run_perf(command: PerfCommand) -> anyhow::Result<()> {
+    let usual_limit = 500;
+    if usual_limit < command.connections() {
+        file_limit::raise();
+    }
+    let runtime = match command.threads() {
+        0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads).enable_all().build()
+        }
+    };
+    let report = runtime.context("runtime")?.block_on(perf::run(Env::system(), command))?;
+    print!("{report}");
+    Ok(())
 }
 
 fn load_config(settings: &Settings) -> anyhow::Result<Config> {

@@ -78,9 +78,10 @@ pub(super) async fn run(
 
 /// Takes what is in the mailbox already, so that a busy socket does not hold it up.
 fn take_some(inbox: &mut mpsc::Receiver<Outgoing>, state: &mut State, env: &Env) {
+    let now = env.clock.now();
     while state.out.len() < OUT_MAX {
         let Ok(outgoing) = inbox.try_recv() else { return };
-        state.on_outgoing(outgoing, env.clock.now());
+        state.on_outgoing(outgoing, now);
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn create(
         is_durable: options.is_durable,
         parts,
     };
-    Ok(Consumer { incoming, control: ConsumerControl { shared: Arc::new(handle) } })
+    Ok(Consumer { incoming, failure: None, control: ConsumerControl { shared: Arc::new(handle) } })
 }
 
 fn check(

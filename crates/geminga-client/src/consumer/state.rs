@@ -156,6 +156,11 @@ impl State {
                     self.cumulative = Some(acked);
                 }
             }
+            Request::AckMany(ids) => {
+                for id in ids {
+                    self.acks.extend(self.tracker.ack(id));
+                }
+            }
             Request::Redeliver(id) => self.redeliver.push_back(id.position),
             Request::RedeliverAll => {
                 self.redeliver_all = true;

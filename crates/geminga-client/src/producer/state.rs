@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{
-    Message, ProducerOptions, SendError, Waiter,
+    Message, ProducerOptions, Queued, SendError, Waiter,
     batcher::{Batcher, Draft, Item},
     entry::{self, Format},
     window::{Answered, InFlight, Window},
@@ -126,11 +126,9 @@ impl State {
 
     pub(super) fn on_message(&mut self, message: Message, now: Instant) {
         match message {
-            Message::Send { metadata, payload, waiter } => {
-                let sequence_id = metadata.sequence_id.unwrap_or(self.next_sequence_id);
-                self.next_sequence_id = self.next_sequence_id.max(sequence_id.saturating_add(1));
-                let item = Item { sequence_id, metadata, payload, waiter, since: now };
-                self.batcher.push(item).into_iter().for_each(|draft| self.take(draft));
+            Message::Send(queued) => self.on_queued(queued, now),
+            Message::SendMany(group) => {
+                group.into_iter().for_each(|queued| self.on_queued(queued, now));
             }
             Message::Flush(reply) => {
                 self.flush_batch();
@@ -139,6 +137,14 @@ impl State {
             }
             Message::Close(reply) => self.close(now, Some(reply)),
         }
+    }
+
+    fn on_queued(&mut self, queued: Queued, now: Instant) {
+        let Queued { metadata, payload, waiter } = queued;
+        let sequence_id = metadata.sequence_id.unwrap_or(self.next_sequence_id);
+        self.next_sequence_id = self.next_sequence_id.max(sequence_id.saturating_add(1));
+        let item = Item { sequence_id, metadata, payload, waiter, since: now };
+        self.batcher.push(item).into_iter().for_each(|draft| self.take(draft));
     }
 
     /// Ends once all is done that came before.

@@ -28,7 +28,7 @@ impl Pace {
 }
 
 /// Reads a rate: a number, 0 or more.
-pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     let smallest = 1e-6;
     if rate == 0.0 || (rate.is_finite() && smallest <= rate) {
