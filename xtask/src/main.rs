@@ -1,5 +1,6 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask soak`, `cargo xtask mutants`.
+//! The project's chores: `cargo xtask test`, `soak`, `mutants` and `bench`.
 
+mod bench;
 mod report;
 mod steps;
 mod toolchains;
@@ -13,6 +14,9 @@ const USAGE: &str = "\
 cargo xtask test [--all] [STEP…]   every test in a short form
 cargo xtask soak [STEP…]           the issues' full numbers; writes docs/soak.md
 cargo xtask mutants                mutation tests of the crates that can lose data
+cargo xtask bench limits           what the machine can do
+cargo xtask bench figures          what the standalone does, beside it
+cargo xtask bench compare          the same load client on Apache Pulsar and on Geminga
 
 With --all a missing toolchain is an error instead of a skip. Steps:";
 
@@ -30,6 +34,9 @@ fn run() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
+    if command == "bench" {
+        return bench::run(&rest);
+    }
     let nothing_skipped = rest.iter().any(|argument| argument == "--all");
     let only: Vec<&str> =
         rest.iter().map(String::as_str).filter(|argument| *argument != "--all").collect();

@@ -1,0 +1,58 @@
+//! `cargo xtask bench`: what the machine can do, what the standalone does beside it, and how Apache
+//! Pulsar does under the same client.
+//!
+//! Everything is measured on release builds, on the disk of `--dir` (a folder of `target/` unless
+//! told otherwise). Results go to `target/bench/*.json` and to a section of `docs/performance.md`.
+
+mod limits;
+mod page;
+mod stats;
+mod tool;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::toolchains::root;
+
+/// What the command line says.
+#[derive(Debug)]
+struct Options {
+    /// Where data is kept while it is measured.
+    dir: PathBuf,
+    /// The server's binary; our own release build when it is not given.
+    server: Option<PathBuf>,
+    /// Seconds of each measurement.
+    seconds: u64,
+    /// Pairs of measurements that medians are of.
+    pairs: usize,
+}
+
+const USAGE: &str = "\
+cargo xtask bench limits [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let (what, rest) = arguments.split_first().context(USAGE)?;
+    let options = parse(rest)?;
+    std::fs::create_dir_all(&options.dir).context("the directory for data")?;
+    match what.as_str() {
+        "limits" => limits::run(&options),
+        _ => bail!("unknown benchmark {what:?}\n{USAGE}"),
+    }
+}
+
+fn parse(arguments: &[String]) -> anyhow::Result<Options> {
+    let dir = root().join("target/bench");
+    let mut options = Options { dir, server: None, seconds: 5, pairs: 5 };
+    for pair in arguments.chunks(2) {
+        let [name, value] = pair else { bail!("{}: a value is missing\n{USAGE}", pair.join(" ")) };
+        match name.as_str() {
+            "--dir" => options.dir = value.into(),
+            "--server" => options.server = Some(value.into()),
+            "--seconds" => options.seconds = value.parse().context("--seconds")?,
+            "--pairs" => options.pairs = value.parse().context("--pairs")?,
+            _ => bail!("unknown option {name}\n{USAGE}"),
+        }
+    }
+    Ok(options)
+}

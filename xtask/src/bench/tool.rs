@@ -1,0 +1,89 @@
+//! Builds and runs the programs that measure; they print JSON.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::Options;
+use crate::toolchains::{root, run};
+
+/// The programs.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) server: PathBuf,
+    pub(super) geminga: PathBuf,
+    pub(super) bench: PathBuf,
+}
+
+impl Tools {
+    /// Builds them.
+    pub(super) fn build(options: &Options) -> anyhow::Result<Self> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--package=geminga", "--package=geminga-bench"]);
+        run(&root(), &mut cargo)?;
+        let built = root().join("target/release");
+        let geminga = built.join("geminga");
+        let server = options.server.clone().unwrap_or_else(|| geminga.clone());
+        Ok(Self { server, geminga, bench: built.join("geminga-bench") })
+    }
+
+    /// `geminga perf`.
+    pub(super) fn perf(&self, url: &str, pid: u32, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut command = Command::new(&self.geminga);
+        command.args(["perf", "--json", "--url", url, "--server-pid", &pid.to_string()]);
+        json(command.args(arguments))
+    }
+
+    pub(super) fn bench<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Value> {
+        json(Command::new(&self.bench).args(arguments))
+    }
+
+    /// The bare group-commit server, with its file in `dir`.
+    pub(super) fn bare_server(&self, dir: &Path) -> anyhow::Result<Bare> {
+        std::fs::create_dir_all(dir)?;
+        let mut command = Command::new(&self.bench);
+        command.arg("serve").arg("--dir").arg(dir);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut line)?;
+        Ok(Bare { process, port: line.trim().to_owned() })
+    }
+}
+
+/// A bare server; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Bare {
+    process: Child,
+    pub(super) port: String,
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        _ = self.process.wait(); // It ends with its input.
+    }
+}
+
+fn json(command: &mut Command) -> anyhow::Result<Value> {
+    let shown = format!("{command:?}");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{shown} could not be started"))?;
+    if !output.status.success() {
+        bail!("{shown} failed: {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("output of {shown}"))
+}
+
+/// A number in what a program printed: `number(&report, "sent/messages")`.
+pub(super) fn number(report: &Value, path: &str) -> anyhow::Result<f64> {
+    let value = report.pointer(&format!("/{path}"));
+    value.and_then(Value::as_f64).with_context(|| format!("no {path} in {report}"))
+}
