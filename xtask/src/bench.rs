@@ -4,8 +4,11 @@
 //! Everything is measured on release builds, on the disk of `--dir` (a folder of `target/` unless
 //! told otherwise). Results go to `target/bench/*.json` and to a section of `docs/performance.md`.
 
+mod figures;
 mod limits;
 mod page;
+mod process;
+mod server;
 mod stats;
 mod tool;
 
@@ -29,7 +32,7 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+cargo xtask bench limits|figures [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -37,6 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.dir).context("the directory for data")?;
     match what.as_str() {
         "limits" => limits::run(&options),
+        "figures" => figures::run(&options),
         _ => bail!("unknown benchmark {what:?}\n{USAGE}"),
     }
 }
