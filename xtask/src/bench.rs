@@ -4,10 +4,12 @@
 //! Everything is measured on release builds, on the disk of `--dir` (a folder of `target/` unless
 //! told otherwise). Results go to `target/bench/*.json` and to a section of `docs/performance.md`.
 
+mod compare;
 mod figures;
 mod limits;
 mod page;
 mod process;
+mod pulsar_perf;
 mod server;
 mod stats;
 mod tool;
@@ -32,7 +34,7 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+cargo xtask bench limits|figures|compare [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -41,6 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     match what.as_str() {
         "limits" => limits::run(&options),
         "figures" => figures::run(&options),
+        "compare" => compare::run(&options),
         _ => bail!("unknown benchmark {what:?}\n{USAGE}"),
     }
 }
