@@ -41,8 +41,12 @@ fn run() -> anyhow::Result<()> {
     let only: Vec<&str> =
         rest.iter().map(String::as_str).filter(|argument| *argument != "--all").collect();
     match command.as_str() {
-        "test" => steps::run(Tier::Short, &only, nothing_skipped).map(|_| ()),
-        "soak" => report::write(&steps::run(Tier::Soak, &only, true)?),
+        "test" => steps::run(Tier::Short, &only, nothing_skipped),
+        "soak" => {
+            report::check()?;
+            steps::run(Tier::Soak, &only, true)?;
+            report::write()
+        }
         "mutants" => steps::mutants(),
         _ => {
             let steps = steps::names().join(" ");
