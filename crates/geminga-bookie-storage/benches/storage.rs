@@ -42,6 +42,7 @@ fn entries(first: i64, count: i64, ledgers: i64, bytes: usize) -> Vec<AddEntry> 
             body: body.clone(),
             sum: Sum::of(&[0; 36]).then(body_sum),
             is_recovery: false,
+            may_use_reserve: false,
         })
         .collect()
 }

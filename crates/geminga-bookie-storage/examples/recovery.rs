@@ -52,6 +52,7 @@ async fn fill(storage: &Storage, entries: i64, body: &Bytes) {
                     body: body.clone(),
                     sum: Sum::of(&head).then(body_sum),
                     is_recovery: false,
+                    may_use_reserve: false,
                 }
             })
             .collect();
