@@ -40,3 +40,15 @@ fn turns_go_round_among_those_who_are_ready() {
     members.get_mut(ConsumerKey(2)).unwrap().is_blocked = true;
     assert_eq!((members.take_turn(), members.ready_permits()), (None, 0));
 }
+
+#[test]
+fn the_one_who_came_first_is_active_whatever_its_key() {
+    let mut members = Members::new(None);
+    for key in [9, 7, 8] {
+        members.attach(ConsumerKey(key), info("c", Kind::Failover)).unwrap();
+    }
+    for next in [9, 7, 8] {
+        assert_eq!(members.active(), Some(ConsumerKey(next)));
+        members.detach(ConsumerKey(next));
+    }
+}

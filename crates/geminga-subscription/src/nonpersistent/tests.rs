@@ -32,6 +32,7 @@ fn publish(dispatch: &mut Dispatch, messages: u32, times: u32) -> Vec<u64> {
 #[test]
 fn what_nobody_can_take_is_dropped_and_counted() {
     let mut dispatch = dispatch(Kind::Exclusive);
+    assert!(!dispatch.is_empty());
     assert_eq!(publish(&mut dispatch, 3, 1), [0]);
     dispatch.flow(A, 4);
     assert_eq!(publish(&mut dispatch, 3, 3), [1, 1, 0]);

@@ -267,3 +267,23 @@ fn an_ack_from_another_consumer_frees_the_one_that_has_it() {
     let unacked: Vec<u64> = rig.sub.stats().consumers.iter().map(|c| c.unacked_messages).collect();
     assert_eq!(unacked, [0, 1]);
 }
+
+#[test]
+fn stats_tell_the_type_and_the_ranges_acked() {
+    let mut rig = Rig::new(Options::default(), 10);
+    assert_eq!((rig.sub.kind(), rig.sub.stats().acked_ranges), (None, 0));
+    rig = rig.with(Kind::Shared, &[A]);
+    rig.ack(&[2, 3, 5, 9]);
+    assert_eq!((rig.sub.kind(), rig.sub.stats().acked_ranges), (Some(Kind::Shared), 3));
+}
+
+#[test]
+fn an_ack_set_counts_within_the_batch_that_was_delivered() {
+    let mut rig = Rig::new(Options::default(), 0).with(Kind::Shared, &[A]);
+    rig.publish(|entry| entry.messages = 4);
+    rig.sub.flow(A, 10);
+    assert_eq!(rig.got(), ones([0]));
+    // Bits beyond the batch say nothing: all of its four messages are acked.
+    let change = rig.sub.ack_individual(Some(A), &[ack_set(0, &[0b111_0000], None)]);
+    assert_eq!(change.acked, [range(0, 1)]);
+}
