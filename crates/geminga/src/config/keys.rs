@@ -91,7 +91,8 @@ keys! {
     "maxPendingPublishRequestsPerConnection" max_pending_publish_requests_per_connection: u64 = "1000";
     /// Bytes of publishes in flight over all connections, MiB; −1 is 256.
     "maxMessagePublishBufferSizeInMB" max_message_publish_buffer_size_in_mb: i64 = "-1";
-    /// Seconds after which a topic that nobody uses is unloaded, until it is used again; 0 is never.
+    /// Seconds after which a topic that nobody uses and that stores nothing is unloaded, until it is used
+    /// again; 0 is never.
     "topicIdleUnloadSeconds" topic_idle_unload_seconds: u64 = "60";
     /// What the process should take at most, MiB: publishes, reads, deliveries and caches get their
     /// shares of it, or what their own keys say if that is less; 0 is no limit.

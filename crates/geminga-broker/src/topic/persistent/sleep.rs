@@ -1,6 +1,7 @@
 //! Whether a topic is at rest, so that it may be unloaded without anybody noticing.
 //!
-//! A backlog stays loaded: metrics show it, and time may act on it. So does what trimming may take.
+//! What stores entries stays loaded: unloading seals its open ledger, which is never trimmed, and a
+//! sealed one may be, so a reader would notice.
 
 use tracing::debug;
 
@@ -32,7 +33,7 @@ impl Topic {
             && is_unused
             && is_settled
             && self.subscriptions.values().all(|sub| is_done(sub))
-            && self.ledger.chain_ref().spans().count() <= 1
+            && self.ledger.entries() == 0
     }
 }
 
