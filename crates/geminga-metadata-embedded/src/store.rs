@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     batch::{Outcome, Request},
-    format::{self, KEYS},
+    format::{self, KEYS, SEQUENCES},
     verify::guarded,
     writer::{Shared, Waiting},
 };
@@ -109,6 +109,26 @@ impl EmbeddedStore {
         }
         drop(sender);
         outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// The first number of a sequence that was never reserved: all that were given out are below it.
+    /// Writes nothing, so it works on a full disk too.
+    ///
+    /// # Errors
+    ///
+    /// If the store is closed or damaged, or `path` is no path.
+    pub fn first_unreserved(&self, path: &str) -> Result<u64, MetadataError> {
+        let open = self.open()?;
+        let key = key::encode(path)?;
+        let record = || {
+            let table = open.database.begin_read()?.open_table(SEQUENCES)?;
+            Ok::<_, redb::Error>(table.get(key.as_slice())?)
+        };
+        match guarded(record) {
+            Ok(Some(record)) => format::decode_number(&key, record.value()),
+            Ok(None) => Ok(0),
+            Err(error) => Err(read_error(&self.shared, &error)),
+        }
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Versioned>, MetadataError> {

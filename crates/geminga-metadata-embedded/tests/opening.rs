@@ -278,3 +278,20 @@ async fn a_watcher_can_read_what_it_is_told() {
     assert_eq!(change, Some(Change::Path("/k/a".to_owned())));
     assert_eq!(store.get("/k/a").await.unwrap().unwrap().value, "1");
 }
+
+#[tokio::test]
+async fn all_numbers_given_out_are_below_the_first_unreserved() {
+    let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
+    let mut last = None;
+    for _ in 0..3 {
+        let store = open(&env, dir.path(), &Options::default()).unwrap();
+        let first = store.first_unreserved("/s").unwrap();
+        assert!(last.is_none_or(|last| last < first), "{last:?} {first}");
+        for _ in 0..150 {
+            let number = store.next_in_sequence("/s").await.unwrap();
+            assert!(number < store.first_unreserved("/s").unwrap());
+            last = Some(number);
+        }
+        store.close().await;
+    }
+}

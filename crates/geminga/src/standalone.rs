@@ -67,7 +67,7 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     };
     let storage = Storage::open(env.clone(), storage).await?;
     let store = Arc::new(open_store(&env, config, layout.metadata()).await?);
-    identity::check(&*store, &storage, data_dir).await?;
+    identity::check(&store, &storage, data_dir).await?;
     if !config.journal_sync_data {
         warn!(
             "journalSyncData=false: receipts do not wait for the disk, a power failure loses data"

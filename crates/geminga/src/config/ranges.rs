@@ -10,7 +10,7 @@ const COUNT_MAX: i128 = 1 << 24;
 const RANGES: &[(&str, i128, i128)] = &[
     ("maxMessageSize", 1, (u32::MAX / 2) as i128),
     ("keepAliveIntervalSeconds", 0, YEAR_SECONDS),
-    ("maxConcurrentLookupRequest", 1, COUNT_MAX),
+    ("maxConcurrentLookupRequest", 0, COUNT_MAX),
     ("maxConcurrentTopicLoadRequest", 1, COUNT_MAX),
     ("topicLoadTimeoutSeconds", 1, YEAR_SECONDS),
     ("maxPendingPublishRequestsPerConnection", 1, COUNT_MAX),

@@ -9,11 +9,12 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_api::Bookie as _;
 use geminga_bookie_storage::Storage;
-use geminga_metadata::{Decision, MetadataStore, paths, update};
+use geminga_metadata::{Decision, MetadataStore as _, paths, update};
+use geminga_metadata_embedded::EmbeddedStore;
 
 /// Refuses a store that is not this bookie's, or is older than its ledgers.
 pub(super) async fn check(
-    store: &dyn MetadataStore,
+    store: &EmbeddedStore,
     storage: &Storage,
     data_dir: &Path,
 ) -> anyhow::Result<()> {
@@ -28,7 +29,7 @@ pub(super) async fn check(
         );
     }
     if let Some(newest) = storage.newest_ledger() {
-        let next = store.next_in_sequence(paths::LEDGER_IDS).await?;
+        let next = store.first_unreserved(paths::LEDGER_IDS)?;
         if i64::try_from(next).is_ok_and(|next| next <= newest.0) {
             bail!(
                 "data directory {0}: {0}/metadata is missing or older than {0}/bookkeeper: it would \
