@@ -86,6 +86,11 @@ impl OpenError {
     }
 }
 
+/// Whether a write failed for lack of space.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
@@ -100,12 +105,10 @@ pub(crate) enum WriteError {
 impl WriteError {
     pub(crate) fn write(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::Full { path, source }
-            }
-            _ => Self::Fatal { path, source },
+        if is_full(&source) {
+            return Self::Full { path, source };
         }
+        Self::Fatal { path, source }
     }
 
     /// A failed sync is final, whatever the system calls it.

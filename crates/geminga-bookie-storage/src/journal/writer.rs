@@ -1,6 +1,6 @@
 //! Writes groups into files: one write, one sync each.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use geminga_env::{File, Random, disk::OpenMode};
 
@@ -11,14 +11,16 @@ use super::{
 };
 use crate::{
     directory::Directory,
-    error::WriteError,
-    fields::align,
+    error::{WriteError, is_full},
+    fields::{align, size},
     options::{Options, Phase, StorageEvent},
     parts::Parts,
     stats::Counters,
 };
 
 const CONTROL_BYTES_MAX: u64 = 64 << 10;
+/// How much of a new file is overwritten with zeros at a time, ahead of the groups.
+const ZEROED_BYTES: u64 = 1 << 20;
 
 /// The end of the journal.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ struct Current {
     salt: u64,
     offset: u64,
     has_groups: bool,
+    /// Bytes before this were written at some time. A sync after the first write to a block that was
+    /// only allocated must also change the file system's records of it, and takes twice as long.
+    written_to: u64,
 }
 
 /// What the head of the next group says of its place.
@@ -96,10 +101,12 @@ impl Writer {
 
     /// Writes the group that room was reserved for. It is durable after [`Self::sync`].
     pub(crate) fn write(&mut self, group: &[u8]) -> Result<(), WriteError> {
-        let current = self.current.as_ref().expect("room was reserved");
-        current.file.write_at(group, current.offset).map_err(|error| {
-            WriteError::write(&self.directory.join(&files::name(current.number)), error)
-        })
+        let current = self.current.as_mut().expect("room was reserved");
+        let name = |number| self.directory.join(&files::name(number));
+        current
+            .zero_ahead(group.len() as u64)
+            .and_then(|()| current.file.write_at(group, current.offset))
+            .map_err(|error| WriteError::write(&name(current.number), error))
     }
 
     /// Makes the written group durable and moves on; returns the place after it.
@@ -150,7 +157,7 @@ impl Writer {
             .directory
             .open(&name, OpenMode::ReadWrite)
             .map_err(|source| WriteError::Fatal { path: path.clone(), source })?;
-        let begun = self.begin(file, number, bytes);
+        let begun = self.begin(file, number, bytes, bytes);
         self.options.trace(StorageEvent::End(Phase::Recycle));
         match &begun {
             Ok(_) => self.counters.recycles.add(1),
@@ -167,7 +174,7 @@ impl Writer {
         let begun = file
             .allocate(bytes)
             .map_err(|error| WriteError::write(&self.directory.join(&name), error))
-            .and_then(|()| self.begin(file, number, bytes));
+            .and_then(|()| self.begin(file, number, bytes, BLOCK_BYTES as u64));
         let current = match begun {
             Ok(current) => current,
             Err(error) => {
@@ -189,6 +196,7 @@ impl Writer {
         file: Box<dyn File>,
         number: u64,
         bytes: u64,
+        written_to: u64,
     ) -> Result<Current, WriteError> {
         let generation = self.next_generation;
         self.next_generation += 1;
@@ -206,7 +214,25 @@ impl Writer {
             WriteError::write(&self.directory.join(&files::name(number)), error)
         })?;
         let offset = BLOCK_BYTES as u64;
-        Ok(Current { file, number, bytes, generation, salt, offset, has_groups: false })
+        Ok(Current { file, number, bytes, generation, salt, offset, has_groups: false, written_to })
+    }
+}
+
+impl Current {
+    /// When a group of `bytes` reaches beyond what was ever written, writes zeros behind it, so that
+    /// only the sync of this group pays for new blocks and not those of the next.
+    fn zero_ahead(&mut self, bytes: u64) -> io::Result<()> {
+        let group_end = self.offset + bytes;
+        if group_end <= self.written_to {
+            return Ok(());
+        }
+        self.written_to = (group_end + ZEROED_BYTES).min(self.bytes);
+        let zeros = vec![0; size(self.written_to - group_end)];
+        match self.file.write_at(&zeros, group_end) {
+            // They only make it faster.
+            Err(error) if is_full(&error) => Ok(()),
+            written => written,
+        }
     }
 }
 
