@@ -3,7 +3,7 @@
 //! Each round starts both servers on new directories, one after the other, and runs every scenario on
 //! each. Both sync before they answer: a run in which the disk did not flush is void.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{
     page::{self, Table},
     process::{cpu_seconds, disk_flushes, ended_children_cpu_seconds},
     pulsar_perf::{PulsarPerf, Running, class_path},
-    server::{Server, rest, wait},
+    server::{Server, now, rest, wait},
     stats::{median, range, shown},
     tool::Tools,
 };
@@ -22,46 +22,81 @@ use crate::say;
 /// What is measured of both, by name.
 type Figures = BTreeMap<&'static str, Vec<f64>>;
 
-/// A way to publish.
+/// A way to publish, and what its figures are called.
 struct Publish {
-    name: &'static str,
     topic: &'static str,
     arguments: &'static [&'static str],
+    rate: &'static str,
+    server_cpu: &'static str,
+    client_cpu: &'static str,
 }
 
 const PUBLISH: [Publish; 3] = [
-    Publish { name: "1 KiB batched", topic: "a", arguments: &["-r", "10000000", "-s", "1024"] },
     Publish {
-        name: "128 B unbatched",
+        topic: "a",
+        arguments: &["-r", "10000000", "-s", "1024"],
+        rate: "publish 1 KiB batched",
+        server_cpu: "1 KiB batched: server CPU per million",
+        client_cpu: "1 KiB batched: client CPU per million",
+    },
+    Publish {
         topic: "b",
         arguments: &["-r", "10000000", "-s", "128", "-db"],
+        rate: "publish 128 B unbatched",
+        server_cpu: "128 B unbatched: server CPU per million",
+        client_cpu: "128 B unbatched: client CPU per million",
     },
-    Publish { name: "100 B batched", topic: "c", arguments: &["-r", "10000000", "-s", "100"] },
+    Publish {
+        topic: "c",
+        arguments: &["-r", "10000000", "-s", "100"],
+        rate: "publish 100 B batched",
+        server_cpu: "100 B batched: server CPU per million",
+        client_cpu: "100 B batched: client CPU per million",
+    },
 ];
 const FIXED: [&str; 4] = ["-r", "10000", "-s", "1024"];
 /// The Java virtual machines are warm by then.
 const WARM_UP: u64 = 5;
+/// How long a consumer may take to subscribe.
+const SUBSCRIBE_MAX: Duration = Duration::from_secs(60);
 
-/// What is in the table, and whether less is better.
+const FIXED_PUBLISH: [(&str, &str); 3] = [
+    ("10,000 msg/s: publish p50", "p50"),
+    ("10,000 msg/s: publish p99", "p99"),
+    ("10,000 msg/s: publish p99.9", "p999"),
+];
+const FIXED_RECEIVE: [(&str, &str); 3] = [
+    ("10,000 msg/s: end to end p50", "p50"),
+    ("10,000 msg/s: end to end p99", "p99"),
+    ("10,000 msg/s: end to end p99.9", "p999"),
+];
+const FAN_OUT: &str = "10,000 msg/s to 10 subscriptions: received of what was sent";
+const FAN_OUT_CPU: &str = "10,000 msg/s to 10 subscriptions: server CPU per million received";
+const CATCH_UP: &str = "read a backlog while 10,000 msg/s are written";
+
+/// What is in the table, in what unit, and whether less is better.
 const ROWS: &[(&str, &str, bool)] = &[
     ("start", "ms", true),
     ("RSS idle", "MiB", true),
     ("RSS after the load", "MiB", true),
-    ("publish 1 KiB batched", "msg/s", false),
-    ("… server CPU per million", "s", true),
-    ("… client CPU per million", "s", true),
-    ("publish 128 B unbatched", "msg/s", false),
-    ("… its server CPU per million", "s", true),
-    ("… its client CPU per million", "s", true),
-    ("publish 100 B batched", "msg/s", false),
-    ("… with server CPU per million", "s", true),
-    ("… with client CPU per million", "s", true),
-    ("10,000 msg/s of 1 KiB: publish p50", "ms", true),
-    ("… p99", "ms", true),
-    ("… p99.9", "ms", true),
-    ("fan-out of 10,000 msg/s to 10 subscriptions: received", "msg/s", false),
-    ("… server CPU per million received", "s", true),
-    ("catch-up read while 10,000 msg/s are written", "msg/s", false),
+    (PUBLISH[0].rate, "msg/s", false),
+    (PUBLISH[0].server_cpu, "s", true),
+    (PUBLISH[0].client_cpu, "s", true),
+    (PUBLISH[1].rate, "msg/s", false),
+    (PUBLISH[1].server_cpu, "s", true),
+    (PUBLISH[1].client_cpu, "s", true),
+    (PUBLISH[2].rate, "msg/s", false),
+    (PUBLISH[2].server_cpu, "s", true),
+    (PUBLISH[2].client_cpu, "s", true),
+    (FIXED_PUBLISH[0].0, "ms", true),
+    (FIXED_PUBLISH[1].0, "ms", true),
+    (FIXED_PUBLISH[2].0, "ms", true),
+    (FIXED_RECEIVE[0].0, "ms", true),
+    (FIXED_RECEIVE[1].0, "ms", true),
+    (FIXED_RECEIVE[2].0, "ms", true),
+    (FAN_OUT, "%", false),
+    (FAN_OUT_CPU, "s", true),
+    (CATCH_UP, "msg/s", false),
 ];
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
@@ -103,27 +138,25 @@ fn measure(
     rest();
     keep("RSS idle", server.rss_mib()?);
     let bench = Bench { server: &server, client, dir, seconds: options.seconds };
-    let names = [
-        ["publish 1 KiB batched", "… server CPU per million", "… client CPU per million"],
-        ["publish 128 B unbatched", "… its server CPU per million", "… its client CPU per million"],
-        ["publish 100 B batched", "… with server CPU per million", "… with client CPU per million"],
-    ];
-    for (publish, [rate, server_cpu, client_cpu]) in PUBLISH.iter().zip(names) {
+    for publish in &PUBLISH {
         let published = bench.publish(publish)?;
-        keep(rate, published.rate);
-        keep(server_cpu, published.server_cpu);
-        keep(client_cpu, published.client_cpu);
+        keep(publish.rate, published.rate);
+        keep(publish.server_cpu, published.server_cpu);
+        keep(publish.client_cpu, published.client_cpu);
     }
-    let report = bench.produce("fixed", &FIXED)?.report()?;
-    for (name, key) in
-        [("10,000 msg/s of 1 KiB: publish p50", "p50"), ("… p99", "p99"), ("… p99.9", "p999")]
-    {
-        keep(name, number(&report, key)?);
+    let (sent, received) = bench.with_consumer("fixed", "1")?;
+    for (names, report) in [(FIXED_PUBLISH, &sent), (FIXED_RECEIVE, &received)] {
+        for (name, key) in names {
+            keep(name, number(report, key)?);
+        }
     }
-    let (rate, cpu) = bench.fan_out()?;
-    keep("fan-out of 10,000 msg/s to 10 subscriptions: received", rate);
-    keep("… server CPU per million received", cpu);
-    keep("catch-up read while 10,000 msg/s are written", bench.catch_up()?);
+    let cpu = cpu_seconds(server.pid())?;
+    let (sent, received) = bench.with_consumer("fan-out", "10")?;
+    let received = number(&received, "records")?;
+    ensure!(0.0 < received, "nothing was received");
+    keep(FAN_OUT, 10.0 * received / number(&sent, "records")?); // A tenth of each, in percent.
+    keep(FAN_OUT_CPU, (cpu_seconds(server.pid())? - cpu) * 1e6 / received);
+    keep(CATCH_UP, bench.catch_up()?);
     keep("RSS after the load", server.rss_mib()?);
     Ok(())
 }
@@ -163,7 +196,7 @@ impl Bench<'_> {
         ensure!(
             self.seconds < flushes,
             "{}: void: {flushes} flushes of the disk in {} s",
-            publish.name,
+            publish.rate,
             self.seconds
         );
         let millions = number(&report, "records")? / 1e6;
@@ -174,19 +207,18 @@ impl Bench<'_> {
         })
     }
 
-    /// Messages that ten subscriptions receive per second, and what a million of them costs.
-    fn fan_out(&self) -> anyhow::Result<(f64, f64)> {
-        let cpu = cpu_seconds(self.server.pid())?;
-        let time = (self.seconds + 3).to_string();
-        let consumer = self.consume("fan-out", &["-ss", "s", "-ns", "10", "-time", &time])?;
-        wait(std::time::Duration::from_secs(3)); // Until it has subscribed: it says nothing of that.
-        let producer = self.produce("fan-out", &FIXED)?;
-        producer.report()?;
-        let report = consumer.report()?;
-        let cpu = cpu_seconds(self.server.pid())? - cpu;
-        let records = number(&report, "records")?;
-        ensure!(0.0 < records, "nothing was received");
-        Ok((number(&report, "messages_per_second")?, cpu * 1e6 / records))
+    /// Sends at a fixed rate to so many subscriptions; what both sides say.
+    fn with_consumer(&self, topic: &str, subscriptions: &str) -> anyhow::Result<(Value, Value)> {
+        let ample = (self.seconds + WARM_UP + 15).to_string(); // Longer than what is sent takes.
+        let arguments = ["-ss", "s", "-ns", subscriptions, "-time", &ample];
+        let consumer = self.consume(topic, &arguments)?;
+        let began = now();
+        while !consumer.has_said("Start receiving")? {
+            ensure!(began.elapsed() < SUBSCRIBE_MAX, "the consumer does not subscribe");
+            wait(Duration::from_millis(100));
+        }
+        let sent = self.produce(topic, &FIXED)?.report()?;
+        Ok((sent, consumer.report()?))
     }
 
     /// Messages that one consumer reads per second of what was published first, while more is.

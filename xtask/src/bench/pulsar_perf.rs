@@ -64,6 +64,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Whether it has said something so far.
+    pub(super) fn has_said(&self, text: &str) -> anyhow::Result<bool> {
+        Ok(fs::read_to_string(&self.output)?.contains(text))
+    }
+
     /// Waits for its end; what it says.
     pub(super) fn report(mut self) -> anyhow::Result<Value> {
         let status = self.process.wait()?;

@@ -29,7 +29,7 @@ impl Server {
         let mut command = Command::new(binary);
         command.arg("standalone").arg("--data-dir").arg(dir);
         command.args(["--set", "brokerServicePort=0", "--set", "webServicePort=0"]);
-        command.env("GEMINGA_LOG", "warn");
+        command.env("GEMINGA_LOG", "error");
         Self::start(command, |line| {
             let mut words = line.strip_prefix("ready: ")?.split_whitespace();
             words.next().map(str::to_owned)
