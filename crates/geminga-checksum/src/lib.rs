@@ -35,8 +35,8 @@ impl Sum {
         Self { crc: crc32c::crc32c_append(self.crc, bytes), len: self.len + bytes.len() }
     }
 
-    /// The sum of these bytes followed by those of `next`, which are not read. Takes about as long as
-    /// reading a few kilobytes, so what is shorter is better read again.
+    /// The sum of these bytes followed by those of `next`, which are not read. Takes less time than
+    /// reading 100 bytes, whatever their number.
     #[must_use]
     pub fn then(self, next: Self) -> Self {
         let crc = combine::shift(self.crc, next.len) ^ next.crc;

@@ -9,11 +9,6 @@ use geminga_types::{EntryId, LedgerId};
 
 const SUMMED_BYTES: usize = 32;
 
-/// Bodies up to this size are read again; above it their sum is combined.
-///
-/// Reading them takes less than a microsecond, which is about what a combination takes.
-const READ_AGAIN_BYTES_MAX: usize = 8 * 1024;
-
 /// What an envelope says of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -66,17 +61,17 @@ impl Opened {
 }
 
 impl Head {
-    /// Makes the envelope of `body`, and the sum of both.
-    pub(crate) fn enclose(&self, body: &[u8], body_sum: Sum) -> ([u8; ENVELOPE_HEAD_BYTES], Sum) {
+    /// Makes the envelope of a body with this sum, and the sum of both.
+    pub(crate) fn enclose(&self, body_sum: Sum) -> ([u8; ENVELOPE_HEAD_BYTES], Sum) {
         let length = i64::try_from(self.length).expect("a ledger is smaller than 8 EiB");
         let mut bytes = [0; ENVELOPE_HEAD_BYTES];
         bytes[0..8].copy_from_slice(&self.ledger_id.0.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.entry_id.0.to_be_bytes());
         bytes[16..24].copy_from_slice(&self.last_add_confirmed.0.to_be_bytes());
         bytes[24..32].copy_from_slice(&length.to_be_bytes());
-        let digest = followed_by(&bytes[..SUMMED_BYTES], body, body_sum);
+        let digest = Sum::of(&bytes[..SUMMED_BYTES]).then(body_sum);
         bytes[32..36].copy_from_slice(&digest.crc().to_be_bytes());
-        let sum = followed_by(&bytes, body, body_sum);
+        let sum = Sum::of(&bytes).then(body_sum);
         (bytes, sum)
     }
 }
@@ -107,11 +102,6 @@ pub(crate) fn open(
     }
     let head = Head { ledger_id, entry_id, last_add_confirmed: EntryId(lac), length };
     Ok(Opened { head, stored: bytes.clone() })
-}
-
-fn followed_by(head: &[u8], body: &[u8], body_sum: Sum) -> Sum {
-    let head = Sum::of(head);
-    if body.len() <= READ_AGAIN_BYTES_MAX { head.append(body) } else { head.then(body_sum) }
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Writer {
         let ledger_id = self.ledger_id;
         let length = self.length_added;
         let (head, sum) =
-            Head { ledger_id, entry_id, last_add_confirmed, length }.enclose(&body, body_sum);
+            Head { ledger_id, entry_id, last_add_confirmed, length }.enclose(body_sum);
         let (is_recovery, may_use_reserve) = (false, self.may_use_reserve);
         let entry = AddEntry { ledger_id, entry_id, head, body, sum, is_recovery, may_use_reserve };
         let mut write_set = self.quorums.write_set(entry_id);
