@@ -110,11 +110,12 @@ impl FrameDecoder {
         if buf.len() < size {
             return Ok(None);
         }
-        let mut frame = buf.split_to(size);
-        frame.advance(2 * SIZE_LEN);
-        let payload = frame.split_off(command).freeze();
-        let command = Command::decode(&frame)?;
-        Ok(Some(Frame { command, payload: (!payload.is_empty()).then_some(payload) }))
+        let payload_at = 2 * SIZE_LEN + command;
+        let command = Command::decode(&buf[2 * SIZE_LEN..payload_at]);
+        buf.advance(payload_at);
+        let has_payload = payload_at < size;
+        let payload = has_payload.then(|| buf.split_to(size - payload_at).freeze());
+        Ok(Some(Frame { command: command?, payload }))
     }
 }
 

@@ -13,8 +13,11 @@ use prost::Message;
 use super::{AckCommand, AckedId, FlowCommand, SIZE_LEN, SendCommand, TxnId};
 use crate::{
     proto::{BaseCommand, ServerError, base_command::Type, command_ack::AckType},
-    write::{Writer, measure},
+    write::Writer,
 };
+
+/// Room for a frame of the frequent commands, up to its payload.
+const COMMAND_LEN_USUAL: usize = 64;
 
 /// What a SEND_RECEIPT says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +69,8 @@ pub struct AckResponse<'a> {
 /// If the frame would have 4 GiB.
 pub fn encode_command(command: &BaseCommand, buf: &mut BytesMut) {
     let command_len = command.encoded_len();
-    put_sizes(buf, command_len, 0);
+    buf.reserve(2 * SIZE_LEN + command_len);
+    buf.put_slice(&sizes(command_len, 0));
     command.encode_raw(buf);
 }
 
@@ -190,23 +194,32 @@ pub fn encode_pong(buf: &mut BytesMut) {
 }
 
 /// Writes a frame up to its payload: the body's field number is the type's number.
-fn put_command(buf: &mut BytesMut, kind: Type, payload_len: usize, body: impl Fn(&mut Writer<'_>)) {
+fn put_command(
+    buf: &mut BytesMut,
+    kind: Type,
+    payload_len: usize,
+    body: impl FnOnce(&mut Writer<'_>),
+) {
+    buf.reserve(COMMAND_LEN_USUAL);
+    let start = buf.len();
+    buf.put_bytes(0, 2 * SIZE_LEN);
     let number = (kind as i32).cast_unsigned();
-    let command = |command: &mut Writer<'_>| {
-        command.uint64(1, number.into());
-        command.message(number, &body);
-    };
-    put_sizes(buf, measure(command), payload_len);
-    command(&mut Writer::to(buf));
+    let mut command = Writer::to(buf);
+    command.uint64(1, number.into());
+    command.message(number, body);
+    let command_len = buf.len() - start - 2 * SIZE_LEN;
+    buf[start..start + 2 * SIZE_LEN].copy_from_slice(&sizes(command_len, payload_len));
 }
 
-fn put_sizes(buf: &mut BytesMut, command_len: usize, payload_len: usize) {
+/// What opens a frame: the size of the rest, and of its command.
+fn sizes(command_len: usize, payload_len: usize) -> [u8; 2 * SIZE_LEN] {
     let size = SIZE_LEN.saturating_add(command_len).saturating_add(payload_len);
     let size = u32::try_from(size).expect("payloads are bounded far below 4 GiB");
     let command_size = u32::try_from(command_len).expect("a part is no larger than the whole");
-    buf.reserve(2 * SIZE_LEN + command_len);
-    buf.put_u32(size);
-    buf.put_u32(command_size);
+    let mut bytes = [0; 2 * SIZE_LEN];
+    bytes[..SIZE_LEN].copy_from_slice(&size.to_be_bytes());
+    bytes[SIZE_LEN..].copy_from_slice(&command_size.to_be_bytes());
+    bytes
 }
 
 fn put_position(id: &mut Writer<'_>, position: Position) {

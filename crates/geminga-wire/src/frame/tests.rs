@@ -395,6 +395,24 @@ proptest! {
     }
 }
 
+/// A length is written behind what it counts: of one byte, and of more.
+#[test]
+fn lengths_of_every_size_are_written() {
+    for len in [0, 100, 110, 111, 112, 113, 127, 128, 129, 16_300, 16_383, 16_384, 3 << 20] {
+        let message = "x".repeat(len);
+        let error = Some((ServerError::ConsumerNotFound, message.as_str()));
+        let response = AckResponse { consumer_id: 1, request_id: 2, txn: None, error };
+        // What was in the buffer before stays as it is.
+        let mut buf = BytesMut::from("before");
+        encode_ack_response(&response, &mut buf);
+        assert_eq!(buf.split_to(6), "before");
+        let frame = decode(&buf).unwrap();
+        let Command::Other(body) = frame.command else { panic!("{len}") };
+        let Body::AckResponse(read) = *body else { panic!("{len}") };
+        assert_eq!((read.request_id, read.message), (Some(2), Some(message)));
+    }
+}
+
 /// SEND, FLOW and an ACK of one id are read without an allocation: they hold no pointer to one.
 #[test]
 fn one_acked_id_is_held_in_place() {
