@@ -130,7 +130,8 @@ impl Windows {
     }
 
     /// The topic has answered the oldest SEND: what was refused right after it is to be told next.
-    /// `None`: no SEND of this producer waits for an answer, it was closed.
+    /// `None`: no SEND of this producer waits for an answer, it was closed. Who waits for room learns
+    /// of it by [`Self::notify_freed`], once for many.
     pub(super) fn settle(&self, producer: ClientKey) -> Option<Vec<RefusedSend>> {
         let mut state = self.lock();
         let ClientKey { id: producer_id, incarnation } = producer;
@@ -154,9 +155,12 @@ impl Windows {
         } else {
             state.total -= 1;
         }
-        drop(state);
-        self.freed.notify_waiters();
         Some(refused)
+    }
+
+    /// Wakes who waits for [`Self::freed`].
+    pub(super) fn notify_freed(&self) {
+        self.freed.notify_waiters();
     }
 
     /// Whether every SEND of a producer is answered.

@@ -148,10 +148,12 @@ impl Writer {
             encode_send_receipt(&receipt, self.pieces.head());
             self.refused(producer_id, refused);
         }
+        self.connection.windows.notify_freed();
     }
 
     fn send_failed(&mut self, producer: ClientKey, sequence_id: u64, error: &PublishError) {
         let Some(refused) = self.connection.windows.settle(producer) else { return };
+        self.connection.windows.notify_freed();
         let producer_id = producer.id;
         match send_failure(error) {
             SendFailure::Error(code) => {
