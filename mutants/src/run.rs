@@ -40,8 +40,10 @@ pub(crate) fn all(
     mutants: &[&Mutant],
 ) -> anyhow::Result<BTreeMap<usize, Verdict>> {
     let began = now();
-    if one(binaries, None, ALONE_TIMEOUT * 10)? != Verdict::Survived {
-        bail!("the tests fail without a mutant");
+    for binary in binaries {
+        if one(std::slice::from_ref(binary), None, ALONE_TIMEOUT * 10)? != Verdict::Survived {
+            bail!("{} fails without a mutant", binary.path.display());
+        }
     }
     let timeout = TIMEOUT_MIN.max((now() - began) * TIMEOUT_FACTOR);
     let next = AtomicUsize::new(0);

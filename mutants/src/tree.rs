@@ -56,7 +56,13 @@ struct Limits {
 struct Line {
     reason: String,
     executable: Option<PathBuf>,
+    profile: Option<Profile>,
     message: Option<Diagnostic>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile {
+    test: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -193,8 +199,9 @@ impl Tree {
         let (mut binaries, mut errors) = (Vec::new(), Vec::new());
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
+            let is_test = line.profile.is_some_and(|profile| profile.test); // Examples are built too.
             match (line.reason.as_str(), line.executable, line.message) {
-                ("compiler-artifact", Some(path), _) => {
+                ("compiler-artifact", Some(path), _) if is_test => {
                     let directory = self.copy.join("crates").join(&self.package);
                     binaries.push(Binary { path, directory });
                 }
