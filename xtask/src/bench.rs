@@ -9,6 +9,7 @@ mod figures;
 mod limits;
 mod page;
 mod process;
+mod profile;
 mod pulsar_perf;
 mod server;
 mod stats;
@@ -34,7 +35,7 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|compare [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+cargo xtask bench limits|figures|compare|profile [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         "limits" => limits::run(&options),
         "figures" => figures::run(&options),
         "compare" => compare::run(&options),
+        "profile" => profile::run(&options),
         _ => bail!("unknown benchmark {what:?}\n{USAGE}"),
     }
 }

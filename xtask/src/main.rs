@@ -17,6 +17,7 @@ cargo xtask mutants                mutation tests of the crates that can lose da
 cargo xtask bench limits           what the machine can do
 cargo xtask bench figures          what the standalone does, beside it
 cargo xtask bench compare          the same load client on Apache Pulsar and on Geminga
+cargo xtask bench profile          where the time goes, as flame graphs
 
 With --all a missing toolchain is an error instead of a skip. Steps:";
 
