@@ -168,4 +168,24 @@ mod tests {
             assert_eq!(Checkpoint::decode(&flipped), None, "bit {bit}");
         }
     }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for is_clean in [false, true] {
+            for entry_log in [None, Some((8, 9))] {
+                let checkpoint = Checkpoint {
+                    journal: JournalPosition { generation: 1, offset: 2, sequence: 3 },
+                    index_generation: 4,
+                    index_bytes: 5,
+                    next_entry_log: 6,
+                    entry_log,
+                    newness: 10,
+                    incarnation: 11,
+                    is_clean,
+                };
+                let decoded = Checkpoint::decode(&checkpoint.encode()).unwrap().unwrap();
+                assert_eq!(decoded, checkpoint);
+            }
+        }
+    }
 }

@@ -120,3 +120,38 @@ pub(crate) fn read(file: &dyn File, offset: u64, length: usize) -> io::Result<Ve
     bytes.truncate(read);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use geminga_env::sim::SimDisk;
+
+    use super::*;
+
+    #[test]
+    fn a_leftover_is_replaced_and_what_is_gone_may_be_removed_again() {
+        let disk = Arc::new(SimDisk::new(1));
+        let directory = Directory::new(Arc::<SimDisk>::clone(&disk), "/".into(), true);
+        directory.create("a").unwrap().write_at(b"old", 0).unwrap();
+        assert_eq!(directory.read_all("a").unwrap().unwrap(), b"old");
+        assert_eq!(directory.create("a").unwrap().len().unwrap(), 0);
+        directory.remove("a").unwrap();
+        directory.remove("a").unwrap();
+        assert_eq!(directory.read_all("a").unwrap(), None);
+    }
+
+    #[test]
+    fn any_other_failure_is_reported() {
+        let disk = Arc::new(SimDisk::new(1));
+        let directory = Directory::new(Arc::<SimDisk>::clone(&disk), "/".into(), true);
+        directory.create("a").unwrap().write_at(b"old", 0).unwrap();
+        // A directory of this name is in the way.
+        disk.create_dir_all(Path::new("/sub")).unwrap();
+        assert!(matches!(directory.create("sub"), Err(WriteError::Fatal { .. })));
+        assert!(matches!(directory.remove("sub"), Err(WriteError::Fatal { .. })));
+        assert!(directory.read_all("sub").is_err());
+        disk.cut_power_after(0);
+        assert!(matches!(directory.remove("a"), Err(WriteError::Fatal { .. })));
+        assert!(matches!(directory.create("b"), Err(WriteError::Fatal { .. })));
+        assert!(directory.read_all("a").is_err());
+    }
+}

@@ -126,3 +126,34 @@ impl From<WriteError> for OpenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lack_of_space_is_no_final_failure() {
+        let path = Path::new("/d/a");
+        let is_final = |error: &WriteError| matches!(error, WriteError::Fatal { .. });
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(!is_final(&WriteError::write(path, kind.into())), "{kind:?}");
+            assert!(is_final(&WriteError::sync(path, kind.into())), "{kind:?}");
+        }
+        let eio = || io::Error::from_raw_os_error(5);
+        for error in [eio(), io::ErrorKind::PermissionDenied.into(), io::ErrorKind::NotFound.into()]
+        {
+            assert!(is_final(&WriteError::write(path, error)));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_called_so() {
+        let path = Path::new("/d/a");
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            let error = OpenError::io(path, kind.into());
+            assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+        }
+        let error = OpenError::io(path, io::ErrorKind::NotFound.into());
+        assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    }
+}

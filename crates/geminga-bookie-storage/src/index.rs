@@ -192,3 +192,6 @@ impl Index {
         self.row_count
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,38 @@ impl fmt::Debug for Trace {
         f.write_str("Trace")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_valid(change: impl Fn(&mut Options)) -> bool {
+        let mut options = Options::new("/j", "/l");
+        change(&mut options);
+        match options.check() {
+            Ok(()) => true,
+            Err(OpenError::InvalidOptions(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn limits_are_accepted_and_what_is_beyond_is_refused() {
+        assert!(is_valid(|_| {}));
+        for (bytes, valid) in
+            [(0, false), (12288, false), (16383, false), (16384, true), (16385, false)]
+        {
+            assert_eq!(is_valid(|it| it.journal_file_bytes = bytes), valid, "{bytes}");
+        }
+        for (bytes, valid) in [(0, false), (1, true), (256 << 20, true), ((256 << 20) + 1, false)] {
+            assert_eq!(is_valid(|it| it.group_bytes_max = bytes), valid, "{bytes}");
+            assert_eq!(is_valid(|it| it.run_bytes_max = bytes), valid, "{bytes}");
+        }
+        for (bytes, valid) in [(0, false), (1, true)] {
+            assert_eq!(is_valid(|it| it.write_cache_bytes = bytes), valid, "{bytes}");
+            assert_eq!(is_valid(|it| it.entry_log_bytes = bytes as u64), valid, "{bytes}");
+        }
+        assert!(!is_valid(|it| it.tick = Duration::ZERO));
+        assert!(is_valid(|it| it.tick = Duration::from_nanos(1)));
+    }
+}

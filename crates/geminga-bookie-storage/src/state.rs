@@ -173,3 +173,29 @@ impl State {
         self.index.row_count() + self.index.files().len() + self.ledgers.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geminga_types::EntryId;
+
+    use super::*;
+    use crate::ledgers::Ledger;
+
+    #[test]
+    fn a_snapshot_is_about_as_long_as_is_said() {
+        let mut state = State::default();
+        state.load(&Record::File { number: 1, salt: 2, bytes: 9000, is_sealed: false });
+        for (ledger, first) in [(1, 0), (1, 1), (2, 0)] {
+            let (first, last) = (EntryId(first), EntryId(first));
+            let row = Row { first, last, newness: 0, file: 1, offset: 4096, length: 100, count: 1 };
+            state.load(&Record::Run(LedgerId(ledger), row));
+        }
+        assert_eq!((state.snapshot().len(), state.snapshot_len()), (6, 6));
+        // A tombstone is one more.
+        state.load(&Record::Deleted(LedgerId(2), LedgerId(2)));
+        assert_eq!((state.snapshot().len(), state.snapshot_len()), (5, 4));
+        let known =
+            Record::Ledger(LedgerId(1), Ledger { last_entry: EntryId(1), ..<_>::default() });
+        assert!(state.snapshot().contains(&known));
+    }
+}

@@ -141,3 +141,50 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_has_every_counter_in_its_place() {
+        let counters = Counters::default();
+        for (micros, max) in [(30, 30), (10, 30)] {
+            counters.note_sync(Duration::from_micros(micros));
+            assert_eq!(counters.snapshot().sync_time_max, Duration::from_micros(max));
+        }
+        counters.syncs.add(1);
+        let Counters { adds, add_bytes, groups, flushes, rollovers, recycles, .. } = &counters;
+        let Counters { compactions, entry_logs_removed, reads, read_cache_hits, .. } = &counters;
+        let Counters { read_cache_misses, groups_replayed, scrub_passes, .. } = &counters;
+        let Counters { scrub_entries, scrub_bytes, .. } = &counters;
+        let all = [
+            [adds, add_bytes, groups, flushes, rollovers],
+            [recycles, compactions, entry_logs_removed, reads, read_cache_hits],
+            [read_cache_misses, groups_replayed, scrub_passes, scrub_entries, scrub_bytes],
+        ];
+        all.as_flattened().iter().zip(101..).for_each(|(counter, number)| counter.add(number));
+        let expected = Stats {
+            syncs: 3,
+            sync_time: Duration::from_micros(40),
+            sync_time_max: Duration::from_micros(30),
+            adds: 101,
+            add_bytes: 102,
+            groups: 103,
+            flushes: 104,
+            rollovers: 105,
+            recycles: 106,
+            compactions: 107,
+            entry_logs_removed: 108,
+            reads: 109,
+            read_cache_hits: 110,
+            read_cache_misses: 111,
+            groups_replayed: 112,
+            scrub_passes: 113,
+            scrub_entries: 114,
+            scrub_bytes: 115,
+            ..Stats::default()
+        };
+        assert_eq!(counters.snapshot(), expected);
+    }
+}

@@ -123,3 +123,35 @@ impl Generation {
         &self.arenas[slot.arena as usize][offset..offset + slot.length as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_ascend_and_of_one_added_twice_the_later_counts() {
+        let mut generation = Generation::default();
+        for (id, byte) in [(2, b'a'), (5, b'b'), (5, b'c'), (3, b'd'), (2, b'e'), (6, b'f')] {
+            generation.take_group(&Bytes::copy_from_slice(&[byte]), true);
+            let (ledger_id, entry_id) = (LedgerId(1), EntryId(id));
+            let last_add_confirmed = EntryId::NONE;
+            let (offset, length, crc) = (0, 1, 0);
+            let placed = Placed { ledger_id, entry_id, last_add_confirmed, offset, length, crc };
+            generation.insert(ledger_id, &[placed]);
+        }
+        let slots = generation.slots(LedgerId(1), EntryId(0), EntryId(9)).iter();
+        let found: Vec<_> =
+            slots.map(|slot| (slot.entry_id.0, generation.bytes_of(slot)[0])).collect();
+        assert_eq!(found, [(2, b'e'), (3, b'd'), (5, b'c'), (6, b'f')]);
+        assert_eq!(generation.bytes(), 6);
+    }
+
+    #[test]
+    fn it_remembers_who_was_fenced_and_deleted() {
+        let mut generation = Generation::default();
+        generation.fence(LedgerId(3));
+        generation.delete(LedgerId(4));
+        assert_eq!(generation.fenced(), [LedgerId(3)]);
+        assert_eq!(generation.deleted(), [LedgerId(4)]);
+    }
+}

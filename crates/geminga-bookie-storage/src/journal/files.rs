@@ -121,3 +121,53 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number(name: &str) -> Option<u64> {
     name.strip_prefix("journal-")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> Files {
+        let files = Files::default();
+        let filled = |number, end_sequence| Filled { number, bytes: 100, end_sequence };
+        let spares = vec![Spare { number: 0, bytes: 7 }];
+        files.begin(vec![filled(1, 10), filled(2, 20), filled(3, 30)], spares, 4);
+        files
+    }
+
+    #[test]
+    fn numbers_ascend_and_all_files_count() {
+        let files = files();
+        assert_eq!([files.new_number(), files.new_number(), files.new_number()], [4, 5, 6]);
+        assert_eq!((files.count(), files.bytes()), (4, 307));
+        files.note_filled(Filled { number: 4, bytes: 50, end_sequence: 40 });
+        files.put_spare(Spare { number: 5, bytes: 1 });
+        assert_eq!((files.count(), files.bytes()), (6, 358));
+    }
+
+    #[test]
+    fn a_file_is_given_back_when_its_last_group_is_covered() {
+        let files = files();
+        assert!(files.release(9, 9).is_empty());
+        assert_eq!(files.count(), 4);
+        assert!(files.take_spare(100).is_none(), "the spare is too small");
+        assert!(files.release(20, 3).is_empty());
+        assert_eq!(files.take_spare(100).unwrap().number, 1);
+        assert_eq!(files.take_spare(1).unwrap().number, 0);
+        let excess: Vec<u64> = files.release(30, 1).iter().map(|spare| spare.number).collect();
+        assert_eq!((excess, files.count()), (vec![2], 1));
+    }
+
+    #[test]
+    fn a_spare_is_wanted_from_the_second_half_on() {
+        let files = Files::default();
+        assert!(!files.wants_spare());
+        for (offset, wants) in [(0, false), (500, false), (501, true), (499, false), (900, true)] {
+            files.note_fill(offset, 1000);
+            assert_eq!(files.wants_spare(), wants, "{offset}");
+        }
+        files.put_spare(Spare { number: 1, bytes: 1000 });
+        assert!(!files.wants_spare(), "there is one");
+        files.note_fill(0, 1000);
+        assert!(!files.wants_spare());
+    }
+}

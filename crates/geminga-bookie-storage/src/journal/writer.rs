@@ -241,3 +241,6 @@ fn control_bytes(file_bytes: u64) -> u64 {
     let blocks = (file_bytes / 8).min(CONTROL_BYTES_MAX) / BLOCK_BYTES as u64;
     blocks * BLOCK_BYTES as u64
 }
+
+#[cfg(test)]
+mod tests;

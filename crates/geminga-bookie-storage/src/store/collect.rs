@@ -223,3 +223,14 @@ fn load_run(shared: &Shared, ledger_id: LedgerId, row: &Row) -> Result<Run, RunE
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_share_lies_between_nothing_and_all() {
+        let is = |part, whole, expected: f64| (share(part, whole) - expected).abs() < 1e-9;
+        assert!(is(1, 4, 0.25) && is(4, 4, 1.0) && is(0, 4, 0.0) && is(0, 0, 0.0));
+    }
+}

@@ -467,3 +467,16 @@ pub(crate) fn bytes_in(rate: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     rate.saturating_mul(millis) / 1000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_allows_its_bytes_each_second() {
+        for (rate, millis, allowed) in [(8, 1000, 8), (1000, 1, 1), (1, 999, 0), (3, 2500, 7)] {
+            assert_eq!(bytes_in(rate, Duration::from_millis(millis)), allowed, "{rate} {millis}");
+        }
+        assert_eq!(bytes_in(0, Duration::from_secs(9)), 0);
+    }
+}

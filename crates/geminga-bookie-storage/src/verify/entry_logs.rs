@@ -251,3 +251,43 @@ fn leftovers(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry_log::format::resembles_trailer;
+
+    fn row(offset: u64) -> (LedgerId, Row) {
+        let (first, last) = (EntryId(0), EntryId(0));
+        (LedgerId(1), Row { first, last, newness: 0, file: 1, offset, length: 9, count: 1 })
+    }
+
+    #[test]
+    fn a_list_holds_every_row_and_only_runs_that_are_here() {
+        let rows = |offsets: &[u64]| -> Vec<_> { offsets.iter().copied().map(row).collect() };
+        let is_list = |listed: &[u64], live: &[u64], here: Option<&[u64]>| {
+            let live = live.iter().map(|offset| (*offset, row(*offset))).collect();
+            is_list_of(&rows(listed), &live, here.map(rows).as_ref())
+        };
+        assert!(is_list(&[1, 2], &[1, 2], Some(&[1, 2])));
+        assert!(is_list(&[1, 2], &[2], Some(&[1, 2])), "one is dead");
+        assert!(is_list(&[1], &[1], Some(&[1, 2])), "one was dead");
+        assert!(is_list(&[1, 3], &[1], None));
+        assert!(!is_list(&[1], &[1, 2], Some(&[1, 2])), "a row is left out");
+        assert!(!is_list(&[1], &[1, 2], None));
+        assert!(!is_list(&[1, 3], &[1], Some(&[1])), "there is no such run");
+    }
+
+    #[test]
+    fn a_trailer_is_known_by_its_magic_or_its_salt() {
+        let mut trailer = [0; 32];
+        assert!(!resembles_trailer(&trailer, 7));
+        trailer[..4].copy_from_slice(b"EFE\n");
+        assert!(resembles_trailer(&trailer, 7));
+        trailer[8] = 7;
+        assert!(resembles_trailer(&trailer, 7));
+        trailer[0] = 0;
+        assert!(resembles_trailer(&trailer, 7));
+        assert!(!resembles_trailer(&trailer, 8));
+    }
+}
