@@ -300,6 +300,44 @@ async fn a_failed_sync_is_final() {
     }
 }
 
+/// Goal: a failed write is final, and no lack of space. Method: the first write to each kind of file
+/// stops; that of a journal file's zeros too, which comes after its head.
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_final() {
+    for (part, nth) in [
+        ("journal-", 1),
+        ("journal-", 2),
+        ("journal-", 3),
+        ("entry-log", 1),
+        ("index", 1),
+        ("checkpoint", 1),
+    ] {
+        let world = World::new(1);
+        let storage = open(&world).await;
+        let failed = storage.failed();
+        world.disk().tear_write(nth, 10, move |path| path.to_str().unwrap().contains(part));
+        let result = add(&storage, vec![entry(0, 0, b"x")]).await.remove(0).2;
+        if part == "journal-" {
+            assert!(matches!(result, Err(AddError::Failed(_))), "{nth}: {result:?}");
+        } else {
+            assert_eq!(result, Ok(()));
+            storage.flush().await.unwrap_err();
+        }
+        assert!(failed.borrow().is_some(), "{part} {nth}");
+        assert_eq!(storage.read_only(), None, "{part} {nth}");
+        let result = add(&storage, vec![entry(0, 1, b"x")]).await.remove(0).2;
+        assert!(matches!(result, Err(AddError::Failed(_))), "{part}: {result:?}");
+        assert!(storage.close().await.is_err());
+        drop(storage);
+        world.lose_power();
+        let storage = open(&world).await;
+        if part != "journal-" {
+            assert_eq!(read_body(&storage, 0, 0).await.unwrap(), "x", "{part}");
+        }
+        storage.close().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_refuses_entries_until_a_deletion_makes_room() {
     let world = World::new(1);

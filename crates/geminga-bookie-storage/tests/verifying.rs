@@ -133,6 +133,44 @@ async fn a_missing_entry_log_is_damage_of_its_ledgers() {
     let verified = found(&world);
     assert_eq!(verified.damages.len(), 1);
     assert!(verified.damages[0].what.contains("missing"));
+    for ledger in 0..3 {
+        let held = &verified.ledgers[&LedgerId(ledger)];
+        assert!(held.holds(EntryId(0)) && held.holds(EntryId(39)), "they are among the damages");
+        assert!(!held.holds(EntryId(40)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_entry_log_has_a_footer_and_its_damage_is_named() {
+    let world = World::new(1);
+    let storage = open(&world).await;
+    fill(&storage, 0, 150).await;
+    storage.flush().await.unwrap();
+    let stats = storage.stats();
+    storage.close().await.unwrap();
+    drop(storage);
+    let verified = found(&world);
+    assert_eq!((verified.damages, verified.leaks), (vec![], vec![]));
+    let counts = verified.counts;
+    assert!(1 < counts.entry_logs && counts.entry_logs < counts.runs, "{counts:?}");
+    assert_eq!((counts.entry_logs, counts.runs), (stats.entry_logs, stats.index_rows));
+    assert_eq!((counts.entries, counts.entry_bytes), (stats.adds, stats.add_bytes));
+    let log = file(world.disk(), "entry-log-00000000");
+    let length = content(world.disk(), &log).len() as u64;
+    let at = find(world.disk(), &log, b"EFT\n");
+    // Magic and salt of the trailer, magic of the footer, its first row.
+    for offset in [length - 32, length - 20, at, at + 40] {
+        world.disk().flip(&log, offset, 1).unwrap();
+        let verified = found(&world);
+        let damage = verified.damages.last().unwrap();
+        assert_eq!((&damage.path, &*damage.what), (&log, "the footer is damaged"), "{offset}");
+        assert_eq!(verified.leaks, []);
+        world.disk().flip(&log, offset, 1).unwrap();
+    }
+    // A trailer that was never written is no damage.
+    let sealed = world.disk().open(&log, OpenMode::ReadWrite).unwrap();
+    sealed.write_at(&[0; 32], length - 32).unwrap();
+    assert_eq!(found(&world).damages, []);
 }
 
 #[tokio::test(start_paused = true)]
