@@ -114,6 +114,18 @@ async fn an_unfinished_copy_is_no_storage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_became_shorter_is_not_copied() {
+    let world = World::new(1);
+    let storage = open(&world).await;
+    fill(&storage, 0, 40).await;
+    let snapshot = storage.snapshot(|| {}).await.unwrap();
+    let log = Path::new("/data/ledgers/entry-log-00000000");
+    let file = world.disk().open(log, OpenMode::ReadWrite).unwrap();
+    file.set_len(file.len().unwrap() - 1).unwrap();
+    assert!(matches!(copy(&world, &snapshot), Err(CopyError::Damaged(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_storage_is_copied_too() {
     let world = World::new(1);
     let storage = open(&world).await;

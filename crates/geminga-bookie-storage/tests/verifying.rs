@@ -299,3 +299,33 @@ async fn a_dump_shows_every_record_and_what_is_damaged() {
     let wrong = dump(&*world.env().disk, Kind::Index, &log, &mut |_| Ok(()));
     assert!(wrong.unwrap_err().to_string().contains("no log of an index"));
 }
+
+/// Goal: a dump goes on behind what is damaged. Method: the first group and the first batch, with two more
+/// behind it.
+#[tokio::test(start_paused = true)]
+async fn a_dump_goes_on_behind_damage() {
+    let world = World::new(1);
+    let storage = open(&world).await;
+    for id in 0..3 {
+        fill(&storage, id, id + 1).await;
+        storage.flush().await.unwrap();
+    }
+    storage.close().await.unwrap();
+    drop(storage);
+    let disk = world.disk();
+    let (journal, index) = (file(disk, "journal-"), file(disk, "index-"));
+    let whole = [(Kind::Journal, &journal), (Kind::Index, &index)]
+        .map(|(kind, path)| dumped(&world, kind, path));
+    assert!(whole[0].starts_with("journal file of generation "), "{}", whole[0]);
+    let damage = |path: &Path, at: u64| disk.flip(path, at, 1).unwrap();
+    damage(&journal, find(disk, &journal, b"GRP\n") + 64 + 40);
+    damage(&index, find(disk, &index, b"IBT\n") + 40);
+
+    let text = dumped(&world, Kind::Journal, &journal);
+    assert_eq!(text.matches("damaged or torn group").count(), 1, "{text}");
+    assert_eq!(text.matches(": 3 records").count() + 1, whole[0].matches(": 3 records").count());
+    let text = dumped(&world, Kind::Index, &index);
+    let batches = |text: &str| text.matches("batch of").count();
+    assert!(text.contains("damaged, or an attempt"), "{text}");
+    assert!(batches(&whole[1]) == 3 && batches(&text) == 2, "{text}");
+}
