@@ -199,7 +199,7 @@ async fn a_missing_or_short_entry_log_stops_the_open() {
     drop(storage);
     let log = files(world.disk(), "/data/ledgers", "entry-log-").remove(0);
     let file = world.disk().open(&log, OpenMode::ReadWrite).unwrap();
-    file.set_len(file.len().unwrap() - 1).unwrap();
+    file.set_len(file.len().unwrap() - 4_096).unwrap(); // Its last block, with an end of zeros.
     let error = try_open(&world).await.unwrap_err();
     assert!(matches!(&error, OpenError::Corrupt { path, .. } if *path == log), "{error}");
     world.disk().remove_file(&log).unwrap();

@@ -242,6 +242,14 @@ impl EntryLog {
         Ok(())
     }
 
+    /// Writes zeros up to the block where the next commit begins: what was rolled back may lie there,
+    /// and who reads run after run would take it for a part of the log.
+    fn blank_end(&self) -> Result<(), WriteError> {
+        let Some(open) = &self.current else { return Ok(()) };
+        let zeros = vec![0; size(align(open.bytes, BLOCK_BYTES) - open.bytes)];
+        self.write(open, &zeros, open.bytes)
+    }
+
     fn write(&self, open: &Open, bytes: &[u8], offset: u64) -> Result<(), WriteError> {
         open.file
             .write_at(bytes, offset)
@@ -251,10 +259,11 @@ impl EntryLog {
     /// Writes what is buffered; what was appended is then in the files, not synced.
     pub(crate) fn finish(&mut self) -> Result<Appended, WriteError> {
         self.write_buffer()?;
-        let changes = &self.changes;
-        if changes.is_empty() {
+        if self.changes.is_empty() {
             return Ok(Appended::default());
         }
+        self.blank_end()?;
+        let changes = &self.changes;
         let mut appended = Appended { row_count: changes.rows.len(), ..Appended::default() };
         let files = changes.sealed.iter().map(|open| (open, true));
         for (open, is_sealed) in files.chain(self.current.iter().map(|open| (open, false))) {

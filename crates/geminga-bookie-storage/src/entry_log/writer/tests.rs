@@ -132,3 +132,24 @@ fn a_full_disk_rolls_back_to_nothing_and_can_be_tried_again() {
     log.commit();
     assert_eq!(appended.row_count, 25);
 }
+
+/// What was rolled back lies where it lay; the end of a commit must not show it as if it counted.
+#[test]
+fn what_was_rolled_back_is_not_found_behind_a_commit() {
+    let disk = SimDisk::new(1);
+    let mut log = entry_log(&disk, 100_000);
+    append(&mut log, 1, 1).unwrap();
+    log.sync().unwrap();
+    log.commit();
+    append(&mut log, 2, 12).unwrap();
+    log.roll_back().unwrap();
+    // The same first run, and then nothing where the second was.
+    let second = rows(&append(&mut log, 2, 4).unwrap());
+    log.sync().unwrap();
+    log.commit();
+    let third = append(&mut log, 3, 1).unwrap();
+    let [Record::File { salt, bytes, .. }, ..] = third.records[..] else { panic!("{third:?}") };
+    let (found, damaged_at) = scan_runs(&*third.files[0].1, 0, salt, bytes).unwrap();
+    assert_eq!(damaged_at, None);
+    assert_eq!(found[1..], [second, rows(&third)].concat());
+}
