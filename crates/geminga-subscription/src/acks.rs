@@ -173,17 +173,27 @@ impl Acks {
 
     /// Acks every entry of `range`.
     pub(crate) fn ack_range(&mut self, range: Range<Ordinal>, change: &mut AckChange) {
-        let newly: Vec<Range<Ordinal>> = self.unacked(range).collect();
-        for gap in newly {
-            let partial: Vec<Ordinal> =
-                self.partial.range(gap.clone()).map(|(&at, _)| at).collect();
-            for at in partial {
-                self.partial.remove(&at);
+        let mut from = range.start;
+        loop {
+            let next = self.unacked(from..range.end).next();
+            let Some(gap) = next else { break };
+            from = gap.end;
+            self.forget_partial(gap.clone());
+            push_merged(&mut change.acked, gap.clone());
+            if gap.start == self.next_unacked {
+                self.next_unacked = gap.end; // Nothing between is in the set.
+                change.mark_delete = Some(gap.end);
+            } else {
+                self.acked.insert(gap);
             }
-            self.acked.insert(gap.clone());
-            push_merged(&mut change.acked, gap);
         }
         self.advance(change);
+    }
+
+    fn forget_partial(&mut self, range: Range<Ordinal>) {
+        while let Some((&at, _)) = self.partial.range(range.clone()).next() {
+            self.partial.remove(&at);
+        }
     }
 
     /// Forgets everything: only what lies before `to` is acked.

@@ -1,9 +1,6 @@
 //! What to read next, and what to do with what was read.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeSet, ops::Range};
 
 use geminga_types::Ordinal;
 
@@ -27,14 +24,14 @@ impl<P> Subscription<P> {
         if !self.reader.take_answer(id) {
             return;
         }
-        let entries = result.unwrap_or_default();
-        let entries: BTreeMap<Ordinal, Entry<P>> =
-            entries.into_iter().map(|entry| (entry.ordinal, entry)).collect();
+        let mut entries = result.unwrap_or_default();
+        entries.sort_by_key(|entry| entry.ordinal); // They nearly always are.
+        entries.dedup_by_key(|entry| entry.ordinal);
         self.turn_entries = 0;
         let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, false);
-        for (at, entry) in entries {
+        for entry in entries {
             messages += u64::from(entry.messages.max(1));
-            is_useful |= self.acks.is_acked(at) || self.accept(entry);
+            is_useful |= self.acks.is_acked(entry.ordinal) || self.accept(entry);
         }
         if is_useful {
             self.messages_per_entry = messages.div_ceil(count.max(1)).max(1);
