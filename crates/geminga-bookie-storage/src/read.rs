@@ -10,7 +10,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use geminga_bookie_api::{ReadError, StoredEntry};
 use geminga_types::{EntryId, LedgerId};
 use tracing::warn;
@@ -28,6 +28,8 @@ use crate::{
 
 /// Largest buffer that an entry handed out may keep alive.
 const KEPT_BYTES_MAX: usize = 256 << 10;
+/// What copies share.
+const COPIES_BYTES: usize = 64 << 10;
 /// How often a read is planned anew when compaction moves what it is about to read.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -162,12 +164,13 @@ impl Shared {
             return Err(absent(plan.incomplete.as_deref(), ReadError::NoEntry(ledger_id, first)));
         }
         let (mut entries, mut bytes_taken) = (Vec::new(), 0);
+        let mut copies = BytesMut::new();
         for candidate in &candidates {
             let length = candidate.length();
             if !entries.is_empty() && bytes_taken + length > bytes_max {
                 break;
             }
-            let Some(bytes) = candidate.bytes() else {
+            let Some(bytes) = candidate.bytes(&mut copies) else {
                 let reason = self.damage(ledger_id, candidate);
                 warn!(reason, "read failed");
                 if entries.is_empty() {
@@ -285,11 +288,16 @@ impl Candidate<'_> {
         }
     }
 
-    /// The stored bytes, or `None` when they are damaged.
-    fn bytes(&self) -> Option<Bytes> {
+    /// The stored bytes, or `None` when they are damaged. Small ones that would keep much alive are
+    /// copied: into `copies`, several to an allocation.
+    fn bytes(&self, copies: &mut BytesMut) -> Option<Bytes> {
         match &self.source {
             Source::Cached(cached) if cached.kept_bytes > KEPT_BYTES_MAX => {
-                Some(Bytes::copy_from_slice(&cached.bytes))
+                if copies.capacity() < cached.bytes.len() {
+                    copies.reserve(cached.bytes.len().max(COPIES_BYTES));
+                }
+                copies.extend_from_slice(&cached.bytes);
+                Some(copies.split().freeze())
             }
             Source::Cached(cached) => Some(cached.bytes.clone()),
             Source::Run(run, entry, _) => run.stored(entry),

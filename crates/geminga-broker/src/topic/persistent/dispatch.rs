@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use geminga_managed_ledger::Chain;
 use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId};
 use geminga_types::Ordinal;
@@ -108,7 +108,10 @@ impl Topic {
     ) {
         let Some(opened) = self.consumers.get_mut(&consumer.0) else { return };
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        let is_lagging = opened.outbox.is_lagging();
+        let mut deliveries = deliveries;
+        if opened.outbox.is_lagging() {
+            detach(&mut deliveries);
+        }
         let mut messages = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let size = delivery.payload.entry.len() as u64;
@@ -119,11 +122,7 @@ impl Topic {
                 position: delivery.payload.position,
                 redelivery_count: delivery.redelivery_count,
                 ack_set: delivery.ack_set,
-                entry: if is_lagging {
-                    detached(delivery.payload.entry)
-                } else {
-                    delivery.payload.entry
-                },
+                entry: delivery.payload.entry,
             });
         }
         let key = opened.client_key();
@@ -152,9 +151,17 @@ impl Topic {
     }
 }
 
-/// What stays for a while is not to keep the block alive that it was read with.
-fn detached(entry: Bytes) -> Bytes {
-    if entry.len() <= DETACHED_BYTES_MAX { Bytes::copy_from_slice(&entry) } else { entry }
+/// What stays for a while is not to keep the blocks alive that it was read with: small entries are
+/// copied, into one allocation, since they leave one after the other.
+fn detach(deliveries: &mut [Delivery<Stored>]) {
+    let small =
+        |delivery: &&mut Delivery<Stored>| delivery.payload.entry.len() <= DETACHED_BYTES_MAX;
+    let bytes = deliveries.iter_mut().filter(small).map(|it| it.payload.entry.len()).sum();
+    let mut copies = BytesMut::with_capacity(bytes);
+    for delivery in deliveries.iter_mut().filter(small) {
+        copies.extend_from_slice(&delivery.payload.entry);
+        delivery.payload.entry = copies.split().freeze();
+    }
 }
 
 async fn read_ranges(
