@@ -19,7 +19,7 @@ const MESSAGES: u32 = 20_000;
 /// Each message an entry of its own: what is allocated is allocated for many at once.
 const PUBLISHED_MAX: f64 = 1.0;
 /// Read from where they lie, and each acked by a command of its own.
-const DELIVERED_MAX: f64 = 10.0;
+const DELIVERED_MAX: f64 = 3.0;
 const BATCHED_MAX: f64 = 0.5;
 
 /// Allocations, new and grown, for each message of a run of `geminga perf`.

@@ -7,6 +7,10 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Smaller pieces are copied: a piece of its own costs more than its bytes.
 const COPY_MAX: usize = 1 << 10;
 
+/// A usual MESSAGE without its entry.
+const MESSAGE_HEAD_LEN_MAX: usize = 64;
+const HEAD_GROWTH: usize = 8 << 10;
+
 /// A buffer that has grown beyond this is given back after its bytes were sent.
 const HEAD_KEPT_MAX: usize = 256 << 10;
 
@@ -20,6 +24,15 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Where small frames are appended.
     pub(super) const fn head(&mut self) -> &mut BytesMut {
+        &mut self.head
+    }
+
+    /// The same, with room for the heads of many messages: what is sealed takes its room with it, and
+    /// room for one at a time would be an allocation for each.
+    pub(super) fn message_head(&mut self) -> &mut BytesMut {
+        if self.head.capacity() - self.head.len() < MESSAGE_HEAD_LEN_MAX {
+            self.head.reserve(HEAD_GROWTH);
+        }
         &mut self.head
     }
 

@@ -230,7 +230,7 @@ impl Writer {
                 ack_set: message.ack_set.as_deref().unwrap_or_default(),
                 consumer_epoch: epoch,
             };
-            encode_message_header(&header, entry.len(), self.pieces.head());
+            encode_message_header(&header, entry.len(), self.pieces.message_head());
             self.pieces.push(entry);
         }
     }
