@@ -385,14 +385,17 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until all adds are answered.
+    /// Waits until all adds are answered: at once, or when a flush that found no space is tried again.
     async fn settle(&mut self) -> Check {
-        for _ in 0..10_000 {
+        for round in 1..=30_000 {
             self.take_results()?;
             if self.pending.is_empty() {
                 return Ok(());
             }
             tokio::task::yield_now().await;
+            if round % 10_000 == 0 {
+                tokio::time::sleep(self.options.tick).await;
+            }
         }
         Err(format!("{} adds are not answered", self.pending.len()))
     }
