@@ -27,6 +27,7 @@ pub(crate) fn measure(dir: &Path, seconds: u64) -> Result<Value> {
     let large = |prepared| {
         Ok::<_, anyhow::Error>(rate(&disk::write_and_sync(dir, 1 << 20, prepared, time)?))
     };
+    let (loopback, loopback_per_cpu) = loopback::throughput(time)?;
     let port = group_commit::start(dir)?;
     let driven = |in_flight| drive(&Drive { port, size: 1_024, in_flight, seconds });
     let limits = json!({
@@ -36,7 +37,8 @@ pub(crate) fn measure(dir: &Path, seconds: u64) -> Result<Value> {
         "durable_1m_preallocated_mb_per_second": large(Some(PREPARED_MIB))?,
         "crc32c_1k_gb_per_second": checksum(1_024, time),
         "crc32c_64k_gb_per_second": checksum(65_536, time),
-        "loopback_gb_per_second": loopback::throughput(time)? / GB,
+        "loopback_gb_per_second": loopback / GB,
+        "loopback_gb_per_cpu_second": loopback_per_cpu / GB,
         "group_commit_1_in_flight": driven(1)?.to_json(),
         "group_commit_1000_in_flight": driven(1_000)?.to_json(),
         "forwarder_1k": forward::forward(1_024, time)?,
@@ -44,6 +46,19 @@ pub(crate) fn measure(dir: &Path, seconds: u64) -> Result<Value> {
     });
     std::fs::remove_file(dir.join("group-commit"))?;
     Ok(limits)
+}
+
+/// What a publish and a delivery of large entries are seen beside.
+pub(crate) fn moving(dir: &Path, seconds: u64) -> Result<Value> {
+    std::fs::create_dir_all(dir)?;
+    let time = Duration::from_secs(seconds);
+    let (_, loopback) = loopback::throughput(time)?;
+    Ok(json!({
+        "durable_mb_per_second": rate(&disk::write_and_sync(dir, 1 << 20, None, time)?),
+        "loopback_mb_per_cpu_second": loopback / MB,
+        "forwarder_1k": forward::forward(1_024, time)?,
+        "forwarder_64k": forward::forward(65_536, time)?,
+    }))
 }
 
 /// Megabytes per second, written in pieces of 1 MiB.

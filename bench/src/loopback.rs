@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{clock::now, spread::real};
+use crate::{
+    clock::{now, thread_cpu},
+    spread::real,
+};
 
 /// Two ends of a connection.
 pub(crate) fn pair() -> Result<(TcpStream, TcpStream)> {
@@ -21,18 +24,20 @@ pub(crate) fn pair() -> Result<(TcpStream, TcpStream)> {
     Ok((near, far))
 }
 
-/// Bytes per second, written and read in pieces of 64 KiB.
-pub(crate) fn throughput(time: Duration) -> Result<f64> {
+/// Bytes written and read in pieces of 64 KiB: per second, and per second of the writer's processor.
+pub(crate) fn throughput(time: Duration) -> Result<(f64, f64)> {
     let (mut near, far) = pair()?;
     let reader = thread::spawn(move || drain(far));
     let data = vec![0x5a; 64 * 1024];
-    let began = now();
+    let (began, before) = (now(), thread_cpu());
     while began.elapsed() < time {
         near.write_all(&data).context("writing")?;
     }
+    let cpu = thread_cpu() - before;
     drop(near);
-    let read = reader.join().unwrap_or(0);
-    Ok(real(read) / began.elapsed().as_secs_f64())
+    let read = real(reader.join().unwrap_or(0));
+    let cpu_seconds = cpu.as_secs_f64().max(f64::MIN_POSITIVE);
+    Ok((read / began.elapsed().as_secs_f64(), read / cpu_seconds))
 }
 
 /// Reads to the end; how many bytes there were.

@@ -37,6 +37,15 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seconds: u64,
     },
+    /// Measure how fast bytes move to the disk and through sockets.
+    Moving {
+        /// Where files are written: on the disk to measure.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How long each measurement takes.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
     /// Serve as the bare group-commit server, until the input ends; prints the port.
     Serve {
         /// Where its file is.
@@ -68,6 +77,7 @@ struct Drive {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Limits { dir, seconds } => say(&limits::measure(&dir, seconds)?),
+        Command::Moving { dir, seconds } => say(&limits::moving(&dir, seconds)?),
         Command::Serve { dir } => serve(|| group_commit::start(&dir))?,
         Command::Drive(drive) => say(&drive::drive(&drive)?.to_json()),
         Command::Receipts => serve(receipts::start)?,

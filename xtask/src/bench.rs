@@ -7,10 +7,14 @@
 mod compare;
 mod figures;
 mod limits;
+mod million;
+mod moving;
+mod nats;
 mod page;
 mod process;
 mod profile;
 mod pulsar_perf;
+mod recovery;
 mod server;
 mod stats;
 mod tool;
@@ -35,7 +39,8 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|compare|profile [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+cargo xtask bench limits|figures|moving|recovery|million|compare|nats|profile
+    [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -44,6 +49,10 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     match what.as_str() {
         "limits" => limits::run(&options),
         "figures" => figures::run(&options),
+        "moving" => moving::run(&options),
+        "recovery" => recovery::run(&options),
+        "million" => million::run(&options),
+        "nats" => nats::run(&options),
         "compare" => compare::run(&options),
         "profile" => profile::run(&options),
         _ => bail!("unknown benchmark {what:?}\n{USAGE}"),

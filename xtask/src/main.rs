@@ -16,7 +16,11 @@ cargo xtask soak [STEP…]           the issues' full numbers; writes docs/soak.
 cargo xtask mutants                mutation tests of the crates that can lose data
 cargo xtask bench limits           what the machine can do
 cargo xtask bench figures          what the standalone does, beside it
+cargo xtask bench moving           large entries to the disk, and deliveries, beside it
+cargo xtask bench recovery         how long a start takes after a kill
+cargo xtask bench million          a million topics on one node
 cargo xtask bench compare          the same load client on Apache Pulsar and on Geminga
+cargo xtask bench nats             NATS JetStream and Geminga
 cargo xtask bench profile          where the time goes, as flame graphs
 
 With --all a missing toolchain is an error instead of a skip. Steps:";

@@ -14,7 +14,7 @@ use super::{
     process::{cpu_seconds, disk_flushes, ended_children_cpu_seconds},
     pulsar_perf::{PulsarPerf, Running, class_path},
     server::{Server, now, rest, wait},
-    stats::{median, range, shown},
+    stats::{ratio, shown, spread},
     tool::Tools,
 };
 use crate::say;
@@ -73,6 +73,12 @@ const FIXED_RECEIVE: [(&str, &str); 3] = [
 const FAN_OUT: &str = "10,000 msg/s to 10 subscriptions: received of what was sent";
 const FAN_OUT_CPU: &str = "10,000 msg/s to 10 subscriptions: server CPU per million received";
 const CATCH_UP: &str = "read a backlog while 10,000 msg/s are written";
+/// Many small producers on one topic, whose messages 20 consumers share by their keys.
+const KEYED: [&str; 9] = ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-mk", "random"];
+const KEYED_CONSUMERS: [&str; 4] = ["-st", "Key_Shared", "-n", "20"];
+const KEYED_SENT: &str = "500 producers, 128 B unbatched, 20 Key_Shared consumers: sent";
+const KEYED_RECEIVED: &str = "…: received of what was sent";
+const KEYED_CPU: &str = "…: server CPU per million received";
 
 /// What is in the table, in what unit, and whether less is better.
 const ROWS: &[(&str, &str, bool)] = &[
@@ -97,6 +103,9 @@ const ROWS: &[(&str, &str, bool)] = &[
     (FAN_OUT, "%", false),
     (FAN_OUT_CPU, "s", true),
     (CATCH_UP, "msg/s", false),
+    (KEYED_SENT, "msg/s", false),
+    (KEYED_RECEIVED, "%", false),
+    (KEYED_CPU, "s", true),
 ];
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
@@ -144,19 +153,26 @@ fn measure(
         keep(publish.server_cpu, published.server_cpu);
         keep(publish.client_cpu, published.client_cpu);
     }
-    let (sent, received) = bench.with_consumer("fixed", "1")?;
+    let (sent, received) = bench.with_consumers("fixed", &["-ns", "1"], &FIXED)?;
     for (names, report) in [(FIXED_PUBLISH, &sent), (FIXED_RECEIVE, &received)] {
         for (name, key) in names {
             keep(name, number(report, key)?);
         }
     }
     let cpu = cpu_seconds(server.pid())?;
-    let (sent, received) = bench.with_consumer("fan-out", "10")?;
+    let (sent, received) = bench.with_consumers("fan-out", &["-ns", "10"], &FIXED)?;
     let received = number(&received, "records")?;
     ensure!(0.0 < received, "nothing was received");
     keep(FAN_OUT, 10.0 * received / number(&sent, "records")?); // A tenth of each, in percent.
     keep(FAN_OUT_CPU, (cpu_seconds(server.pid())? - cpu) * 1e6 / received);
     keep(CATCH_UP, bench.catch_up()?);
+    let cpu = cpu_seconds(server.pid())?;
+    let (sent, received) = bench.with_consumers("keyed", &KEYED_CONSUMERS, &KEYED)?;
+    keep(KEYED_SENT, number(&sent, "messages_per_second")?);
+    let (sent, received) = (number(&sent, "records")?, number(&received, "records")?);
+    ensure!(0.0 < received, "nothing was received");
+    keep(KEYED_RECEIVED, 100.0 * received / sent);
+    keep(KEYED_CPU, (cpu_seconds(server.pid())? - cpu) * 1e6 / received);
     keep("RSS after the load", server.rss_mib()?);
     Ok(())
 }
@@ -207,17 +223,23 @@ impl Bench<'_> {
         })
     }
 
-    /// Sends at a fixed rate to so many subscriptions; what both sides say.
-    fn with_consumer(&self, topic: &str, subscriptions: &str) -> anyhow::Result<(Value, Value)> {
+    /// Sends while others receive; what both sides say.
+    fn with_consumers(
+        &self,
+        topic: &str,
+        consumers: &[&str],
+        producers: &[&str],
+    ) -> anyhow::Result<(Value, Value)> {
         let ample = (self.seconds + WARM_UP + 15).to_string(); // Longer than what is sent takes.
-        let arguments = ["-ss", "s", "-ns", subscriptions, "-time", &ample];
+        let common = ["-ss", "s", "-time", &ample];
+        let arguments: Vec<&str> = common.iter().chain(consumers).copied().collect();
         let consumer = self.consume(topic, &arguments)?;
         let began = now();
         while !consumer.has_said("Start receiving")? {
             ensure!(began.elapsed() < SUBSCRIBE_MAX, "the consumer does not subscribe");
             wait(Duration::from_millis(100));
         }
-        let sent = self.produce(topic, &FIXED)?.report()?;
+        let sent = self.produce(topic, producers)?.report()?;
         Ok((sent, consumer.report()?))
     }
 
@@ -241,17 +263,13 @@ fn table(ours: &Figures, theirs: &Figures) -> anyhow::Result<String> {
     for (name, unit, less_is_better) in ROWS {
         let of = |figures: &Figures| figures.get(name).cloned().context("a figure is missing");
         let (ours, theirs) = (of(ours)?, of(theirs)?);
-        let ratio = median(ours.clone()) / median(theirs.clone());
+        let ratio = ratio(&ours, &theirs);
         let better = if *less_is_better { ratio.recip() } else { ratio };
-        let cell = |values: Vec<f64>| {
-            let (smallest, largest) = range(&values);
-            format!("{} ({}–{})", shown(median(values)), shown(smallest), shown(largest))
-        };
         table.row(&[
             (*name).to_owned(),
             (*unit).to_owned(),
-            cell(ours),
-            cell(theirs),
+            spread(&ours),
+            spread(&theirs),
             shown(ratio),
             format!("{} ×", shown(better)),
         ]);

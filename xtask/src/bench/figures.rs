@@ -9,7 +9,7 @@ use super::{
     Options,
     page::{self, Table},
     server::{Server, rest},
-    stats::{median, range, shown},
+    stats::{median, ratio, shown, spread},
     tool::{Tools, number},
 };
 use crate::say;
@@ -154,20 +154,15 @@ fn publish_row(name: &str, ours: &[Value], bares: &[Value]) -> anyhow::Result<Ve
     ];
     for (index, (our_path, bare_path)) in pairs.into_iter().enumerate() {
         let (ours, bares) = (all(ours, our_path)?, all(bares, bare_path)?);
-        let ratio = median(ours.clone()) / median(bares.clone());
-        row.extend([spread(ours), spread(bares)]);
+        let ratio = ratio(&ours, &bares);
+        row.extend([spread(&ours), spread(&bares)]);
         if index < 2 {
             row.push(shown(ratio));
         }
     }
-    row.push(spread(all(ours, "server/cpu_seconds_per_million")?));
-    row.push(spread(all(ours, "client/cpu_seconds_per_million")?));
+    row.push(spread(&all(ours, "server/cpu_seconds_per_million")?));
+    row.push(spread(&all(ours, "client/cpu_seconds_per_million")?));
     Ok(row)
-}
-
-fn spread(values: Vec<f64>) -> String {
-    let (smallest, largest) = range(&values);
-    format!("{} ({}–{})", shown(median(values)), shown(smallest), shown(largest))
 }
 
 fn catch_up(tools: &Tools, dir: &Path, figures: &mut Map<String, Value>) -> anyhow::Result<String> {

@@ -24,6 +24,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("CRC32C of 1 KiB", "GB/s", "crc32c_1k_gb_per_second"),
     ("CRC32C of 64 KiB", "GB/s", "crc32c_64k_gb_per_second"),
     ("TCP over loopback, one connection", "GB/s", "loopback_gb_per_second"),
+    ("… per second of the writer's processor", "GB/s", "loopback_gb_per_cpu_second"),
     (
         "bare group-commit server, 1 KiB, 1 in flight, p50",
         "ms",

@@ -26,9 +26,20 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn geminga(binary: &Path, dir: &Path) -> anyhow::Result<Self> {
+        Self::geminga_with(binary, dir, &[])
+    }
+
+    /// With settings: `KEY=VALUE`.
+    pub(super) fn geminga_with(
+        binary: &Path,
+        dir: &Path,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
         command.arg("standalone").arg("--data-dir").arg(dir);
-        command.args(["--set", "brokerServicePort=0", "--set", "webServicePort=0"]);
+        for setting in ["brokerServicePort=0", "webServicePort=0"].iter().chain(settings) {
+            command.args(["--set", setting]);
+        }
         command.env("GEMINGA_LOG", "error");
         Self::start(command, |line| {
             let mut words = line.strip_prefix("ready: ")?.split_whitespace();
@@ -56,6 +67,18 @@ impl Server {
         Self::start(command, |line| {
             line.contains("messaging service is ready").then(|| url.clone())
         })
+    }
+
+    /// NATS with JetStream, as it comes.
+    pub(super) fn nats(dir: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let [port, _] = free_ports()?;
+        let mut command = Command::new("sh"); // It talks to its standard error.
+        command.args(["-c", "exec nats-server \"$@\" 2>&1", "sh", "--jetstream"]);
+        command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
+        command.arg("--store_dir").arg(dir);
+        let url = format!("nats://127.0.0.1:{port}");
+        Self::start(command, |line| line.contains("Server is ready").then(|| url.clone()))
     }
 
     /// Starts it and waits for the line in which `ready` finds the URL.

@@ -6,10 +6,16 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The smallest and the largest.
-pub(super) fn range(values: &[f64]) -> (f64, f64) {
+/// The median, and in brackets the smallest and the largest.
+pub(super) fn spread(values: &[f64]) -> String {
     let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    (smallest, values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{} ({}–{})", shown(median(values.to_vec())), shown(smallest), shown(largest))
+}
+
+/// The median of some beside that of others.
+pub(super) fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    median(ours.to_vec()) / median(theirs.to_vec())
 }
 
 /// With as many digits as a reader has use for.
@@ -43,6 +49,8 @@ mod tests {
     fn medians_and_numbers_for_people() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!(median(Vec::new()).is_nan());
+        assert_eq!(spread(&[3.0, 1.0, 2.5]), "2.50 (1.00–3.00)");
+        assert!((ratio(&[1.0, 3.0, 2.0], &[4.0]) - 0.5).abs() < f64::EPSILON);
         let numbers = [1_234_567.8, 999.6, 45.67, 1.234, 0.1234].map(shown);
         assert_eq!(numbers, ["1,234,568", "1000", "45.7", "1.23", "0.123"]);
     }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, bail};
@@ -35,9 +35,26 @@ impl Tools {
 
     /// `geminga perf`.
     pub(super) fn perf(&self, url: &str, pid: u32, arguments: &[&str]) -> anyhow::Result<Value> {
+        json(&mut self.perf_command(url, pid, arguments))
+    }
+
+    /// `geminga perf`, to go on while other things are done.
+    pub(super) fn start_perf(
+        &self,
+        url: &str,
+        pid: u32,
+        arguments: &[&str],
+    ) -> anyhow::Result<Perf> {
+        let mut command = self.perf_command(url, pid, arguments);
+        let process = command.stdout(Stdio::piped()).spawn().context("starting a load")?;
+        Ok(Perf { process: Some(process) })
+    }
+
+    fn perf_command(&self, url: &str, pid: u32, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.geminga);
         command.args(["perf", "--json", "--url", url, "--server-pid", &pid.to_string()]);
-        json(command.args(arguments))
+        command.args(arguments);
+        command
     }
 
     pub(super) fn bench<A: AsRef<OsStr>>(&self, arguments: &[A]) -> anyhow::Result<Value> {
@@ -53,6 +70,29 @@ impl Tools {
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut line)?;
         Ok(Bare { process, port: line.trim().to_owned() })
+    }
+}
+
+/// A load that runs. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Perf {
+    process: Option<Child>,
+}
+
+impl Perf {
+    /// Waits for its end; what it printed.
+    pub(super) fn report(mut self) -> anyhow::Result<Value> {
+        let process = self.process.take().context("a load reports once")?;
+        parsed("the load", &process.wait_with_output()?)
+    }
+}
+
+impl Drop for Perf {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            _ = process.kill(); // Fails only if it has ended.
+            _ = process.wait();
+        }
     }
 }
 
@@ -76,10 +116,14 @@ fn json(command: &mut Command) -> anyhow::Result<Value> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("{shown} could not be started"))?;
+    parsed(&shown, &output)
+}
+
+fn parsed(what: &str, output: &Output) -> anyhow::Result<Value> {
     if !output.status.success() {
-        bail!("{shown} failed: {}", output.status);
+        bail!("{what} failed: {}", output.status);
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("output of {shown}"))
+    serde_json::from_slice(&output.stdout).with_context(|| format!("output of {what}"))
 }
 
 /// A number in what a program printed: `number(&report, "sent/messages")`.
