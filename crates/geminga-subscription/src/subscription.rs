@@ -316,6 +316,7 @@ impl<P> Subscription<P> {
     fn rewind(&mut self) {
         self.reader.cancel();
         self.pending.clear();
+        self.is_blocked = false; // Nothing is unacked, and the next type may have no such limit.
         self.queue = Queue::new(self.acks.next_unacked());
     }
 

@@ -61,6 +61,11 @@ impl World {
         if 4 <= self.consumers.len() {
             return;
         }
+        if self.consumers.is_empty() && self.random.random_bool(0.1) {
+            let kinds = [Kind::Exclusive, Kind::Failover, Kind::Shared, Kind::KeyShared];
+            let index = self.random.random_range(0..kinds.len());
+            self.become_of_kind(kinds[index]);
+        }
         let consumer = Consumer {
             name: format!("c{}", self.random.random_range(0..3)),
             priority: self.random.random_range(0..2),
@@ -356,11 +361,10 @@ impl World {
 
     /// All goes well from now on: everything must come and be acked, in a bounded time.
     pub(crate) fn heal(&mut self) {
-        if self.is_sticky {
-            while self.consumers.len() < 4 {
-                self.attach();
-            }
-        } else if self.consumers.is_empty() {
+        if self.consumers.is_empty() {
+            self.attach();
+        }
+        while self.is_sticky && self.consumers.len() < 4 {
             self.attach();
         }
         for round in 0.. {

@@ -79,7 +79,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(kind: Kind, seed: u64) -> Self {
-        let mut random = StdRng::seed_from_u64(seed);
+        let random = StdRng::seed_from_u64(seed);
+        let mut world = Self::empty(kind, seed, random);
+        world.become_of_kind(kind);
+        world
+    }
+
+    /// With nobody attached, the next consumer decides the type.
+    pub(crate) fn become_of_kind(&mut self, kind: Kind) {
+        assert!(self.consumers.is_empty(), "seed {}", self.seed);
+        self.kind = kind;
+        self.is_sticky = kind == Kind::KeyShared && self.random.random_bool(0.5);
+        self.keeps_order = kind == Kind::KeyShared && self.random.random_bool(0.8);
+    }
+
+    fn empty(kind: Kind, seed: u64, mut random: StdRng) -> Self {
         let options = Options {
             partition: random.random_bool(0.5).then(|| random.random_range(0..4)),
             read_entries_max: random.random_range(1..12),
@@ -97,8 +111,8 @@ impl World {
         let start = AckState { next_unacked: Ordinal(0), acked: Vec::new(), partial: Vec::new() };
         Self {
             sub: Subscription::new(options.clone(), start, Ordinal(0), Ordinal(0)),
-            is_sticky: kind == Kind::KeyShared && random.random_bool(0.5),
-            keeps_order: kind == Kind::KeyShared && random.random_bool(0.8),
+            is_sticky: false,
+            keeps_order: false,
             random,
             seed,
             kind,
@@ -175,7 +189,8 @@ impl World {
 
     pub(crate) fn is_ready(&self, key: ConsumerKey) -> bool {
         self.consumers.get(&key).is_some_and(|consumer| {
-            0 < consumer.permits && consumer.is_writable && !consumer.is_blocked && !self.is_blocked
+            let is_held_back = self.is_shared() && self.is_blocked;
+            0 < consumer.permits && consumer.is_writable && !consumer.is_blocked && !is_held_back
         })
     }
 

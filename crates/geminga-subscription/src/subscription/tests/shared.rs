@@ -287,3 +287,16 @@ fn an_ack_set_counts_within_the_batch_that_was_delivered() {
     let change = rig.sub.ack_individual(Some(A), &[ack_set(0, &[0b111_0000], None)]);
     assert_eq!(change.acked, [range(0, 1)]);
 }
+
+#[test]
+fn a_limit_that_was_reached_does_not_hold_back_the_next_type() {
+    let options = Options { unacked_messages_max: 4, ..Options::default() };
+    for kind in [Kind::Exclusive, Kind::Failover, Kind::Shared, Kind::KeyShared] {
+        let mut rig = shared(options.clone(), 10, &[(A, 100)]);
+        assert_eq!(rig.got().len(), 4);
+        rig.sub.detach(A);
+        let mut rig = rig.with(kind, &[B]);
+        rig.sub.flow(B, 2);
+        assert_eq!(rig.got(), [(2, 0), (2, 1)], "{kind:?}");
+    }
+}
