@@ -259,6 +259,12 @@ impl<P> Subscription<P> {
         self.members.active()
     }
 
+    /// Who is sent the keys of `slot` on `Key_Shared`, if anybody is.
+    #[must_use]
+    pub fn owner_of(&self, slot: u32) -> Option<ConsumerKey> {
+        self.members.owner(slot)
+    }
+
     /// Entries not acked.
     #[must_use]
     pub const fn backlog(&self) -> u64 {

@@ -129,7 +129,7 @@ impl World {
             Kind::KeyShared => {
                 let is_owner = match &self.consumers[&key].slots {
                     Some(slots) => slots.contains(&entry.slot),
-                    None => self.consumers.len() == 1,
+                    None => self.sub.owner_of(entry.slot) == Some(key),
                 };
                 let is_free = !self.keeps_order || self.key_is_held_back(key, at).is_none();
                 entry.at.is_none() && is_due && is_owner && is_free
