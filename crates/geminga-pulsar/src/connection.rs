@@ -106,7 +106,8 @@ struct RequestPermit {
 /// Serves one connection until it ends.
 pub(crate) async fn run(mut stream: Stream, peer: SocketAddr, door: Door, _admitted: Admitted) {
     let mut incoming = Incoming::new(handshake::FRAME_MAX.min(door.options.max_frame));
-    let client = match handshake::run(&mut stream, &mut incoming, &door).await {
+    // Boxed, so that what it needs is not held for as long as the connection.
+    let client = match Box::pin(handshake::run(&mut stream, &mut incoming, &door)).await {
         Ok(client) => client,
         Err(ended) => {
             door.options.counters.note_handshake(false);

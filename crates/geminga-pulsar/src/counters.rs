@@ -13,6 +13,8 @@ use std::{
     },
 };
 
+use crate::Options;
+
 /// Counters of the front door; cheap to share.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -76,29 +78,36 @@ impl Counters {
         ]
     }
 
-    /// Takes a place for a connection from `address`; a limit of 0 is none.
+    /// Connections open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.lock().total
+    }
+
+    /// Takes a place for a connection from `address`.
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
-        total_max: usize,
-        per_address_max: usize,
+        options: &Options,
     ) -> Result<Admitted, LimitReached> {
         self.created.fetch_add(1, Ordering::Relaxed);
         let mut open = self.lock();
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        let reached = |limit: usize, value: usize| limit != 0 && limit <= value;
-        let refused = if reached(total_max, open.total) {
-            Some(LimitReached { what: "brokerMaxConnections", limit: total_max })
-        } else if reached(per_address_max, of_address) {
-            Some(LimitReached { what: "brokerMaxConnectionsPerIp", limit: per_address_max })
-        } else {
-            None
-        };
-        if let Some(refused) = refused {
+        let limits = [
+            ("brokerMaxConnections", options.connections_max, open.total),
+            ("brokerMaxConnectionsPerIp", options.connections_per_address_max, of_address),
+            (
+                "memoryLimitMb's share for connections",
+                options.connections_in_memory_max,
+                open.total,
+            ),
+        ];
+        let refused = limits.into_iter().find(|(_, limit, value)| *limit != 0 && limit <= value);
+        if let Some((what, limit, _)) = refused {
             drop(open);
             self.refused.fetch_add(1, Ordering::Relaxed);
             self.closed.fetch_add(1, Ordering::Relaxed);
-            return Err(refused);
+            return Err(LimitReached { what, limit });
         }
         open.total += 1;
         *open.by_address.entry(address).or_default() += 1;
@@ -168,23 +177,37 @@ mod tests {
     #[test]
     fn places_are_limited_in_all_and_per_address_and_come_back() {
         let counters = Arc::new(Counters::default());
-        let first = counters.admit(HERE, 3, 2).unwrap();
-        let _second = counters.admit(HERE, 3, 2).unwrap();
-        let refused = counters.admit(HERE, 3, 2).unwrap_err();
+        let options =
+            Options { connections_max: 3, connections_per_address_max: 2, ..Options::default() };
+        let first = counters.admit(HERE, &options).unwrap();
+        let _second = counters.admit(HERE, &options).unwrap();
+        let refused = counters.admit(HERE, &options).unwrap_err();
         assert_eq!(refused, LimitReached { what: "brokerMaxConnectionsPerIp", limit: 2 });
-        let _third = counters.admit(THERE, 3, 2).unwrap();
-        let refused = counters.admit(THERE, 3, 2).unwrap_err();
+        let _third = counters.admit(THERE, &options).unwrap();
+        let refused = counters.admit(THERE, &options).unwrap_err();
         assert_eq!(refused, LimitReached { what: "brokerMaxConnections", limit: 3 });
         drop(first);
-        let _fourth = counters.admit(HERE, 3, 2).unwrap();
+        let _fourth = counters.admit(HERE, &options).unwrap();
         assert!(counters.metrics().contains(&("pulsar_active_connections", 3)));
         assert!(counters.metrics().contains(&("pulsar_broker_throttled_connections", 2)));
     }
 
     #[test]
+    fn memory_is_a_limit_too() {
+        let counters = Arc::new(Counters::default());
+        let options = Options { connections_in_memory_max: 1, ..Options::default() };
+        let first = counters.admit(HERE, &options).unwrap();
+        let refused = counters.admit(THERE, &options).unwrap_err();
+        assert_eq!((refused.what, refused.limit), ("memoryLimitMb's share for connections", 1));
+        drop(first);
+        counters.admit(THERE, &options).unwrap();
+    }
+
+    #[test]
     fn zero_is_no_limit() {
         let counters = Arc::new(Counters::default());
-        let open: Vec<_> = (0..100).map(|_| counters.admit(HERE, 0, 0).unwrap()).collect();
+        let options = Options::default();
+        let open: Vec<_> = (0..100).map(|_| counters.admit(HERE, &options).unwrap()).collect();
         drop(open);
         assert!(counters.lock().by_address.is_empty());
         assert!(counters.metrics().contains(&("pulsar_active_connections", 0)));

@@ -25,6 +25,6 @@ mod serve;
 mod topic_list;
 
 pub use counters::Counters;
-pub use options::Options;
+pub use options::{CONNECTION_BYTES, Options};
 pub use permission::{Permission, required_permission};
 pub use serve::serve;

@@ -8,6 +8,9 @@ use crate::Counters;
 
 const LARGE_FRAMES_BYTES: usize = 256 << 20;
 
+/// Memory of a connection with a producer or a consumer, beside what has budgets of its own.
+pub const CONNECTION_BYTES: usize = 12 << 10;
+
 /// How connections are served; limits have Pulsar's names.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -25,6 +28,8 @@ pub struct Options {
     pub connections_max: usize,
     /// `brokerMaxConnectionsPerIp`; 0 is no limit.
     pub connections_per_address_max: usize,
+    /// As many as there is memory for; 0 is no limit.
+    pub connections_in_memory_max: usize,
     /// `maxConcurrentLookupRequest`, over all connections.
     pub concurrent_lookups_max: usize,
     /// Topics put no more messages into a connection's outbox above this, and a connection whose
@@ -58,6 +63,7 @@ impl Options {
             handshake_timeout: Duration::from_secs(10),
             connections_max: 0,
             connections_per_address_max: 0,
+            connections_in_memory_max: 0,
             concurrent_lookups_max: 50_000,
             outbox_high_water_bytes: 1 << 20,
             pending_publishes_per_connection: 1_000,

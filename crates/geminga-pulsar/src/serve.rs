@@ -68,11 +68,7 @@ fn warn_of_accept(address: SocketAddr, error: &io::Error, back_off: Duration) {
 
 fn admit(door: &Door, stream: Stream, peer: SocketAddr) {
     let options = &door.options;
-    let admitted = options.counters.admit(
-        peer.ip(),
-        options.connections_max,
-        options.connections_per_address_max,
-    );
+    let admitted = options.counters.admit(peer.ip(), options);
     match admitted {
         Ok(admitted) => {
             door.tasks.spawn(connection::run(stream, peer, door.clone(), admitted));

@@ -79,14 +79,14 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     let topics = TaskTracker::new();
     let parts = Parts { ledger: deps, tasks: topics.clone(), shutdown: CancellationToken::new() };
     let broker = options::broker(config, &plan, advertised)?;
-    let memory_parts = options::memory_parts(&plan, &storage);
+    let pulsar = Arc::new(options::pulsar(config, &plan));
+    let memory_parts = options::memory_parts(&plan, &storage, &pulsar);
     let phases = phases.as_ref().map(Phases::of_broker);
     let broker =
         Broker::start(parts, geminga_broker::Options { phases, memory_parts, ..broker }).await?;
     let doors = TaskTracker::new();
     let doors_shutdown = CancellationToken::new();
     let (tasks, shutdown) = (doors.clone(), doors_shutdown.clone());
-    let pulsar = Arc::new(options::pulsar(config));
     let counters = Arc::clone(&pulsar.counters);
     doors.spawn(geminga_pulsar::serve(
         broker.clone(),

@@ -5,18 +5,20 @@
 //! 1. The buffer grows by what has come, at most doubling, never by a size that a frame only claims.
 //! 2. A frame larger than a block is admitted by its size before more of it is read, and is complete
 //!    within [`LARGE_FRAME_TIMEOUT`].
-//! 3. Frames are slices of the buffer: nothing that has come is copied, except the beginning of a
+//! 3. While nothing comes a connection holds no block, unless blocks have been filled lately.
+//! 4. Frames are slices of the buffer: nothing that has come is copied, except the beginning of a
 //!    frame whose rest does not fit in its block.
 
-use std::{io, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, time::Duration};
 
 use bytes::BytesMut;
 use geminga_broker::{Budget, BudgetPermit};
 use geminga_env::{Clock, Instant};
 use geminga_wire::frame::{Frame, FrameDecoder, FrameError};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
 
-/// Blocks begin at this size, so that a thousand idle connections cost little.
+/// Blocks begin at this size.
 const BLOCK_MIN: usize = 4 << 10;
 /// Blocks grow up to this while reads fill them.
 const BLOCK_MAX: usize = 64 << 10;
@@ -86,9 +88,16 @@ impl Incoming {
     ///
     /// Cancel safe: nothing was read unless this returns.
     pub(super) async fn read(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        self.make_room();
-        let room = self.buf.capacity() - self.buf.len();
-        let read = from.read_buf(&mut self.buf).await?;
+        let (read, room) = poll_fn(|context| {
+            self.make_room();
+            let room = self.buf.capacity() - self.buf.len();
+            let polled = poll_read_buf(Pin::new(&mut *from), context, &mut self.buf);
+            if polled.is_pending() && self.block == BLOCK_MIN {
+                self.release(); // Many connections wait; few of them read.
+            }
+            polled.map_ok(|read| (read, room))
+        })
+        .await?;
         if read == room {
             self.block = (self.block * 2).min(BLOCK_MAX);
         } else if read < self.block / 16 {
@@ -97,7 +106,7 @@ impl Incoming {
         Ok(read)
     }
 
-    /// Nothing has come for long: gives the block back.
+    /// Nothing comes: gives the block back.
     pub(super) fn release(&mut self) {
         if self.buf.is_empty() {
             self.buf = BytesMut::new();

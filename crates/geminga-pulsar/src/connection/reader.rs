@@ -126,7 +126,8 @@ impl Reader {
             Command::Pong => {} // That anything came is what counts.
             Command::Other(body) => {
                 self.flush().await;
-                self.on_body(*body).await?;
+                // Boxed, as these are rare and what they need would be held by every connection.
+                Box::pin(self.on_body(*body)).await?;
             }
         }
         Ok(())

@@ -37,12 +37,12 @@ enum Slot<H, O> {
         opens: Vec<u64>,
         /// Set once it is to be closed as soon as it is open: who waits for that.
         closes: Option<Vec<u64>>,
-        next: Option<Next<O>>,
+        next: Option<Box<Next<O>>>,
     },
     /// In use.
     Open { incarnation: u64, handle: Arc<H> },
     /// The broker was asked to close it.
-    Closing { closes: Vec<u64>, next: Option<Next<O>> },
+    Closing { closes: Vec<u64>, next: Option<Box<Next<O>>> },
 }
 
 /// To be opened once the id is free.
@@ -131,7 +131,7 @@ impl<H, O> Slots<H, O> {
                     next.order = order;
                     &mut next.opens
                 }
-                None => &mut next.insert(Next { order, opens: Vec::new() }).opens,
+                None => &mut next.insert(Box::new(Next { order, opens: Vec::new() })).opens,
             },
         };
         if JOINED_MAX <= waiting.len() {
@@ -217,7 +217,7 @@ impl<H, O> Slots<H, O> {
                     Step::AnswerRefused(refusal, opens),
                     Step::AnswerClosed(closes.unwrap_or_default()),
                 ];
-                steps.extend(next.into_iter().flat_map(|next| self.start(id, next)));
+                steps.extend(next.into_iter().flat_map(|next| self.start(id, *next)));
                 steps
             }
         }
@@ -230,7 +230,7 @@ impl<H, O> Slots<H, O> {
             return Vec::new();
         };
         let mut steps = vec![Step::AnswerClosed(closes)];
-        steps.extend(next.into_iter().flat_map(|next| self.start(id, next)));
+        steps.extend(next.into_iter().flat_map(|next| self.start(id, *next)));
         steps
     }
 

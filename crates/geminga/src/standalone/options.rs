@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
-use geminga_broker::{Advertised, Limits, MemoryPart};
+use geminga_broker::{Advertised, Budget, Limits, MemoryPart};
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
@@ -108,11 +108,24 @@ pub(super) fn broker(
     })
 }
 
-/// What the storage holds, for metrics.
-pub(super) fn memory_parts(plan: &Plan, storage: &Storage) -> Vec<MemoryPart> {
-    let storage = storage.clone();
-    let used_bytes = Arc::new(move || storage.stats().write_cache_bytes);
-    vec![MemoryPart { name: "write_cache", budget_bytes: plan.write_cache, used_bytes }]
+/// What others than the broker hold, for metrics.
+pub(super) fn memory_parts(
+    plan: &Plan,
+    storage: &Storage,
+    pulsar: &geminga_pulsar::Options,
+) -> Vec<MemoryPart> {
+    let (storage, large_frames) = (storage.clone(), pulsar.large_frames.clone());
+    let counters = Arc::clone(&pulsar.counters);
+    let write_cache = Arc::new(move || storage.stats().write_cache_bytes);
+    let large = Arc::new(move || large_frames.used() as u64);
+    let connections =
+        Arc::new(move || (counters.connections() * geminga_pulsar::CONNECTION_BYTES) as u64);
+    let part = |name, budget_bytes, used_bytes| MemoryPart { name, budget_bytes, used_bytes };
+    vec![
+        part("write_cache", plan.write_cache, write_cache),
+        part("large_frames", plan.large_frames, large),
+        part("connections", plan.connections.unwrap_or(0), connections),
+    ]
 }
 
 fn limits(config: &Config, plan: &Plan) -> Limits {
@@ -166,14 +179,16 @@ fn ledger(in_flight_max: usize) -> LedgerOptions {
 }
 
 /// The front door for Pulsar's protocol.
-pub(super) fn pulsar(config: &Config) -> geminga_pulsar::Options {
+pub(super) fn pulsar(config: &Config, plan: &Plan) -> geminga_pulsar::Options {
+    let in_memory = plan.connections.map(|bytes| size(bytes) / geminga_pulsar::CONNECTION_BYTES);
     geminga_pulsar::Options {
         keep_alive: Duration::from_secs(config.keep_alive_interval_seconds),
         connections_max: size(config.broker_max_connections),
         connections_per_address_max: size(config.broker_max_connections_per_ip),
+        connections_in_memory_max: in_memory.unwrap_or(0),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
         pending_publishes_per_connection: size(config.max_pending_publish_requests_per_connection),
-        counters: Arc::default(),
+        large_frames: Budget::new("large_frames", size(plan.large_frames)),
         ..geminga_pulsar::Options::for_messages_of(size(config.max_message_size))
     }
 }
