@@ -37,10 +37,13 @@ const TOPIC: &[Family<TopicStats>] = &[
 
 const SUBSCRIPTION: &[Family<SubscriptionStats>] = &[
     gauge("pulsar_subscription_back_log", |found| number(found.backlog_entries)),
-    gauge("pulsar_subscription_back_log_no_delayed", |found| number(found.backlog_entries)),
+    gauge("pulsar_subscription_back_log_no_delayed", |found| {
+        number(found.backlog_entries.saturating_sub(found.delayed_entries))
+    }),
+    gauge("pulsar_subscription_delayed", |found| number(found.delayed_entries)),
     gauge("pulsar_subscription_unacked_messages", |found| number(found.unacked_messages)),
     gauge("pulsar_subscription_blocked_on_unacked_messages", |found| {
-        count(found.consumers.iter().filter(|consumer| consumer.stats.is_blocked).count().min(1))
+        count(usize::from(found.is_blocked))
     }),
     gauge("pulsar_subscription_msg_rate_out", |found| found.message_rate_out),
     gauge("pulsar_subscription_msg_throughput_out", |found| found.byte_rate_out),

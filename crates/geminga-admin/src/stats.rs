@@ -81,7 +81,6 @@ fn publisher(found: &admin::PublisherStats) -> PublisherStats {
 }
 
 fn subscription(found: &admin::SubscriptionStats) -> SubscriptionStats {
-    let is_blocked = found.consumers.iter().any(|consumer| consumer.stats.is_blocked);
     SubscriptionStats {
         msg_rate_out: found.message_rate_out,
         msg_throughput_out: found.byte_rate_out,
@@ -90,8 +89,9 @@ fn subscription(found: &admin::SubscriptionStats) -> SubscriptionStats {
         msg_rate_redeliver: found.message_rate_redeliver,
         msg_backlog: found.backlog_entries,
         backlog_size: -1,
-        msg_backlog_no_delayed: found.backlog_entries,
-        blocked_subscription_on_unacked_msgs: is_blocked,
+        msg_backlog_no_delayed: found.backlog_entries.saturating_sub(found.delayed_entries),
+        msg_delayed: found.delayed_entries,
+        blocked_subscription_on_unacked_msgs: found.is_blocked,
         unacked_messages: found.unacked_messages,
         kind: Some(found.kind.to_owned()).filter(|kind| !kind.is_empty()),
         active_consumer_name: found.active_consumer.clone(),

@@ -90,6 +90,10 @@ pub struct SubscriptionStats {
     pub is_durable: bool,
     /// Entries not acked.
     pub backlog_entries: u64,
+    /// Entries of those that wait for their time, as far as they were read.
+    pub delayed_entries: u64,
+    /// Whether it has reached its limit of unacked messages.
+    pub is_blocked: bool,
     /// Messages delivered and not acked.
     pub unacked_messages: u64,
     /// Messages per second out, over the last period.

@@ -12,7 +12,7 @@ use std::{
 
 use geminga_types::Ordinal;
 
-use crate::{Entry, slots::SLOTS};
+use crate::{Entry, slots::slot_of};
 
 /// What waits for delivery.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl<P> Queue<P> {
             };
             for (at, entry) in self.buffer.extract_if(.., is_early) {
                 let due = entry.deliver_at.unwrap_or(now_wall_ms);
-                self.delayed.insert(at, (due, entry.key_hash % SLOTS));
+                self.delayed.insert(at, (due, slot_of(entry.key_hash)));
                 self.delayed_by_time.insert((due, at));
             }
         }
@@ -111,7 +111,7 @@ impl<P> Queue<P> {
     /// Drops the payloads held; the entries are read again when they can be delivered.
     pub(crate) fn evict_buffer(&mut self) {
         for (at, entry) in std::mem::take(&mut self.buffer) {
-            self.push_replay(at, entry.key_hash % SLOTS);
+            self.push_replay(at, slot_of(entry.key_hash));
         }
     }
 

@@ -15,6 +15,14 @@ use crate::{AttachError, ConsumerKey, KeySharedMode};
 /// Number of slots.
 pub(crate) const SLOTS: u32 = 65_536;
 
+/// The slot of a key's hash. Pulsar's brokers keep 0 for "not hashed", and so do sticky consumers.
+pub(crate) const fn slot_of(key_hash: u32) -> u32 {
+    match key_hash % SLOTS {
+        0 => 1,
+        slot => slot,
+    }
+}
+
 const POINTS: u32 = 100;
 
 /// The slots and their owners.

@@ -16,6 +16,8 @@ fn subscription(name: &str) -> SubscriptionStats {
         kind: "Shared",
         is_durable: true,
         backlog_entries: 7,
+        delayed_entries: 2,
+        is_blocked: true,
         unacked_messages: 3,
         message_rate_out: 1.5,
         byte_rate_out: 0.0,

@@ -236,6 +236,7 @@ fn publish(sequence_id: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
+        is_visible: true,
         permit: None,
     }
 }

@@ -381,6 +381,8 @@ impl Topic {
                 kind: sub.kind.as_str(),
                 is_durable: false,
                 backlog_entries: 0,
+                delayed_entries: 0,
+                is_blocked: false,
                 unacked_messages: 0,
                 message_rate_out,
                 byte_rate_out,

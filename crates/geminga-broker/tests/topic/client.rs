@@ -208,6 +208,7 @@ pub(crate) fn publish(number: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
+        is_visible: true,
         permit: None,
     }
 }

@@ -179,6 +179,7 @@ fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
         sum: checked.sum,
         key_hash,
         deliver_at,
+        is_visible: meta.marker_type.is_none(),
         entry,
         permit: None,
     })

@@ -2,16 +2,17 @@
 
 use bytes::BytesMut;
 use geminga_wire::{
+    entry::encode_entry,
     frame::encode_ack,
     proto::{
         Body, CommandConsumerStats, CommandGetLastMessageId,
         CommandRedeliverUnacknowledgedMessages, CommandSeek, CommandSubscribe, CommandUnsubscribe,
-        MessageIdData, ServerError, command_subscribe::SubType,
+        MessageIdData, MessageMetadata, ServerError, command_subscribe::SubType,
     },
 };
 
 use crate::{
-    client::{Client, ack, entry, subscribe},
+    client::{Client, ack, entry, send, send_entry, subscribe},
     server::Server,
 };
 
@@ -137,6 +138,57 @@ async fn the_last_message_id_of_an_empty_topic_is_none() {
     client.publish(1, 0, b"m").await;
     let last = last_message_id(&mut client).await.last_message_id;
     assert_eq!((last.entry_id, last.partition(), last.batch_index()), (0, -1, -1));
+}
+
+/// Goal: a reader that asks whether there is more is not told of what it will never be given whole.
+#[tokio::test(start_paused = true)]
+async fn the_last_message_id_is_of_no_chunk_in_the_middle() {
+    let server = Server::start().await;
+    let mut client = with_messages(&server, "t", 1).await;
+    for (chunk_id, last) in [(0, 0), (1, 0), (2, 3)] {
+        let chunk = MessageMetadata {
+            uuid: Some("u".to_owned()),
+            chunk_id: Some(chunk_id),
+            num_chunks_from_msg: Some(3),
+            total_chunk_msg_size: Some(3),
+            ..metadata()
+        };
+        client.write(&send_entry(1, 1, &encode_entry(&chunk, b"m"))).await;
+        client.receipt().await;
+        let id = last_message_id(&mut client).await.last_message_id;
+        assert_eq!(id.entry_id, last, "chunk {chunk_id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_is_delivered_to_nobody() {
+    let server = Server::start().await;
+    let mut client = with_messages(&server, "t", 1).await;
+    client.flow(1, 100).await;
+    reads(&mut client, 0..1).await;
+    let marker = MessageMetadata { marker_type: Some(10), ..metadata() };
+    client.write(&send_entry(1, 1, &encode_entry(&marker, b""))).await;
+    client.receipt().await;
+    assert_eq!(last_message_id(&mut client).await.last_message_id.entry_id, 0);
+    client.write(&send(1, 2, b"m")).await;
+    let (mut receipts, mut delivered) = (0, Vec::new());
+    while receipts == 0 || delivered.is_empty() {
+        match client.body().await {
+            Body::Message(message) => delivered.push(message.message_id.entry_id),
+            Body::SendReceipt(_) => receipts += 1,
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    assert_eq!(delivered, [2]);
+}
+
+fn metadata() -> MessageMetadata {
+    MessageMetadata {
+        producer_name: "test".to_owned(),
+        sequence_id: 1,
+        publish_time: 1_700_000_000_000,
+        ..MessageMetadata::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked, slots::SLOTS};
+use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked, slots::slot_of};
 
 impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered.
@@ -66,7 +66,7 @@ impl<P> Subscription<P> {
         let mut chosen = None;
         let mut deliveries = Vec::new();
         let buffered: Vec<(Ordinal, u32)> =
-            self.queue.buffer.iter().map(|(&at, entry)| (at, entry.key_hash % SLOTS)).collect();
+            self.queue.buffer.iter().map(|(&at, entry)| (at, slot_of(entry.key_hash))).collect();
         for (at, slot) in buffered {
             let consumer = self.taker(slot).filter(|_| self.is_next_of_slot(slot, at, &held_slots));
             match consumer {
@@ -110,7 +110,7 @@ impl<P> Subscription<P> {
             member.charge(messages);
         }
         if self.is_shared() {
-            let (batch_size, slot) = (entry.messages.max(1), entry.key_hash % SLOTS);
+            let (batch_size, slot) = (entry.messages.max(1), slot_of(entry.key_hash));
             self.pending.insert(consumer, at, Unacked { messages, batch_size, slot });
             self.refresh_blocked_of(consumer);
         }

@@ -40,7 +40,7 @@ impl World {
             let is_delayed = self.random.random_bool(0.15);
             self.entries.push(Published {
                 messages,
-                slot: self.random.random_range(0..8) * 8000,
+                slot: 1 + self.random.random_range(0..8) * 8000,
                 deliver_at: is_delayed.then(|| self.now + self.random.random_range(0..3000)),
                 visible: self.random.random_bool(0.93),
                 remaining: whole(messages),

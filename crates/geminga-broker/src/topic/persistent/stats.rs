@@ -2,12 +2,12 @@
 
 use geminga_subscription::ConsumerKey;
 use geminga_types::Position;
+use geminga_wire::entry::EntryMeta;
 
 use super::{
     super::{Reply, consumers::keys_of},
     Topic,
     background::{Lost, READ_TIME_MAX},
-    tail::Meta,
 };
 use crate::{
     AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, RequestError,
@@ -70,6 +70,8 @@ impl Topic {
                 kind: sub.kind.map_or("", crate::SubscriptionKind::as_str),
                 is_durable: sub.is_durable,
                 backlog_entries: machine.backlog_entries,
+                delayed_entries: machine.delayed_entries,
+                is_blocked: machine.is_blocked_on_unacked,
                 unacked_messages: machine.unacked_messages,
                 message_rate_out,
                 byte_rate_out,
@@ -129,7 +131,7 @@ impl Topic {
         });
     }
 
-    /// Looks for the last visible entry, from the end backwards.
+    /// Looks for the last entry that ends a visible message, from the end backwards.
     fn spawn_last_message(
         &self,
         mark_delete: Position,
@@ -152,8 +154,7 @@ impl Topic {
                 let entries = chain.read(&deps, ordinal, ordinal.plus(1), 1).await;
                 let entries = entries.map_err(|error| error.to_string())?;
                 let Some(entry) = entries.first() else { break };
-                if Meta::parse(&entry.body).is_visible {
-                    let batch_index = batch_index_of(&entry.body);
+                if let Some(batch_index) = last_batch_index(&entry.body) {
                     return Ok(LastMessage { position: entry.position, batch_index, mark_delete });
                 }
             }
@@ -167,9 +168,12 @@ impl Topic {
     }
 }
 
-fn batch_index_of(entry: &[u8]) -> i32 {
-    match geminga_wire::entry::EntryMeta::parse(entry) {
-        Ok(meta) if meta.is_batch => i32::try_from(meta.messages).unwrap_or(i32::MAX) - 1,
-        _ => -1,
-    }
+/// The batch index of the last message in an entry, -1 if it is no batch. `None`: no message ends in
+/// it, for it is a marker, or a chunk that others follow.
+fn last_batch_index(entry: &[u8]) -> Option<i32> {
+    let Ok(meta) = EntryMeta::parse(entry) else { return Some(-1) };
+    let is_whole = meta.chunk.is_none_or(|chunk| chunk.num_chunks <= chunk.chunk_id + 1);
+    let last =
+        if meta.is_batch { i32::try_from(meta.messages).unwrap_or(i32::MAX) - 1 } else { -1 };
+    (meta.marker_type.is_none() && is_whole).then_some(last)
 }

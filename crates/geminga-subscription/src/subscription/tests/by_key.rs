@@ -24,6 +24,18 @@ fn halves(options: Options, slots: &[u32], allow_out_of_order: bool) -> Rig {
     rig
 }
 
+/// A hash of 0 is in slot 1, as Pulsar's clients have it when they choose sticky ranges.
+#[test]
+fn nothing_is_in_slot_0() {
+    let mut rig = Rig::new(Options::default(), 0);
+    rig.sub.attach(A, sticky(0..=0, false)).unwrap();
+    rig.sub.attach(B, sticky(1..=65_535, false)).unwrap();
+    publish(&mut rig, &[0, 65_536]);
+    rig.sub.flow(A, 10);
+    rig.sub.flow(B, 10);
+    assert_eq!(rig.got(), [(2, 0), (2, 1)]);
+}
+
 #[test]
 fn each_key_goes_to_its_owner() {
     let mut rig = halves(Options::default(), &[LOW, HIGH, LOW, HIGH + 65_536], false);
