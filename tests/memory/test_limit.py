@@ -25,9 +25,10 @@ import pytest  # noqa: E402
 import raw  # noqa: E402
 from server import ROOT, Server  # noqa: E402
 
-LIMIT_MIB = 256
 SOAK = os.environ.get("GEMINGA_SOAK") == "1"
 CONNECTIONS = int(os.environ.get("GEMINGA_MEMORY_CONNECTIONS", "10000" if SOAK else "300"))
+# A fifth of the limit is for connections, at 12 KiB each.
+LIMIT_MIB = max(256, CONNECTIONS // 15)
 # What the kernel holds for sockets and files beyond what the process itself takes.
 KERNEL_MIB = 64 + CONNECTIONS * 16 // 1024
 SYNC_DELAY_US = 20_000
