@@ -10,7 +10,7 @@
 mod model;
 mod run;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZero, panic::resume_unwind, thread};
 
 use geminga_env::sim::Seeds;
 
@@ -18,15 +18,43 @@ use self::run::{Plan, run_seed};
 use crate::options::{Phase, PlantedBug};
 
 /// Seeds of a run in CI.
-const SEEDS: u64 = 80;
+const SEEDS: u64 = 20_000;
+/// From so many seeds on each phase must have been hit.
+const SEEDS_TO_HIT: u64 = 80;
 /// A planted defect must be caught within this many seeds.
 const SEEDS_TO_CATCH: u64 = 60;
 
+type Hits = BTreeMap<Phase, u64>;
+
 #[test]
 fn nothing_confirmed_is_lost() {
-    let mut hits: BTreeMap<Phase, u64> = BTreeMap::new();
     let seeds = Seeds::of("bookie-storage", SEEDS);
-    for seed in seeds.range() {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let of_thread = |first: usize| run_seeds(seeds.range().skip(first).step_by(threads));
+    let hits = thread::scope(|scope| {
+        let spawn = |first| scope.spawn(move || of_thread(first));
+        let running: Vec<_> = (0..threads).map(spawn).collect();
+        let mut hits = Hits::new();
+        for running in running {
+            let found = running.join().unwrap_or_else(|panic| resume_unwind(panic));
+            found.into_iter().for_each(|(phase, count)| *hits.entry(phase).or_default() += count);
+        }
+        hits
+    });
+    if seeds.count() >= SEEDS_TO_HIT {
+        for phase in
+            [Phase::Flush, Phase::Rollover, Phase::Recycle, Phase::Compaction, Phase::Checkpoint]
+        {
+            assert!(hits.contains_key(&phase), "no power cut fell inside {phase:?}: {hits:?}");
+        }
+    }
+    seeds.passed(format_args!("power cuts inside: {hits:?}"));
+}
+
+/// Runs them; inside which phases the power was cut.
+fn run_seeds(seeds: impl Iterator<Item = u64>) -> Hits {
+    let mut hits = Hits::new();
+    for seed in seeds {
         let report = run_seed(seed, Plan::default());
         for phase in report.cuts_inside {
             *hits.entry(phase).or_default() += 1;
@@ -35,14 +63,7 @@ fn nothing_confirmed_is_lost() {
             panic!("seed {seed}: {error}");
         }
     }
-    if seeds.count() >= SEEDS {
-        for phase in
-            [Phase::Flush, Phase::Rollover, Phase::Recycle, Phase::Compaction, Phase::Checkpoint]
-        {
-            assert!(hits.contains_key(&phase), "no power cut fell inside {phase:?}: {hits:?}");
-        }
-    }
-    seeds.passed(format_args!("power cuts inside: {hits:?}"));
+    hits
 }
 
 #[test]
