@@ -137,7 +137,10 @@ impl Broker {
         let publishes = Budget::new("publish", options.limits.publish_buffer_bytes);
         let reads = Budget::new("read", options.limits.read_buffer_bytes);
         let deliveries = Gauge::new(options.limits.delivery_buffer_bytes);
-        let deps = TopicDeps { ledger, options: Arc::new(options), reads, tasks };
+        let ack_states = Gauge::new(options.limits.ack_state_bytes);
+        let timers = Gauge::new(options.limits.timer_bytes);
+        let options = Arc::new(options);
+        let deps = TopicDeps { ledger, options, reads, ack_states, timers, tasks };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
         if let Some(idle) = deps.options.unload_idle_after {
@@ -189,6 +192,8 @@ impl Broker {
             budget(&self.0.deps.reads),
             gauge("delivery", &self.0.deliveries),
             gauge("tail_cache", &self.options().managed_ledger.tail_caches),
+            gauge("ack_state", &self.0.deps.ack_states),
+            gauge("timers", &self.0.deps.timers),
         ];
         let others = self.options().memory_parts.iter().map(|part| MemoryUse {
             name: part.name,

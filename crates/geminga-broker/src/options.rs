@@ -43,6 +43,11 @@ pub struct Limits {
     pub read_buffer_bytes: usize,
     /// Bytes that wait to be sent over all connections; beyond, each is sent a little at a time.
     pub delivery_buffer_bytes: usize,
+    /// Bytes for acks over all subscriptions; beyond, those that hold a good part of it read nothing
+    /// new.
+    pub ack_state_bytes: usize,
+    /// Bytes for messages that wait for their time; the same.
+    pub timer_bytes: usize,
     /// `maxUnackedMessagesPerConsumer`; 0 is no limit.
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, Instant, SystemClock, Timestamp};
 pub use disk::{Disk, File};
-pub use memory::Gauge;
+pub use memory::{Gauge, Share};
 pub use net::Net;
 pub use random::{OsRandom, Random};
 pub use worker::{Bell, Control, Workers};

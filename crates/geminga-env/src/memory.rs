@@ -59,9 +59,59 @@ impl Gauge {
     }
 }
 
+/// What one holder has of a [`Gauge`]; dropping it gives it back.
+#[derive(Debug)]
+pub struct Share {
+    gauge: Gauge,
+    bytes: usize,
+}
+
+impl Share {
+    /// Changes are told in steps of this size: who holds less than one costs the gauge nothing.
+    pub const STEP: usize = 64 << 10;
+
+    /// Holds nothing yet.
+    #[must_use]
+    pub const fn of(gauge: Gauge) -> Self {
+        Self { gauge, bytes: 0 }
+    }
+
+    /// So many bytes are held now.
+    pub fn set(&mut self, bytes: usize) {
+        let bytes = bytes / Self::STEP * Self::STEP;
+        if self.bytes < bytes {
+            self.gauge.add(bytes - self.bytes);
+        } else if bytes < self.bytes {
+            self.gauge.sub(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_told_in_steps_and_given_back() {
+        let gauge = Gauge::new(10 * Share::STEP);
+        let (mut one, mut other) = (Share::of(gauge.clone()), Share::of(gauge.clone()));
+        one.set(Share::STEP - 1);
+        assert_eq!(gauge.used(), 0);
+        one.set(3 * Share::STEP + 7);
+        other.set(Share::STEP);
+        assert_eq!(gauge.used(), 4 * Share::STEP);
+        one.set(2 * Share::STEP);
+        assert_eq!(gauge.used(), 3 * Share::STEP);
+        drop(one);
+        assert_eq!(gauge.used(), Share::STEP);
+    }
 
     #[test]
     fn counts_what_is_held() {

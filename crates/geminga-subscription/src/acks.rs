@@ -125,6 +125,16 @@ impl Acks {
         end.0.saturating_sub(self.next_unacked.0).saturating_sub(self.acked.len())
     }
 
+    /// Batches of which some messages are acked.
+    pub(crate) fn partials(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Behind here nothing is acked.
+    pub(crate) fn acked_end(&self) -> Ordinal {
+        self.acked.end().unwrap_or(self.next_unacked)
+    }
+
     pub(crate) fn intervals(&self) -> usize {
         self.acked.count()
     }

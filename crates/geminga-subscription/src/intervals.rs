@@ -26,6 +26,11 @@ impl Intervals {
         self.ends.len()
     }
 
+    /// First ordinal behind all of them.
+    pub(crate) fn end(&self) -> Option<Ordinal> {
+        self.ends.last_key_value().map(|(_, &end)| end)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<Ordinal>> {
         self.ends.iter().map(|(&start, &end)| start..end)
     }

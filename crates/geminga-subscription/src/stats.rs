@@ -33,6 +33,15 @@ pub struct Stats {
     pub consumers: Vec<ConsumerStats>,
 }
 
+/// Memory that a subscription holds, as estimated from the number of things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// For what is acked behind unacked entries, at consumers, or to be delivered again; bytes.
+    pub ack_state: usize,
+    /// For what waits for its time; bytes.
+    pub timers: usize,
+}
+
 /// A consumer at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerStats {

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, ops::Range};
 use geminga_types::Ordinal;
 
 use crate::{
-    Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Kind,
+    Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Held, Kind,
     NotCumulative, Options, Stats,
     acks::{self, Acks},
     members::{Member, Members},
@@ -31,6 +31,13 @@ use crate::{
 mod deliver;
 mod poll;
 mod read;
+
+/// Bytes for each of the things in the maps, with their share of a map's node.
+const INTERVAL_BYTES: usize = 32;
+const PARTIAL_BYTES: usize = 96;
+const COUNT_BYTES: usize = 24;
+const WAITING_BYTES: usize = 80;
+const DELAYED_BYTES: usize = 80;
 
 /// A subscription of a persistent topic, generic over the payload it hands through.
 #[derive(Debug)]
@@ -50,6 +57,10 @@ pub struct Subscription<P> {
     is_blocked: bool,
     /// How many messages an entry had in the last read, rounded up.
     messages_per_entry: u64,
+    /// Whether the process has too much of what [`Subscription::held`] tells.
+    is_memory_scarce: bool,
+    /// When to look again after nothing new was read for that.
+    look_again_at: Option<u64>,
     /// Entries for one turn on Shared, for what the last read brought; 0 is not yet known.
     turn_entries: usize,
 }
@@ -72,6 +83,8 @@ impl<P> Subscription<P> {
             own_acks: AckChange::default(),
             is_blocked: false,
             messages_per_entry: 1,
+            is_memory_scarce: false,
+            look_again_at: None,
             turn_entries: 0,
             acks,
         }
@@ -125,6 +138,12 @@ impl<P> Subscription<P> {
         if let Some(member) = self.members.get_mut(key) {
             member.epoch = Some(epoch);
         }
+    }
+
+    /// Notes whether there is too much of what [`Self::held`] tells, over all subscriptions. As long
+    /// as there is, one that holds a good part reads nothing that would add to it.
+    pub const fn set_memory_scarce(&mut self, is_scarce: bool) {
+        self.is_memory_scarce = is_scarce;
     }
 
     /// The topic has grown: its entries before `end` may be read.
@@ -269,6 +288,17 @@ impl<P> Subscription<P> {
     #[must_use]
     pub const fn backlog(&self) -> u64 {
         self.acks.backlog(self.end)
+    }
+
+    /// Memory that it holds beside payloads.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let waiting = self.pending.len() + self.queue.replay().len();
+        let ack_state = self.acks.intervals() * INTERVAL_BYTES
+            + self.acks.partials() * PARTIAL_BYTES
+            + self.redelivery_counts.len() * COUNT_BYTES
+            + waiting * WAITING_BYTES;
+        Held { ack_state, timers: self.queue.delayed_len() * DELAYED_BYTES }
     }
 
     /// Tells how it stands. Costs time in the number of consumers and, on Exclusive and Failover, of

@@ -280,6 +280,8 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
             read_entries_max: 100,
             read_bytes_max: 5 << 20,
             read_buffer_bytes: 64 << 20,
+            ack_state_bytes: 64 << 20,
+            timer_bytes: 64 << 20,
             delivery_buffer_bytes: 64 << 20,
         },
         auto_topic_creation: true,

@@ -31,7 +31,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use geminga_env::Instant;
+use geminga_env::{Gauge, Instant};
 use geminga_managed_ledger::ManagedLedger;
 use geminga_types::{Position, TopicName};
 use tokio_util::task::TaskTracker;
@@ -69,6 +69,10 @@ pub(crate) struct TopicDeps {
     pub(crate) options: Arc<Options>,
     /// Reads in flight, over all topics.
     pub(crate) reads: Budget,
+    /// Memory for acks, over all subscriptions.
+    pub(crate) ack_states: Gauge,
+    /// Memory for what waits for its time, over all subscriptions.
+    pub(crate) timers: Gauge,
     pub(crate) tasks: TaskTracker,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use geminga_broker::Outgoing;
+use geminga_broker::{Outgoing, SubscribeRequest, SubscriptionKind};
 use geminga_types::Position;
 
 use crate::{
@@ -52,6 +52,42 @@ async fn an_ack_that_is_tried_again_waits_until_it_is_durable() {
     client.quiet().await;
     world.bookie.release();
     assert!(client.ack_done(2).await);
+}
+
+/// Goal: acks that wait for others cost a bounded memory, and nothing stays stuck for that.
+#[tokio::test(start_paused = true)]
+async fn who_holds_much_ack_state_reads_on_once_there_is_room() {
+    let world = World::with(|options| {
+        options.limits.ack_state_bytes = 0;
+        options.limits.unacked_per_consumer_max = 0;
+        options.limits.unacked_per_subscription_max = 0;
+        options.managed_ledger.max_entries_per_ledger = 10_000;
+    })
+    .await;
+    let used = || {
+        let all = world.broker.memory();
+        all.into_iter().find(|part| part.name == "ack_state").unwrap().used_bytes
+    };
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let shared = SubscriptionKind::Shared;
+    let request = SubscribeRequest { kind: shared, ..client.subscribe_request(1, "sub") };
+    let consumer = client.try_subscribe("t", request).await.unwrap();
+    client.publish(&producer, 0..3_000).await;
+    consumer.flow(3_000).await;
+    let mut all = 0;
+    while all < 3_000 {
+        let positions: Vec<_> =
+            client.all_messages().await.iter().map(|message| message.position).collect();
+        all += positions.len();
+        assert!(!positions.is_empty(), "stuck after {all}");
+        assert!(positions.len() < 1_000, "{} at once", positions.len());
+        assert!(64 << 10 <= used() || all == 3_000, "{all}: {}", used());
+        // The first stays, so that the others are behind it.
+        consumer.ack(ack(&positions[usize::from(all == positions.len())..], None)).await;
+    }
+    client.quiet().await;
+    assert_eq!(used(), 0);
 }
 
 /// Goal: an id from elsewhere acks nothing; one of what was trimmed is no error.

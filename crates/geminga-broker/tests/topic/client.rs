@@ -162,6 +162,22 @@ impl Client {
         found
     }
 
+    /// All messages that come until none does for a while.
+    pub(crate) async fn all_messages(&mut self) -> Vec<OutMessage> {
+        let mut found = Vec::new();
+        let quiet = Duration::from_secs(2);
+        while tokio::time::timeout(quiet, self.outbox.take(&mut self.waiting)).await.is_ok() {
+            self.outbox.written(self.waiting.iter().map(Outgoing::size_bytes).sum());
+            for outgoing in self.waiting.drain(..) {
+                match outgoing {
+                    Outgoing::Messages { messages, .. } => found.extend(messages),
+                    other => panic!("expected messages, got {other:?}"),
+                }
+            }
+        }
+        found
+    }
+
     pub(crate) async fn consumer_closed(&mut self) {
         match self.next().await {
             Outgoing::ConsumerClosed { .. } => {}

@@ -96,6 +96,8 @@ fn options() -> Options {
         advertised: Advertised::default(),
         limits: Limits {
             read_buffer_bytes: 64 << 20,
+            ack_state_bytes: 64 << 20,
+            timer_bytes: 64 << 20,
             delivery_buffer_bytes: 64 << 20,
             message_bytes_max: 100_000,
             concurrent_topic_loads_max: 10,

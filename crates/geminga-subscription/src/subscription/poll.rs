@@ -15,6 +15,7 @@ impl<P> Subscription<P> {
     /// [`Self::next_timeout`].
     pub fn next_action(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
         self.reader.on_time(now_wall_ms, &self.options);
+        self.look_again_at = None;
         if self.is_shared() {
             self.queue.sort_by_time(now_wall_ms);
             self.refresh_blocked();
@@ -26,7 +27,7 @@ impl<P> Subscription<P> {
             let change = std::mem::take(&mut self.own_acks);
             return Some(Action::Acked(change.tidied(&self.acks)));
         }
-        let action = self.deliver().or_else(|| self.read());
+        let action = self.deliver().or_else(|| self.read(now_wall_ms));
         debug_assert!(
             action.is_some() || self.is_consistent(),
             "an entry is in two states or none"
@@ -39,7 +40,7 @@ impl<P> Subscription<P> {
     #[must_use]
     pub fn next_timeout(&self) -> Option<u64> {
         let due = self.queue.next_due();
-        due.into_iter().chain(self.reader.retry_at()).min()
+        due.into_iter().chain(self.reader.retry_at()).chain(self.look_again_at).min()
     }
 
     pub(super) fn is_shared(&self) -> bool {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, Entry, Kind, ReadFailed, ReadId, acks};
+use crate::{Action, Entry, Held, Kind, ReadFailed, ReadId, acks};
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
 const RANGES_MAX: usize = 256;
@@ -63,7 +63,7 @@ impl<P> Subscription<P> {
     }
 
     /// The next read, if somebody can take what it brings.
-    pub(super) fn read(&mut self) -> Option<Action<P>> {
+    pub(super) fn read(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
         if !self.reader.may_read() || self.is_blocked {
             return None;
         }
@@ -81,7 +81,11 @@ impl<P> Subscription<P> {
         let entries_max = entries.min(self.options.read_entries_max).max(1);
         let mut plan = Plan { ranges: Vec::new(), entries: 0, entries_max };
         self.plan_replay(&mut plan);
-        self.plan_unread(&mut plan);
+        let end = self.readable_end();
+        self.plan_unread(&mut plan, end);
+        if end < self.end {
+            self.look_again_at = Some(now_wall_ms.saturating_add(self.options.scarce_retry_ms));
+        }
         if plan.ranges.is_empty() {
             return None;
         }
@@ -91,6 +95,19 @@ impl<P> Subscription<P> {
             entries_max: plan.entries,
             bytes_max: self.options.read_bytes_max,
         })
+    }
+
+    /// Where reading ends for now. While memory is scarce, what lies between acked entries may still
+    /// be read, since it takes none in the end, and something whenever nothing else could be acked.
+    fn readable_end(&self) -> Ordinal {
+        let Held { ack_state, timers } = self.held();
+        let holds_much = self.options.scarce_bytes <= ack_state + timers;
+        let something_is_out = self.acks.next_unacked() < self.queue.next_read;
+        if self.is_memory_scarce && holds_much && something_is_out {
+            self.acks.acked_end().min(self.end)
+        } else {
+            self.end
+        }
     }
 
     /// Gives up payloads that wait for their key once they fill a read's worth of memory.
@@ -119,7 +136,7 @@ impl<P> Subscription<P> {
         }
     }
 
-    fn plan_unread(&self, plan: &mut Plan) {
+    fn plan_unread(&self, plan: &mut Plan, end: Ordinal) {
         let delayed_room =
             self.options.delayed_entries_max.saturating_sub(self.queue.delayed_len());
         let held_back = self.queue.buffer.len() + self.queue.replay().len();
@@ -130,7 +147,7 @@ impl<P> Subscription<P> {
             Some(Kind::Exclusive | Kind::Failover) | None => usize::MAX,
         };
         plan.entries_max = plan.entries_max.min(plan.entries.saturating_add(room));
-        for gap in self.acks.unacked(self.queue.next_read..self.end) {
+        for gap in self.acks.unacked(self.queue.next_read..end) {
             if plan.is_full() {
                 return;
             }

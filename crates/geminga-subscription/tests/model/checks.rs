@@ -113,10 +113,23 @@ impl World {
         }
         let ready: Vec<_> =
             self.consumers.keys().copied().filter(|&key| self.is_ready(key)).collect();
-        for at in 0..self.end() {
+        let (next_read, readable_end) = (self.sub.next_read().0, self.readable_end());
+        for at in (0..self.end()).filter(|&at| at < next_read || at < readable_end) {
             let taker = ready.iter().find(|&&key| self.could_take(key, at));
             assert_eq!(taker, None, "seed {}: {at} is stuck: {stats:?}", self.seed);
         }
+    }
+
+    /// Where first reads must end: while memory is scarce, who holds a good part of it, and has
+    /// something that can be acked, reads only what lies between acked entries.
+    pub(crate) fn readable_end(&self) -> u64 {
+        let held = self.sub.held();
+        let holds_much = self.options.scarce_bytes <= held.ack_state + held.timers;
+        let something_is_out = self.mark_delete() < self.sub.next_read().0;
+        if !self.is_memory_scarce || !holds_much || !something_is_out {
+            return self.end();
+        }
+        (0..self.end()).rev().find(|&at| self.is_acked(at)).map_or(0, |at| at + 1)
     }
 
     fn could_take(&self, key: ConsumerKey, at: u64) -> bool {

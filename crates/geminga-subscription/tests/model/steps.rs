@@ -22,7 +22,8 @@ impl World {
             74..78 => self.ack_cumulative(),
             78..86 => self.redeliver(),
             86..88 => self.set_writable(),
-            88..94 => self.let_time_pass(),
+            88..90 => self.set_memory_scarce(),
+            90..94 => self.let_time_pass(),
             94..96 => self.trim(),
             96..97 => self.skip(),
             97..99 => self.seek(),
@@ -290,6 +291,11 @@ impl World {
         self.sub.set_writable(key, is_writable);
     }
 
+    fn set_memory_scarce(&mut self) {
+        self.is_memory_scarce = self.random.random_bool(0.5);
+        self.sub.set_memory_scarce(self.is_memory_scarce);
+    }
+
     fn let_time_pass(&mut self) {
         self.now = match self.sub.next_timeout() {
             Some(at) if self.random.random_bool(0.5) => at,
@@ -354,12 +360,13 @@ impl World {
         self.sub = Subscription::new(self.options.clone(), state, first, end);
         self.consumers.clear();
         self.reads.clear();
-        (self.is_blocked, self.retry_at) = (false, None);
+        (self.is_blocked, self.retry_at, self.is_memory_scarce) = (false, None, false);
         self.entries.iter_mut().for_each(|entry| entry.count = 0);
         self.rewind();
     }
 
-    /// All goes well from now on: everything must come and be acked, in a bounded time.
+    /// All goes well from now on, but for memory that may stay scarce: everything must come and be
+    /// acked, in a bounded time.
     pub(crate) fn heal(&mut self) {
         if self.consumers.is_empty() {
             self.attach();

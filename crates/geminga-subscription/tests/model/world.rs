@@ -75,6 +75,7 @@ pub(crate) struct World {
     pub(crate) delivered: u64,
     /// A read failed; until then at most nothing is read.
     pub(crate) retry_at: Option<u64>,
+    pub(crate) is_memory_scarce: bool,
 }
 
 impl World {
@@ -106,6 +107,7 @@ impl World {
             },
             delayed_entries_max: random.random_range(1..12),
             look_ahead_entries_max: random.random_range(1..30),
+            scarce_bytes: random.random_range(1..600),
             ..Options::default()
         };
         let start = AckState { next_unacked: Ordinal(0), acked: Vec::new(), partial: Vec::new() };
@@ -128,6 +130,7 @@ impl World {
             is_blocked: false,
             delivered: 0,
             retry_at: None,
+            is_memory_scarce: false,
         }
     }
 
@@ -321,7 +324,10 @@ impl World {
         assert_eq!(wanted.len(), entries_max, "seed {seed}");
         assert!(1 <= entries_max && entries_max <= self.options.read_entries_max, "seed {seed}");
         let may_evict = self.kind == Kind::KeyShared;
+        let (next_read, readable_end) = (self.sub.next_read().0, self.readable_end());
         for at in wanted {
+            let may_be_read = at < next_read || at < readable_end;
+            assert!(may_be_read, "seed {seed}: reads {at}, and memory is scarce");
             assert!(self.first <= at && at < self.end(), "seed {seed}: reads {at}");
             assert!(!self.is_acked(at), "seed {seed}: reads {at}, which is acked");
             let entry = self.entry(at);

@@ -94,8 +94,8 @@ keys! {
     /// Seconds after which a topic that nobody uses and that stores nothing is unloaded, until it is used
     /// again; 0 is never.
     "topicIdleUnloadSeconds" topic_idle_unload_seconds: u64 = "60";
-    /// What the process should take at most, MiB: publishes, reads, deliveries and caches get their
-    /// shares of it, or what their own keys say if that is less; 0 is no limit.
+    /// What the process should take at most, MiB: publishes, reads, deliveries, caches, acks,
+    /// delayed messages and connections get their shares of it, or what their own keys say if that is less; 0 is no limit.
     "memoryLimitMb" memory_limit_mb: u64 = "0";
     /// Newest entries of all topics that are held for their consumers, MiB.
     "managedLedgerCacheSizeMB" managed_ledger_cache_size_mb: u64 = "128";

@@ -13,6 +13,8 @@ const MIB: u64 = 1 << 20;
 const PUBLISH_BYTES: u64 = 256 * MIB;
 const READ_BYTES: u64 = 256 * MIB;
 const DELIVERY_BYTES: u64 = 256 * MIB;
+const ACK_STATE_BYTES: u64 = 512 * MIB;
+const TIMER_BYTES: u64 = 256 * MIB;
 const LARGE_FRAMES_BYTES: u64 = 256 * MIB;
 /// Least memory that makes sense.
 const LIMIT_MIB_MIN: u64 = 64;
@@ -32,6 +34,10 @@ pub(super) struct Plan {
     pub(super) write_cache: u64,
     /// Blocks of entry logs.
     pub(super) read_cache: u64,
+    /// Acks of all subscriptions.
+    pub(super) ack_state: u64,
+    /// Messages that wait for their time.
+    pub(super) timers: u64,
     /// Frames larger than a read block that are not yet whole.
     pub(super) large_frames: u64,
     /// What connections take beside all that; `None` without a limit.
@@ -70,7 +76,9 @@ pub(super) fn plan(config: &Config) -> anyhow::Result<Plan> {
         tail_cache: mib(config.managed_ledger_cache_size_mb).min(share(6)),
         write_cache: mib(config.db_storage_write_cache_max_size_mb.max(1)).min(share(8)),
         read_cache: mib(config.db_storage_read_ahead_cache_max_size_mb).min(share(4)),
-        large_frames: LARGE_FRAMES_BYTES.min(share(4)),
+        ack_state: ACK_STATE_BYTES.min(share(3)),
+        timers: TIMER_BYTES.min(share(2)),
+        large_frames: LARGE_FRAMES_BYTES.min(share(2)),
         connections: (limit != 0).then(|| share(12)),
     })
 }
@@ -82,7 +90,9 @@ mod tests {
     fn total(plan: &Plan) -> u64 {
         let Plan { publish, read, delivery, tail_cache, write_cache, read_cache, .. } = plan;
         let caches = tail_cache + write_cache + read_cache;
-        publish + read + delivery + caches + plan.large_frames + plan.connections.unwrap_or(0)
+        let machines = plan.ack_state + plan.timers;
+        let connections = plan.large_frames + plan.connections.unwrap_or(0);
+        publish + read + delivery + caches + machines + connections
     }
 
     #[test]
@@ -103,7 +113,7 @@ mod tests {
         for memory_limit_mb in [64, 100, 256, 1_000, 100_000] {
             let config = Config { memory_limit_mb, ..Config::default() };
             let plan = plan(&config).unwrap();
-            assert!(total(&plan) <= memory_limit_mb * MIB / 64 * 56, "{memory_limit_mb}: {plan:?}");
+            assert!(total(&plan) <= memory_limit_mb * MIB / 64 * 59, "{memory_limit_mb}: {plan:?}");
         }
         let config = Config {
             memory_limit_mb: 640,

@@ -137,6 +137,8 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         publish_buffer_bytes: size(plan.publish),
         read_buffer_bytes: size(plan.read),
         delivery_buffer_bytes: size(plan.delivery),
+        ack_state_bytes: size(plan.ack_state),
+        timer_bytes: size(plan.timers),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
         read_entries_max: size(config.dispatcher_max_read_batch_size),

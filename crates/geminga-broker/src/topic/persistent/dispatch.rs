@@ -33,13 +33,19 @@ impl Topic {
         let was_ready = !ready.is_empty();
         for name in ready {
             let now = self.deps.ledger.env.clock.wall().0;
-            while let Some(action) =
-                self.subscriptions.get_mut(&name).and_then(|sub| sub.machine.next_action(now))
-            {
+            while let Some(action) = self.next_action(&name, now) {
                 self.act(&name, action);
             }
         }
         was_ready
+    }
+
+    fn next_action(&mut self, name: &SubscriptionName, now: u64) -> Option<Action<Stored>> {
+        let sub = self.subscriptions.get_mut(name)?;
+        sub.charge();
+        let is_scarce = self.deps.ack_states.is_over() || self.deps.timers.is_over();
+        sub.machine.set_memory_scarce(is_scarce);
+        sub.machine.next_action(now)
     }
 
     fn act(&mut self, name: &SubscriptionName, action: Action<Stored>) {

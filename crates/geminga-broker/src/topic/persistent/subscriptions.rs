@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use geminga_env::Instant;
+use geminga_env::{Instant, Share};
 use geminga_managed_ledger::{CursorDelta, CursorSeq, CursorState};
 use geminga_subscription::{AckState, Subscription};
 use geminga_types::{Ordinal, Position};
@@ -49,6 +49,9 @@ pub(super) struct Sub {
     pub(super) seeking: Option<Seeking>,
     pub(super) flow_out: Flow,
     pub(super) flow_redelivered: Flow,
+    /// Its shares of what all subscriptions hold.
+    ack_state: Share,
+    timers: Share,
     consumers: usize,
     /// A reader's, without consumers when ledgers were last looked over: see `drop_abandoned`.
     is_abandoned: bool,
@@ -101,6 +104,13 @@ impl Busy {
 }
 
 impl Sub {
+    /// Tells the gauges what the machine holds.
+    pub(super) fn charge(&mut self) {
+        let held = self.machine.held();
+        self.ack_state.set(held.ack_state);
+        self.timers.set(held.timers);
+    }
+
     pub(super) const fn has_consumers(&self) -> bool {
         0 < self.consumers
     }
@@ -191,6 +201,8 @@ impl Topic {
             seeking: None,
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
+            ack_state: Share::of(self.deps.ack_states.clone()),
+            timers: Share::of(self.deps.timers.clone()),
             consumers: 0,
             is_abandoned: false,
         };
