@@ -2,7 +2,8 @@
 //!
 //! Samples are taken by Linux's `perf`, which must be installed and allowed. A box is a function, as
 //! wide as its share of the samples, on top of the one that called it; functions that only pass on
-//! (of the runtime and the standard library) are left out.
+//! (of the runtime and the standard library) are left out. `docs/performance.md` gets a table of how
+//! much is the topics' own.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{Options, server::Server, tool::Tools};
+use super::{
+    Options,
+    page::{self, Table},
+    server::{Server, rest},
+    stats::shown,
+    tool::Tools,
+};
 use crate::{say, toolchains::root};
 
 const BACKLOG: &str = "1000000";
@@ -46,6 +53,11 @@ const PASSING_ON: [&str; 12] = [
     "clone3",
 ];
 
+/// What a topic's task runs.
+const TOPIC: &str = "geminga_broker::topic::persistent";
+/// Threads with work of their own.
+const THREADS: [&str; 2] = ["bookie-journal", "bookie-store"];
+
 /// A function in its place, with what it calls.
 #[derive(Debug, Default)]
 struct Node {
@@ -59,11 +71,57 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let server = Server::geminga(&tools.server, &dir.path().join("data"))?;
     let seconds = options.seconds.to_string();
     let publish = ["produce", "a", "--disable-batching", "--warm-up", "1", "--duration", &seconds];
-    record(&tools, &server, dir.path(), "publish", &publish)?;
+    let published = record(&tools, &server, dir.path(), "publish", &publish)?;
     let fill = ["produce", "b", "--disable-batching", "--messages", BACKLOG, "--in-flight", "5000"];
     tools.perf(&server.url, server.pid(), &fill)?;
     let read = ["consume", "b", "--messages", BACKLOG, "--position", "Earliest"];
-    record(&tools, &server, dir.path(), "deliver", &read)
+    let delivered = record(&tools, &server, dir.path(), "deliver", &read)?;
+    let keys = ["consume", "c", "--subscription-type", "Key_Shared", "--consumers", "20"];
+    let consumers = ["--position", "Earliest", "--connections", "4", "--duration", "3600"];
+    let consumers =
+        tools.start_perf(&server.url, server.pid(), &[&keys[..], &consumers].concat())?;
+    rest(); // They subscribe.
+    let keyed = ["produce", "c", "--producers", "500", "--keys", "10000", "--size", "128"];
+    let load = ["--disable-batching", "--in-flight", "20", "--connections", "10", "--warm-up", "1"];
+    let load = [&keyed[..], &load, &["--duration", &seconds]].concat();
+    let keyed = record(&tools, &server, dir.path(), "keyed", &load)?;
+    drop(consumers);
+    let text = table(&[
+        ("[publish](profiles/publish.svg), 1 KiB unbatched", &published),
+        ("[deliver](profiles/deliver.svg), a backlog of the same", &delivered),
+        (
+            "[keyed](profiles/keyed.svg): 500 producers, 128 B unbatched, one topic, 20 Key_Shared \
+             consumers",
+            &keyed,
+        ),
+    ]);
+    page::write("profile", "Where the time goes", &text, options, &serde_json::Value::Null)
+}
+
+/// Shares of the server's processor time.
+fn table(profiles: &[(&str, &Node)]) -> String {
+    let mut table =
+        Table::new(&["load", "samples", "the topics' own, %", "journal, %", "flushes, %"]);
+    for (name, tree) in profiles {
+        let share = |samples: u64| shown(100.0 * real(samples) / real(tree.samples));
+        let thread = |name: &str| share(tree.calls.get(name).map_or(0, |node| node.samples));
+        table.row(&[
+            (*name).to_owned(),
+            tree.samples.to_string(),
+            share(within(tree, TOPIC)),
+            thread(THREADS[0]),
+            thread(THREADS[1]),
+        ]);
+    }
+    table.to_markdown()
+}
+
+/// Samples below functions whose names begin so.
+fn within(node: &Node, prefix: &str) -> u64 {
+    let below = |(name, called): (&String, &Node)| {
+        if name.starts_with(prefix) { called.samples } else { within(called, prefix) }
+    };
+    node.calls.iter().map(below).sum()
 }
 
 /// Draws what the server does under a load.
@@ -73,7 +131,7 @@ fn record(
     dir: &Path,
     name: &str,
     load: &[&str],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Node> {
     let samples = dir.join(name);
     let mut perf = Command::new("perf")
         .args(["record", "--quiet", "--freq", FREQUENCY, "--call-graph", UNWIND, "--output"])
@@ -102,7 +160,7 @@ fn record(
     let path = folder.join(format!("{name}.svg"));
     fs::write(&path, draw(&tree, name))?;
     say(&format!("wrote {}", path.display()));
-    Ok(())
+    Ok(tree)
 }
 
 /// Adds up stacks: a line with the thread, a line for each function from the innermost, an empty line.
@@ -204,6 +262,7 @@ mod tests {
         assert_eq!((outer.samples, outer.calls["inner"].samples), (2, 1));
         assert_eq!(tree.calls["other"].calls["[unknown]"].samples, 1);
         assert_eq!(depth(&tree), 3);
+        assert_eq!((within(&tree, "outer"), within(&tree, "inner")), (2, 1));
     }
 
     #[test]
