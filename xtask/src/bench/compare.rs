@@ -78,7 +78,7 @@ const KEYED: [&str; 9] = ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-m
 const KEYED_CONSUMERS: [&str; 4] = ["-st", "Key_Shared", "-n", "20"];
 const KEYED_SENT: &str = "500 producers, 128 B unbatched, 20 Key_Shared consumers: sent";
 const KEYED_RECEIVED: &str = "…: received of what was sent";
-const KEYED_CPU: &str = "…: server CPU per million received";
+const KEYED_CPU: &str = "…: server CPU, for sending too, per million received";
 
 /// What is in the table, in what unit, and whether less is better.
 const ROWS: &[(&str, &str, bool)] = &[
