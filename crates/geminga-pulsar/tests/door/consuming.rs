@@ -158,6 +158,16 @@ async fn the_last_message_id_is_of_no_chunk_in_the_middle() {
         let id = last_message_id(&mut client).await.last_message_id;
         assert_eq!(id.entry_id, last, "chunk {chunk_id}");
     }
+    // What a client says of a chunk may be anything.
+    let odd = MessageMetadata {
+        uuid: Some("u".to_owned()),
+        chunk_id: Some(i32::MAX),
+        num_chunks_from_msg: Some(i32::MIN),
+        ..metadata()
+    };
+    client.write(&send_entry(1, 1, &encode_entry(&odd, b"m"))).await;
+    client.receipt().await;
+    assert_eq!(last_message_id(&mut client).await.last_message_id.entry_id, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! What the topic tells of itself.
 
 use geminga_subscription::ConsumerKey;
-use geminga_types::Position;
-use geminga_wire::entry::EntryMeta;
+use geminga_types::{Ordinal, Position};
+use geminga_wire::entry::{Chunk, EntryMeta};
 
 use super::{
     super::{Reply, consumers::keys_of},
@@ -13,6 +13,19 @@ use crate::{
     AdminError, ConsumerEntry, ConsumerStats, LastMessage, LedgerStats, RequestError,
     SubscriptionStats, TopicStats,
 };
+
+/// Entries that are looked at for the last message.
+const LOOKED_AT_MAX: usize = 1_000;
+
+/// What an entry ends.
+enum End {
+    /// A message, the last of a batch or, with -1, alone.
+    Of { batch_index: i32 },
+    /// None: it is a chunk that others are to follow.
+    Chunk,
+    /// None: it is a marker.
+    Invisible,
+}
 
 impl Topic {
     pub(super) fn is_idle(&self) -> bool {
@@ -131,7 +144,8 @@ impl Topic {
         });
     }
 
-    /// Looks for the last entry that ends a visible message, from the end backwards.
+    /// Looks for the last entry that ends a visible message, from the end backwards. If there is none
+    /// for long, it is the last that is visible at all.
     fn spawn_last_message(
         &self,
         mark_delete: Position,
@@ -145,20 +159,27 @@ impl Topic {
         }
         let chain = self.ledger.chain();
         let deps = self.deps.ledger.clone();
+        let (reads, bytes) = (self.deps.reads.clone(), self.deps.options.limits.read_bytes_max);
         let deadline = self.now() + READ_TIME_MAX;
         let find = async move {
-            let mut at = end.0;
-            while first.0 < at {
-                at -= 1;
-                let ordinal = geminga_types::Ordinal(at);
-                let entries = chain.read(&deps, ordinal, ordinal.plus(1), 1).await;
+            let mut found = None;
+            for at in (first.0..end.0).rev().take(LOOKED_AT_MAX).map(Ordinal) {
+                let _permit = reads.take(bytes).await;
+                let entries = chain.read(&deps, at, at.plus(1), 1).await;
                 let entries = entries.map_err(|error| error.to_string())?;
                 let Some(entry) = entries.first() else { break };
-                if let Some(batch_index) = last_batch_index(&entry.body) {
-                    return Ok(LastMessage { position: entry.position, batch_index, mark_delete });
+                let last = |batch_index| LastMessage {
+                    position: entry.position,
+                    batch_index,
+                    mark_delete,
+                };
+                match end_of_message(&entry.body) {
+                    End::Of { batch_index } => return Ok(last(batch_index)),
+                    End::Chunk => _ = found.get_or_insert_with(|| last(-1)),
+                    End::Invisible => {}
                 }
             }
-            Ok(none)
+            Ok(found.filter(|_| LOOKED_AT_MAX as u64 <= end.0 - first.0).unwrap_or(none))
         };
         // Nobody but the one who asked waits for it: a lost task drops `done`, which answers too.
         self.deps.tasks.spawn(async move {
@@ -168,12 +189,16 @@ impl Topic {
     }
 }
 
-/// The batch index of the last message in an entry, -1 if it is no batch. `None`: no message ends in
-/// it, for it is a marker, or a chunk that others follow.
-fn last_batch_index(entry: &[u8]) -> Option<i32> {
-    let Ok(meta) = EntryMeta::parse(entry) else { return Some(-1) };
-    let is_whole = meta.chunk.is_none_or(|chunk| chunk.num_chunks <= chunk.chunk_id + 1);
-    let last =
-        if meta.is_batch { i32::try_from(meta.messages).unwrap_or(i32::MAX) - 1 } else { -1 };
-    (meta.marker_type.is_none() && is_whole).then_some(last)
+fn end_of_message(entry: &[u8]) -> End {
+    let Ok(meta) = EntryMeta::parse(entry) else { return End::Of { batch_index: -1 } };
+    let is_last = |chunk: Chunk<'_>| chunk.num_chunks <= chunk.chunk_id.saturating_add(1);
+    if meta.marker_type.is_some() {
+        End::Invisible
+    } else if !meta.chunk.is_none_or(is_last) {
+        End::Chunk
+    } else if meta.is_batch {
+        End::Of { batch_index: i32::try_from(meta.messages).unwrap_or(i32::MAX) - 1 }
+    } else {
+        End::Of { batch_index: -1 }
+    }
 }
