@@ -47,11 +47,6 @@ class MemoryGroup:
         enter = 'echo $$ > "$0" && exec "$@"'
         self.prefix = ["sh", "-c", enter, str(self.path / "cgroup.procs")]
 
-    def process(self):
-        """The one process in it."""
-        [pid] = (self.path / "cgroup.procs").read_text().split()
-        return int(pid)
-
     def peak_mib(self):
         """With files in the page cache, which the kernel takes back when the limit is near."""
         return int(_text(self.peak) or 0) / MIB

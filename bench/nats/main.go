@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +17,9 @@ import (
 )
 
 const name = "bench"
+
+// How long an answer may take.
+const patience = 30 * time.Second
 
 func main() {
 	url := flag.String("url", nats.DefaultURL, "the server")
@@ -35,7 +40,10 @@ func run(url, verb string, size, inFlight, messages int) error {
 		return err
 	}
 	defer connection.Close()
-	js, err := jetstream.New(connection, jetstream.WithPublishAsyncMaxPending(inFlight))
+	var failure atomic.Pointer[error]
+	failed := func(_ jetstream.JetStream, _ *nats.Msg, err error) { failure.Store(&err) }
+	js, err := jetstream.New(connection, jetstream.WithPublishAsyncMaxPending(inFlight),
+		jetstream.WithPublishAsyncErrHandler(failed))
 	if err != nil {
 		return err
 	}
@@ -49,6 +57,9 @@ func run(url, verb string, size, inFlight, messages int) error {
 	began := time.Now()
 	if verb == "produce" {
 		err = produce(js, size, messages)
+		if why := failure.Load(); err == nil && why != nil {
+			err = *why
+		}
 	} else {
 		err = consume(ctx, stream, messages)
 	}
@@ -62,20 +73,16 @@ func run(url, verb string, size, inFlight, messages int) error {
 
 func produce(js jetstream.JetStream, size, messages int) error {
 	payload := make([]byte, size)
-	var last jetstream.PubAckFuture
 	for range messages {
-		future, err := js.PublishAsync(name, payload)
-		if err != nil {
+		if _, err := js.PublishAsync(name, payload, jetstream.WithStallWait(patience)); err != nil {
 			return err
 		}
-		last = future
 	}
-	<-js.PublishAsyncComplete()
 	select {
-	case <-last.Ok():
+	case <-js.PublishAsyncComplete():
 		return nil
-	case err := <-last.Err():
-		return err
+	case <-time.After(patience):
+		return errors.New("answers are missing")
 	}
 }
 
@@ -91,7 +98,7 @@ func consume(ctx context.Context, stream jetstream.Stream, messages int) error {
 	}
 	defer incoming.Stop()
 	for range messages {
-		message, err := incoming.Next()
+		message, err := incoming.Next(jetstream.NextMaxWait(patience))
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,9 @@ pub(crate) fn moving(dir: &Path, seconds: u64) -> Result<Value> {
     let time = Duration::from_secs(seconds);
     let (_, loopback) = loopback::throughput(time)?;
     Ok(json!({
-        "durable_mb_per_second": rate(&disk::write_and_sync(dir, 1 << 20, None, time)?),
+        "appended_mb_per_second": rate(&disk::write_and_sync(dir, 1 << 20, None, time)?),
+        "rewritten_mb_per_second":
+            rate(&disk::write_and_sync(dir, 1 << 20, Some(PREPARED_MIB), time)?),
         "loopback_mb_per_cpu_second": loopback / MB,
         "forwarder_1k": forward::forward(1_024, time)?,
         "forwarder_64k": forward::forward(65_536, time)?,

@@ -4,7 +4,7 @@ Goal: many connections that publish small messages, and many consumers that ask 
 read none, cost no more than `memoryLimitMb` allows, on a slow disk too.
 Method: slow consumers take permits and leave their sockets unread; producers publish messages that
 are numbered; VmHWM, which the kernel counts, is compared with the limit, and a cgroup with little more
-than the limit would have the process killed; then a fresh subscription on each topic must find every
+than the limit would have the process killed (where this user may make one); then a fresh subscription on each topic must find every
 message that got a receipt. The disk is slowed by strace, which holds up each sync.
 
 A soak has 10,000 connections; GEMINGA_MEMORY_CONNECTIONS sets another number.
@@ -153,6 +153,10 @@ def many_files():
 
 @contextlib.contextmanager
 def memory_group():
+    if why_not := cgroup.why_not():
+        print(f"without a cgroup: {why_not}")
+        yield None
+        return
     group = cgroup.MemoryGroup(LIMIT_MIB + KERNEL_MIB)
     try:
         yield group
@@ -160,19 +164,27 @@ def memory_group():
         group.remove()
 
 
-@pytest.mark.skipif(cgroup.why_not() is not None, reason=str(cgroup.why_not()))
+def the_server(process):
+    """It, or what it was started under, which has one child."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0]) if children else process.pid
+
+
 @pytest.mark.parametrize("disk", ["a disk as it is", "a slow disk"])
 def test_the_peak_stays_under_the_limit_and_nothing_is_lost(disk):
     slow_disk = SLOW_DISK if disk == "a slow disk" else []
     with many_files(), memory_group() as group:
-        with Server({"memoryLimitMb": LIMIT_MIB}, prefix=slow_disk + group.prefix) as server:
-            report = peak_under_load(server, group)
+        enter = group.prefix if group else []
+        with Server({"memoryLimitMb": LIMIT_MIB}, prefix=slow_disk + enter) as server:
+            report = peak_under_load(server)
+            if group:
+                report += f", {group.peak_mib():.0f} MiB with page cache and kernel"
     print(f"{disk}: {report}")
     if folder := os.environ.get("GEMINGA_REPORT_DIR", ROOT / "target/soak" if SOAK else None):
         (pathlib.Path(folder) / f"memory-{'slow' if slow_disk else 'plain'}.txt").write_text(report + "\n")
 
 
-def peak_under_load(server, group):
+def peak_under_load(server):
     slow = [slow_consumer(server.url, index, number)
             for index in range(TOPICS) for number in range(SLOW_PER_TOPIC)]
     receipted = asyncio.run(produce_all(server.url))
@@ -187,9 +199,9 @@ def peak_under_load(server, group):
         await asyncio.gather(*(consume_all(server.url, i, receipted) for i in range(TOPICS)))
 
     asyncio.run(check())
-    peak = peak_mib(group.process())
+    peak = peak_mib(the_server(server.process))
     assert peak < LIMIT_MIB
     for connection in slow:
         connection.close()
-    return (f"peak RSS {peak:.0f} MiB of {LIMIT_MIB}, {group.peak_mib():.0f} MiB with page cache and kernel, "
-            f"{CONNECTIONS} producers, {len(slow)} slow consumers, {len(receipted)} receipts")
+    return (f"{CONNECTIONS} producers, {len(slow)} slow consumers, {len(receipted)} receipts, "
+            f"peak RSS {peak:.0f} MiB of {LIMIT_MIB}")

@@ -173,6 +173,7 @@ fn crash(tier: Tier) -> anyhow::Result<()> {
 }
 
 fn memory(tier: Tier) -> anyhow::Result<()> {
+    provide("strace", "-V", "strace")?;
     pytest("tests/memory", tier)
 }
 

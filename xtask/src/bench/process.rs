@@ -31,6 +31,13 @@ fn seconds(stat: &str, field: usize) -> anyhow::Result<f64> {
     Ok((next()? + next()?) / 100.0)
 }
 
+/// Bytes that a process has had written to disks.
+pub(super) fn written_bytes(pid: u32) -> anyhow::Result<f64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).context("the server is gone")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+    Ok(line.context("no write_bytes")?.trim().parse()?)
+}
+
 /// Flushes that the machine's disks have done: `/proc/diskstats` has them in its 19th field.
 pub(super) fn disk_flushes() -> anyhow::Result<u64> {
     let stats = fs::read_to_string("/proc/diskstats")?;
