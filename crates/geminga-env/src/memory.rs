@@ -68,7 +68,7 @@ pub struct Share {
 
 impl Share {
     /// Changes are told in steps of this size: who holds less than one costs the gauge nothing.
-    pub const STEP: usize = 64 << 10;
+    pub const STEP: usize = 4 << 10;
 
     /// Holds nothing yet.
     #[must_use]

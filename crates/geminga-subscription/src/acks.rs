@@ -82,6 +82,8 @@ pub(crate) struct Acks {
     next_unacked: Ordinal,
     acked: Intervals,
     partial: BTreeMap<Ordinal, Box<[i64]>>,
+    /// Words of all of `partial`.
+    partial_words: usize,
 }
 
 impl Acks {
@@ -89,7 +91,7 @@ impl Acks {
     pub(crate) fn new(state: AckState, first: Ordinal, end: Ordinal) -> Self {
         let next_unacked = state.next_unacked.min(end).max(first);
         let (acked, partial) = (Intervals::default(), BTreeMap::new());
-        let mut acks = Self { next_unacked, acked, partial };
+        let mut acks = Self { next_unacked, acked, partial, partial_words: 0 };
         for range in state.acked {
             acks.acked.insert(range.start.max(next_unacked)..range.end.min(end));
         }
@@ -128,6 +130,11 @@ impl Acks {
     /// Batches of which some messages are acked.
     pub(crate) fn partials(&self) -> usize {
         self.partial.len()
+    }
+
+    /// Words of what remains of those.
+    pub(crate) const fn partial_words(&self) -> usize {
+        self.partial_words
     }
 
     /// Behind here nothing is acked.
@@ -176,7 +183,10 @@ impl Acks {
         if remaining.is_empty() {
             self.ack_range(at..at.plus(1), change);
         } else if is_narrower(&remaining, batch_size, self.partial(at)) {
-            self.partial.insert(at, remaining.clone());
+            self.partial_words += remaining.len();
+            if let Some(before) = self.partial.insert(at, remaining.clone()) {
+                self.partial_words -= before.len();
+            }
             change.partial.push((at, remaining));
         }
     }
@@ -200,16 +210,21 @@ impl Acks {
         self.advance(change);
     }
 
+    /// Compares what is counted; for assertions.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.partial_words == self.partial.values().map(|set| set.len()).sum::<usize>()
+    }
+
     fn forget_partial(&mut self, range: Range<Ordinal>) {
-        while let Some((&at, _)) = self.partial.range(range.clone()).next() {
-            self.partial.remove(&at);
+        for (_, set) in self.partial.extract_if(range, |_, _| true) {
+            self.partial_words -= set.len();
         }
     }
 
     /// Forgets everything: only what lies before `to` is acked.
     pub(crate) fn reset(&mut self, to: Ordinal) {
         let (acked, partial) = (Intervals::default(), BTreeMap::new());
-        *self = Self { next_unacked: to, acked, partial };
+        *self = Self { next_unacked: to, acked, partial, partial_words: 0 };
     }
 
     /// Moves the mark-delete position over what is acked behind it.

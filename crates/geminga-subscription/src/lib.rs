@@ -25,5 +25,5 @@ pub use acks::{Ack, AckChange, AckState, NotCumulative};
 pub use action::{Action, Delivery, Entry, ReadFailed, ReadId};
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
 pub use options::Options;
-pub use stats::{ConsumerStats, Held, Stats};
+pub use stats::{ConsumerStats, Held, Scarce, Stats};
 pub use subscription::Subscription;

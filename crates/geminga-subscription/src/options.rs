@@ -24,8 +24,8 @@ pub struct Options {
     pub delayed_entries_max: usize,
     /// Most entries known but held back by their key on `Key_Shared` before nothing new is read.
     pub look_ahead_entries_max: usize,
-    /// While memory is scarce a subscription that holds at least so many bytes reads nothing that would
-    /// add to it.
+    /// While memory of a kind is scarce, a subscription that holds at least so many bytes of it reads
+    /// nothing that would add to it.
     pub scarce_bytes: usize,
     /// When it looks again whether memory still is scarce, in milliseconds.
     pub scarce_retry_ms: u64,
@@ -46,7 +46,7 @@ impl Default for Options {
             unacked_messages_max: 200_000,
             delayed_entries_max: 100_000,
             look_ahead_entries_max: 2_000,
-            scarce_bytes: 64 << 10,
+            scarce_bytes: 16 << 10,
             scarce_retry_ms: 1_000,
             retry_ms_min: 100,
             retry_ms_max: 10_000,

@@ -42,6 +42,15 @@ pub struct Held {
     pub timers: usize,
 }
 
+/// Of what there is too much, over all subscriptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scarce {
+    /// [`Held::ack_state`].
+    pub ack_state: bool,
+    /// [`Held::timers`].
+    pub timers: bool,
+}
+
 /// A consumer at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerStats {

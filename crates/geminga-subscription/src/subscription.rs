@@ -20,7 +20,7 @@ use geminga_types::Ordinal;
 
 use crate::{
     Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Held, Kind,
-    NotCumulative, Options, Stats,
+    NotCumulative, Options, Scarce, Stats,
     acks::{self, Acks},
     members::{Member, Members},
     pending::Pending,
@@ -34,7 +34,8 @@ mod read;
 
 /// Bytes for each of the things in the maps, with their share of a map's node.
 const INTERVAL_BYTES: usize = 32;
-const PARTIAL_BYTES: usize = 96;
+const PARTIAL_BYTES: usize = 64;
+const WORD_BYTES: usize = 8;
 const COUNT_BYTES: usize = 24;
 const WAITING_BYTES: usize = 80;
 const DELAYED_BYTES: usize = 80;
@@ -57,8 +58,8 @@ pub struct Subscription<P> {
     is_blocked: bool,
     /// How many messages an entry had in the last read, rounded up.
     messages_per_entry: u64,
-    /// Whether the process has too much of what [`Subscription::held`] tells.
-    is_memory_scarce: bool,
+    /// Of what the process has too much.
+    scarce: Scarce,
     /// When to look again after nothing new was read for that.
     look_again_at: Option<u64>,
     /// Entries for one turn on Shared, for what the last read brought; 0 is not yet known.
@@ -83,7 +84,7 @@ impl<P> Subscription<P> {
             own_acks: AckChange::default(),
             is_blocked: false,
             messages_per_entry: 1,
-            is_memory_scarce: false,
+            scarce: Scarce::default(),
             look_again_at: None,
             turn_entries: 0,
             acks,
@@ -140,10 +141,10 @@ impl<P> Subscription<P> {
         }
     }
 
-    /// Notes whether there is too much of what [`Self::held`] tells, over all subscriptions. As long
-    /// as there is, one that holds a good part reads nothing that would add to it.
-    pub const fn set_memory_scarce(&mut self, is_scarce: bool) {
-        self.is_memory_scarce = is_scarce;
+    /// Notes of what there is too much, over all subscriptions. As long as there is, one that holds a
+    /// good part of it reads nothing that would add to it.
+    pub const fn set_scarce(&mut self, scarce: Scarce) {
+        self.scarce = scarce;
     }
 
     /// The topic has grown: its entries before `end` may be read.
@@ -296,6 +297,7 @@ impl<P> Subscription<P> {
         let waiting = self.pending.len() + self.queue.replay().len();
         let ack_state = self.acks.intervals() * INTERVAL_BYTES
             + self.acks.partials() * PARTIAL_BYTES
+            + self.acks.partial_words() * WORD_BYTES
             + self.redelivery_counts.len() * COUNT_BYTES
             + waiting * WAITING_BYTES;
         Held { ack_state, timers: self.queue.delayed_len() * DELAYED_BYTES }

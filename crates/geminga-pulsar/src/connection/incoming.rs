@@ -123,6 +123,7 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use geminga_wire::{
         frame::{Command, FlowCommand, SendCommand, encode_flow, encode_ping, encode_send},
         proto,
@@ -217,7 +218,14 @@ mod tests {
         let frame = incoming.next().unwrap().unwrap();
         assert!(matches!(frame.command, Command::Flow(_)));
         assert_eq!(frame.command.kind(), proto::base_command::Type::Flow);
-        incoming.release();
+        assert!(incoming.read(&mut near).now_or_never().is_none());
         assert_eq!(incoming.buf.capacity(), 0);
+        // Half a frame stays.
+        far.write_all(&bytes[..5]).await.unwrap();
+        incoming.read(&mut near).await.unwrap();
+        assert!(incoming.read(&mut near).now_or_never().is_none());
+        far.write_all(&bytes[5..]).await.unwrap();
+        incoming.read(&mut near).await.unwrap();
+        assert!(incoming.next().unwrap().is_some());
     }
 }

@@ -97,6 +97,7 @@ impl<P> Subscription<P> {
             && self.redelivery_counts.keys().all(|&at| !self.acks.is_acked(at))
             && self.queue.is_consistent()
             && self.pending.is_consistent()
+            && self.acks.is_consistent()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, Entry, Held, Kind, ReadFailed, ReadId, acks};
+use crate::{Action, Entry, Kind, ReadFailed, ReadId, acks};
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
 const RANGES_MAX: usize = 256;
@@ -100,14 +100,11 @@ impl<P> Subscription<P> {
     /// Where reading ends for now. While memory is scarce, what lies between acked entries may still
     /// be read, since it takes none in the end, and something whenever nothing else could be acked.
     fn readable_end(&self) -> Ordinal {
-        let Held { ack_state, timers } = self.held();
-        let holds_much = self.options.scarce_bytes <= ack_state + timers;
+        let (held, much) = (self.held(), self.options.scarce_bytes);
+        let holds_much = self.scarce.ack_state && much <= held.ack_state
+            || self.scarce.timers && much <= held.timers;
         let something_is_out = self.acks.next_unacked() < self.queue.next_read;
-        if self.is_memory_scarce && holds_much && something_is_out {
-            self.acks.acked_end().min(self.end)
-        } else {
-            self.end
-        }
+        if holds_much && something_is_out { self.acks.acked_end().min(self.end) } else { self.end }
     }
 
     /// Gives up payloads that wait for their key once they fill a read's worth of memory.

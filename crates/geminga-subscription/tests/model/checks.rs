@@ -123,10 +123,11 @@ impl World {
     /// Where first reads must end: while memory is scarce, who holds a good part of it, and has
     /// something that can be acked, reads only what lies between acked entries.
     pub(crate) fn readable_end(&self) -> u64 {
-        let held = self.sub.held();
-        let holds_much = self.options.scarce_bytes <= held.ack_state + held.timers;
+        let (held, much) = (self.sub.held(), self.options.scarce_bytes);
+        let holds_much = (self.scarce.ack_state && much <= held.ack_state)
+            || (self.scarce.timers && much <= held.timers);
         let something_is_out = self.mark_delete() < self.sub.next_read().0;
-        if !self.is_memory_scarce || !holds_much || !something_is_out {
+        if !holds_much || !something_is_out {
             return self.end();
         }
         (0..self.end()).rev().find(|&at| self.is_acked(at)).map_or(0, |at| at + 1)

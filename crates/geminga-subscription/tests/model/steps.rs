@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use geminga_subscription::{
-    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, ReadFailed, Subscription,
+    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, ReadFailed, Scarce, Subscription,
 };
 use geminga_types::Ordinal;
 use rand::Rng;
@@ -22,7 +22,7 @@ impl World {
             74..78 => self.ack_cumulative(),
             78..86 => self.redeliver(),
             86..88 => self.set_writable(),
-            88..90 => self.set_memory_scarce(),
+            88..90 => self.set_scarce(),
             90..94 => self.let_time_pass(),
             94..96 => self.trim(),
             96..97 => self.skip(),
@@ -291,9 +291,10 @@ impl World {
         self.sub.set_writable(key, is_writable);
     }
 
-    fn set_memory_scarce(&mut self) {
-        self.is_memory_scarce = self.random.random_bool(0.5);
-        self.sub.set_memory_scarce(self.is_memory_scarce);
+    fn set_scarce(&mut self) {
+        let ack_state = self.random.random_bool(0.5);
+        self.scarce = Scarce { ack_state, timers: self.random.random_bool(0.5) };
+        self.sub.set_scarce(self.scarce);
     }
 
     fn let_time_pass(&mut self) {
@@ -360,7 +361,7 @@ impl World {
         self.sub = Subscription::new(self.options.clone(), state, first, end);
         self.consumers.clear();
         self.reads.clear();
-        (self.is_blocked, self.retry_at, self.is_memory_scarce) = (false, None, false);
+        (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
         self.entries.iter_mut().for_each(|entry| entry.count = 0);
         self.rewind();
     }

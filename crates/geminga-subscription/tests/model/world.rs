@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use geminga_subscription::{
     AckChange, AckState, Action, ConsumerInfo, ConsumerKey, Delivery, KeySharedMode,
-    KeySharedOptions, Kind, Options, ReadId, Subscription,
+    KeySharedOptions, Kind, Options, ReadId, Scarce, Subscription,
 };
 use geminga_types::Ordinal;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -75,7 +75,7 @@ pub(crate) struct World {
     pub(crate) delivered: u64,
     /// A read failed; until then at most nothing is read.
     pub(crate) retry_at: Option<u64>,
-    pub(crate) is_memory_scarce: bool,
+    pub(crate) scarce: Scarce,
 }
 
 impl World {
@@ -130,7 +130,7 @@ impl World {
             is_blocked: false,
             delivered: 0,
             retry_at: None,
-            is_memory_scarce: false,
+            scarce: Scarce::default(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The memory governor's plan: one limit, and what each kind of memory may take of it.
 //!
-//! Without `memoryLimitMb` each kind has its own key's size. With it, each has its share or its own
-//! key's size, whichever is less; what is left over is for everything that is not counted: code,
-//! loaded topics, indexes.
+//! Without `memoryLimitMb` each kind has its own key's size. With it, the process itself and the
+//! metadata's cache are taken off, and of the rest each kind has its share or its own key's size,
+//! whichever is less; what is left over is for what is not counted: loaded topics, indexes.
 
 use anyhow::Context as _;
 
@@ -17,7 +17,11 @@ const ACK_STATE_BYTES: u64 = 512 * MIB;
 const TIMER_BYTES: u64 = 256 * MIB;
 const LARGE_FRAMES_BYTES: u64 = 256 * MIB;
 /// Least memory that makes sense.
-const LIMIT_MIB_MIN: u64 = 64;
+const LIMIT_MIB_MIN: u64 = 128;
+/// What the process takes with nothing to do.
+const BASE_BYTES: u64 = 16 * MIB;
+/// A client that sends the largest of messages slowly must leave room for another's.
+const LARGE_FRAMES_MIN: u64 = 2;
 
 /// Bytes for each kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +68,19 @@ pub(super) fn plan(config: &Config) -> anyhow::Result<Plan> {
             "memoryLimitMb={limit}: expected MiB from {LIMIT_MIB_MIN}, or 0 for no limit"
         );
     }
+    let mib = |mib: u64| mib.saturating_mul(MIB);
+    let base = BASE_BYTES.saturating_add(mib(config.embedded_metadata_cache_size_mb));
+    if limit != 0 && mib(limit) / 2 < base {
+        anyhow::bail!(
+            "embeddedMetadataCacheSizeMB={}: expected less than half of memoryLimitMb={limit}",
+            config.embedded_metadata_cache_size_mb
+        );
+    }
     let share = |of_64: u64| match limit {
         0 => u64::MAX,
-        mib => mib.saturating_mul(MIB) / 64 * of_64,
+        limit => mib(limit).saturating_sub(base) / 64 * of_64,
     };
-    let mib = |mib: u64| mib.saturating_mul(MIB);
+    let large_frames_min = config.max_message_size.saturating_mul(LARGE_FRAMES_MIN);
     Ok(Plan {
         publish: publish.min(share(8)),
         read: READ_BYTES.min(share(6)),
@@ -78,7 +90,7 @@ pub(super) fn plan(config: &Config) -> anyhow::Result<Plan> {
         read_cache: mib(config.db_storage_read_ahead_cache_max_size_mb).min(share(4)),
         ack_state: ACK_STATE_BYTES.min(share(3)),
         timers: TIMER_BYTES.min(share(2)),
-        large_frames: LARGE_FRAMES_BYTES.min(share(2)),
+        large_frames: LARGE_FRAMES_BYTES.min(share(2)).max(large_frames_min),
         connections: (limit != 0).then(|| share(12)),
     })
 }
@@ -110,10 +122,11 @@ mod tests {
 
     #[test]
     fn with_a_limit_all_together_leave_room_and_small_keys_count() {
-        for memory_limit_mb in [64, 100, 256, 1_000, 100_000] {
+        for memory_limit_mb in [LIMIT_MIB_MIN, 256, 1_000, 100_000] {
             let config = Config { memory_limit_mb, ..Config::default() };
             let plan = plan(&config).unwrap();
-            assert!(total(&plan) <= memory_limit_mb * MIB / 64 * 59, "{memory_limit_mb}: {plan:?}");
+            let all = total(&plan) + BASE_BYTES + config.embedded_metadata_cache_size_mb * MIB;
+            assert!(all < memory_limit_mb * MIB, "{memory_limit_mb}: {plan:?}");
         }
         let config = Config {
             memory_limit_mb: 640,
@@ -122,13 +135,21 @@ mod tests {
             ..Config::default()
         };
         let plan = plan(&config).unwrap();
-        assert_eq!((plan.publish, plan.tail_cache), (80 * MIB, 5 * MIB));
+        let rest = 640 - 16 - config.embedded_metadata_cache_size_mb;
+        assert_eq!((plan.publish, plan.tail_cache), (rest * MIB / 8, 5 * MIB));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
-        let small = Config { memory_limit_mb: 63, ..Config::default() };
-        assert!(plan(&small).unwrap_err().to_string().starts_with("memoryLimitMb=63"));
+        let small = Config { memory_limit_mb: 127, ..Config::default() };
+        assert!(plan(&small).unwrap_err().to_string().starts_with("memoryLimitMb=127"));
+        let large = Config {
+            memory_limit_mb: 128,
+            embedded_metadata_cache_size_mb: 49,
+            ..Config::default()
+        };
+        let error = plan(&large).unwrap_err().to_string();
+        assert!(error.starts_with("embeddedMetadataCacheSizeMB=49"), "{error}");
         let none = Config { max_message_publish_buffer_size_in_mb: 0, ..Config::default() };
         assert!(plan(&none).unwrap_err().to_string().contains("maxMessagePublishBufferSizeInMB"));
     }

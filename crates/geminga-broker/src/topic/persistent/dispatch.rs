@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use geminga_managed_ledger::Chain;
-use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId};
+use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId, Scarce};
 use geminga_types::Ordinal;
 use tracing::warn;
 
@@ -43,8 +43,8 @@ impl Topic {
     fn next_action(&mut self, name: &SubscriptionName, now: u64) -> Option<Action<Stored>> {
         let sub = self.subscriptions.get_mut(name)?;
         sub.charge();
-        let is_scarce = self.deps.ack_states.is_over() || self.deps.timers.is_over();
-        sub.machine.set_memory_scarce(is_scarce);
+        let (ack_state, timers) = (self.deps.ack_states.is_over(), self.deps.timers.is_over());
+        sub.machine.set_scarce(Scarce { ack_state, timers });
         sub.machine.next_action(now)
     }
 

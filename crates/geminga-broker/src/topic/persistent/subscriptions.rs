@@ -187,7 +187,7 @@ impl Topic {
         let durable_mark_delete = acks.next_unacked;
         let machine = Subscription::new(options, acks, self.ledger.first(), self.ledger.end());
         self.next_incarnation += 1;
-        let sub = Sub {
+        let mut sub = Sub {
             machine,
             incarnation: self.next_incarnation,
             is_durable,
@@ -206,6 +206,7 @@ impl Topic {
             consumers: 0,
             is_abandoned: false,
         };
+        sub.charge();
         self.subscriptions.insert(name, Box::new(sub));
     }
 
