@@ -73,6 +73,8 @@ const FIXED_RECEIVE: [(&str, &str); 3] = [
 const FAN_OUT: &str = "10,000 msg/s to 10 subscriptions: received of what was sent";
 const FAN_OUT_CPU: &str = "10,000 msg/s to 10 subscriptions: server CPU per million received";
 const CATCH_UP: &str = "read a backlog while 10,000 msg/s are written";
+/// Fewer than the slower one was sent before, or it would wait for ever.
+const CATCH_UP_MESSAGES: &str = "200000";
 /// Many small producers on one topic, whose messages 20 consumers share by their keys.
 const KEYED: [&str; 9] = ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-mk", "random"];
 const KEYED_CONSUMERS: [&str; 4] = ["-st", "Key_Shared", "-n", "20"];
@@ -247,7 +249,7 @@ impl Bench<'_> {
     fn catch_up(&self) -> anyhow::Result<f64> {
         let topic = PUBLISH[0].topic;
         let producer = self.produce(topic, &FIXED)?;
-        let arguments = ["-ss", "late", "-sp", "Earliest", "-m", "500000"];
+        let arguments = ["-ss", "late", "-sp", "Earliest", "-m", CATCH_UP_MESSAGES];
         let report = self.consume(topic, &arguments)?.report()?;
         producer.report()?;
         number(&report, "messages_per_second")
