@@ -14,7 +14,7 @@ use super::{
     process::{cpu_seconds, disk_flushes, ended_children_cpu_seconds},
     pulsar_perf::{PulsarPerf, Running, class_path},
     server::{Server, now, rest, wait},
-    stats::{ratio, shown, spread},
+    stats::shown,
     tool::Tools,
 };
 use crate::say;
@@ -261,20 +261,10 @@ fn number(report: &Value, key: &str) -> anyhow::Result<f64> {
 }
 
 fn table(ours: &Figures, theirs: &Figures) -> anyhow::Result<String> {
-    let mut table = Table::new(&["", "unit", "Geminga", "Apache Pulsar", "ratio", "better"]);
+    let mut table = Table::beside("Apache Pulsar");
     for (name, unit, less_is_better) in ROWS {
         let of = |figures: &Figures| figures.get(name).cloned().context("a figure is missing");
-        let (ours, theirs) = (of(ours)?, of(theirs)?);
-        let ratio = ratio(&ours, &theirs);
-        let better = if *less_is_better { ratio.recip() } else { ratio };
-        table.row(&[
-            (*name).to_owned(),
-            (*unit).to_owned(),
-            spread(&ours),
-            spread(&theirs),
-            shown(ratio),
-            format!("{} ×", shown(better)),
-        ]);
+        table.compare((name, unit), &of(ours)?, &of(theirs)?, Some(*less_is_better));
     }
     Ok(table.to_markdown())
 }

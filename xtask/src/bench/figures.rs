@@ -10,7 +10,7 @@ use super::{
     page::{self, Table},
     server::{Server, rest},
     stats::{median, ratio, shown, spread},
-    tool::{Tools, number},
+    tool::{Tools, number, numbers},
 };
 use crate::say;
 
@@ -143,9 +143,6 @@ fn bare(tools: &Tools, dir: &Path, options: &Options, shape: &Shape) -> anyhow::
 }
 
 fn publish_row(name: &str, ours: &[Value], bares: &[Value]) -> anyhow::Result<Vec<String>> {
-    let all = |reports: &[Value], path: &str| {
-        reports.iter().map(|report| number(report, path)).collect::<anyhow::Result<Vec<f64>>>()
-    };
     let mut row = vec![name.to_owned()];
     let pairs = [
         ("sent/messages_per_second", "messages_per_second"),
@@ -153,15 +150,15 @@ fn publish_row(name: &str, ours: &[Value], bares: &[Value]) -> anyhow::Result<Ve
         ("sent/publish_latency_ms/p99", "latency_ms/p99"),
     ];
     for (index, (our_path, bare_path)) in pairs.into_iter().enumerate() {
-        let (ours, bares) = (all(ours, our_path)?, all(bares, bare_path)?);
+        let (ours, bares) = (numbers(ours, our_path)?, numbers(bares, bare_path)?);
         let ratio = ratio(&ours, &bares);
         row.extend([spread(&ours), spread(&bares)]);
         if index < 2 {
             row.push(shown(ratio));
         }
     }
-    row.push(spread(&all(ours, "server/cpu_seconds_per_million")?));
-    row.push(spread(&all(ours, "client/cpu_seconds_per_million")?));
+    row.push(spread(&numbers(ours, "server/cpu_seconds_per_million")?));
+    row.push(spread(&numbers(ours, "client/cpu_seconds_per_million")?));
     Ok(row)
 }
 

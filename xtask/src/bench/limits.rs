@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::{
     Options,
     page::{self, Table},
-    stats::shown,
-    tool::{Tools, number},
+    tool::Tools,
 };
 
 /// What is shown of what was measured.
@@ -48,10 +47,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let tools = Tools::build(options)?;
     let dir = tempfile::tempdir_in(&options.dir)?;
     let limits = measure(&tools, dir.path(), options)?;
-    let mut table = Table::new(&["limit", "", "unit"]);
-    for (what, unit, path) in ROWS {
-        table.row(&[(*what).to_owned(), shown(number(&limits, path)?), (*unit).to_owned()]);
-    }
+    let table = Table::of_report("limit", ROWS, &limits)?;
     page::write("limits", "What the machine can do", &table.to_markdown(), options, &limits)
 }
 

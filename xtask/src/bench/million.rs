@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::{
     Options,
     page::{self, Table},
-    stats::shown,
-    tool::{Tools, number},
+    tool::Tools,
 };
 use crate::toolchains::root;
 
@@ -51,9 +50,6 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         .context("python3 could not be started")?;
     ensure!(output.status.success(), "bench/million.py failed: {}", output.status);
     let report: Value = serde_json::from_slice(&output.stdout)?;
-    let mut table = Table::new(&["figure", "", "unit"]);
-    for (what, unit, path) in ROWS {
-        table.row(&[(*what).to_owned(), shown(number(&report, path)?), (*unit).to_owned()]);
-    }
+    let table = Table::of_report("figure", ROWS, &report)?;
     page::write("million", "A million topics", &table.to_markdown(), options, &report)
 }

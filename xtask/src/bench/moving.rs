@@ -10,7 +10,7 @@ use super::{
     process::{cpu_seconds, written_bytes},
     server::{Server, now, rest},
     stats::{ratio, shown, spread},
-    tool::{Tools, number},
+    tool::{Tools, number, numbers},
 };
 use crate::say;
 
@@ -124,8 +124,8 @@ fn deliver(tools: &Tools, server: &Server, what: &Delivered) -> anyhow::Result<f
 }
 
 fn disk_table(published: &[Vec<(f64, f64)>], bares: &[Value]) -> anyhow::Result<String> {
-    let appended = all(bares, "appended_mb_per_second")?;
-    let rewritten = all(bares, "rewritten_mb_per_second")?;
+    let appended = numbers(bares, "appended_mb_per_second")?;
+    let rewritten = numbers(bares, "rewritten_mb_per_second")?;
     let mut table = Table::new(&[
         "entries, unbatched",
         "receipted, MB/s",
@@ -162,9 +162,9 @@ fn delivery_table(delivered: &[Vec<f64>], bares: &[Value]) -> anyhow::Result<Str
         "loopback's writer",
         "ratio",
     ]);
-    let loopback = all(bares, "loopback_mb_per_cpu_second")?;
+    let loopback = numbers(bares, "loopback_mb_per_cpu_second")?;
     for (figures, what) in delivered.iter().zip(&DELIVERED) {
-        let bare = all(bares, what.bare)?;
+        let bare = numbers(bares, what.bare)?;
         let size: f64 = what.size.parse()?;
         let bytes: Vec<f64> = figures.iter().map(|count| count * size / MB).collect();
         table.row(&[
@@ -178,8 +178,4 @@ fn delivery_table(delivered: &[Vec<f64>], bares: &[Value]) -> anyhow::Result<Str
         ]);
     }
     Ok(table.to_markdown())
-}
-
-fn all(reports: &[Value], path: &str) -> anyhow::Result<Vec<f64>> {
-    reports.iter().map(|report| number(report, path)).collect()
 }

@@ -16,7 +16,7 @@ use super::{
     page::{self, Table},
     process::{cpu_seconds, disk_flushes},
     server::{Server, rest},
-    stats::{ratio, shown, spread},
+    stats::shown,
     tool::{Tools, number},
 };
 use crate::{
@@ -124,20 +124,10 @@ fn load_theirs(client: &Path, server: &Server, verb: &str) -> anyhow::Result<f64
 }
 
 fn table(ours: &[Figures], theirs: &[Figures]) -> String {
-    let mut table = Table::new(&["", "unit", "Geminga", "NATS JetStream", "ratio", "better"]);
+    let mut table = Table::beside("NATS JetStream");
     for (index, (name, unit, less_is_better)) in ROWS.into_iter().enumerate() {
         let of = |figures: &[Figures]| figures.iter().map(|all| all[index]).collect::<Vec<f64>>();
-        let (ours, theirs) = (of(ours), of(theirs));
-        let ratio = ratio(&ours, &theirs);
-        let better = less_is_better.map(|less| if less { ratio.recip() } else { ratio });
-        table.row(&[
-            name.to_owned(),
-            unit.to_owned(),
-            spread(&ours),
-            spread(&theirs),
-            better.map_or_else(String::new, |_| shown(ratio)),
-            better.map_or_else(String::new, |better| format!("{} ×", shown(better))),
-        ]);
+        table.compare((name, unit), &of(ours), &of(theirs), less_is_better);
     }
     table.to_markdown()
 }

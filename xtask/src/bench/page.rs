@@ -5,7 +5,11 @@ use std::{fmt::Write as _, fs, process::Command};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::Options;
+use super::{
+    Options,
+    stats::{ratio, shown, spread},
+    tool::number,
+};
 use crate::{say, toolchains::root};
 
 const HEAD: &str = "\
@@ -29,6 +33,44 @@ impl Table {
     pub(super) fn row(&mut self, cells: &[String]) {
         say(&cells.join("  |  "));
         self.rows.push(cells.to_vec());
+    }
+
+    /// A row for each of `rows`: what it is, its unit, and where its number is in the report.
+    pub(super) fn of_report(
+        what: &str,
+        rows: &[(&str, &str, &str)],
+        report: &Value,
+    ) -> anyhow::Result<Self> {
+        let mut table = Self::new(&[what, "", "unit"]);
+        for (name, unit, path) in rows {
+            table.row(&[(*name).to_owned(), shown(number(report, path)?), (*unit).to_owned()]);
+        }
+        Ok(table)
+    }
+
+    /// For rows by [`Self::compare`].
+    pub(super) fn beside(other: &str) -> Self {
+        Self::new(&["", "unit", "Geminga", other, "ratio", "better"])
+    }
+
+    /// Our figures beside another's; `less_is_better` where it matters who has more.
+    pub(super) fn compare(
+        &mut self,
+        (name, unit): (&str, &str),
+        ours: &[f64],
+        theirs: &[f64],
+        less_is_better: Option<bool>,
+    ) {
+        let ratio = ratio(ours, theirs);
+        let better = less_is_better.map(|less| if less { ratio.recip() } else { ratio });
+        self.row(&[
+            name.to_owned(),
+            unit.to_owned(),
+            spread(ours),
+            spread(theirs),
+            better.map_or_else(String::new, |_| shown(ratio)),
+            better.map_or_else(String::new, |better| format!("{} ×", shown(better))),
+        ]);
     }
 
     pub(super) fn to_markdown(&self) -> String {
@@ -112,6 +154,22 @@ mod tests {
             page,
             "head\n\n<!-- a -->\n3\n<!-- end of a -->\n\n<!-- b -->\n2\n<!-- end of b -->\n"
         );
+    }
+
+    #[test]
+    fn both_sides_of_a_comparison_and_who_does_better() {
+        let mut table = Table::beside("them");
+        table.compare(("start", "ms"), &[2.0], &[4.0], Some(true));
+        table.compare(("rate", "1/s"), &[2.0], &[4.0], Some(false));
+        table.compare(("flushes", ""), &[2.0], &[0.0], None);
+        let text = table.to_markdown();
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            rows[0],
+            "| start | ms | 2.00 (2.00–2.00) | 4.00 (4.00–4.00) | 0.500 | 2.00 × |"
+        );
+        assert!(rows[1].ends_with("| 0.500 | 0.500 × |"), "{text}");
+        assert!(rows[2].ends_with("|  |  |"), "{text}");
     }
 
     #[test]

@@ -126,6 +126,11 @@ fn parsed(what: &str, output: &Output) -> anyhow::Result<Value> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("output of {what}"))
 }
 
+/// The same number of several reports.
+pub(super) fn numbers(reports: &[Value], path: &str) -> anyhow::Result<Vec<f64>> {
+    reports.iter().map(|report| number(report, path)).collect()
+}
+
 /// A number in what a program printed: `number(&report, "sent/messages")`.
 pub(super) fn number(report: &Value, path: &str) -> anyhow::Result<f64> {
     let value = report.pointer(&format!("/{path}"));
