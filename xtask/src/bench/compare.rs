@@ -1,7 +1,9 @@
 //! `cargo xtask bench compare`: Apache Pulsar's load client on Apache Pulsar and on Geminga, in turn.
 //!
 //! Each round starts both servers on new directories, one after the other, and runs every scenario on
-//! each. Both sync before they answer: a run in which the disk did not flush is void.
+//! each, behind one that nobody counts. Both sync before they answer: a run in which the disk did not
+//! flush is void. Rates and latencies are those of the second ten seconds of each load, when the
+//! Java machines at both ends are warm; CPU is of all of it.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -55,8 +57,12 @@ const PUBLISH: [Publish; 3] = [
     },
 ];
 const FIXED: [&str; 4] = ["-r", "10000", "-s", "1024"];
-/// The Java virtual machines are warm by then.
-const WARM_UP: u64 = 5;
+/// The load client tells every ten seconds how it does; the second of them ends before this does.
+const LOAD_SECONDS: &str = "21";
+/// Whoever syncs for each message, or even each group of them, has more.
+const FLUSHES_MIN: u64 = 21;
+/// Before anything is measured: a Java machine serves the first minute slowly.
+const WARM_UP: [&str; 4] = ["-r", "10000000", "-s", "1024"];
 /// How long a consumer may take to subscribe.
 const SUBSCRIBE_MAX: Duration = Duration::from_secs(60);
 
@@ -74,10 +80,10 @@ const FAN_OUT: &str = "10,000 msg/s to 10 subscriptions: received of what was se
 const FAN_OUT_CPU: &str = "10,000 msg/s to 10 subscriptions: server CPU per million received";
 const CATCH_UP: &str = "read a backlog while 10,000 msg/s are written";
 /// Fewer than the slower one was sent before, or it would wait for ever.
-const CATCH_UP_MESSAGES: &str = "200000";
+const CATCH_UP_MESSAGES: &str = "400000";
 /// Many small producers on one topic, whose messages 20 consumers share by their keys.
 const KEYED: [&str; 9] = ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-mk", "random"];
-const KEYED_CONSUMERS: [&str; 4] = ["-st", "Key_Shared", "-n", "20"];
+const KEYED_CONSUMERS: [&str; 6] = ["-st", "Key_Shared", "-n", "20", "-time", "35"];
 const KEYED_SENT: &str = "500 producers, 128 B unbatched, 20 Key_Shared consumers: sent";
 const KEYED_RECEIVED: &str = "…: received of what was sent";
 const KEYED_CPU: &str = "…: server CPU, for sending too, per million received";
@@ -120,11 +126,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         say(&format!("== round {} of {}", round + 1, options.pairs));
         let home = dir.path().join("geminga");
         let start = || Server::geminga(&tools.server, &home);
-        measure(start, &client, &home.with_extension("client"), options, &mut ours)?;
+        measure(start, &client, &home.with_extension("client"), &mut ours)?;
         std::fs::remove_dir_all(&home)?;
         let home = dir.path().join("pulsar");
         let start = || Server::pulsar(&server_classes, &home);
-        measure(start, &client, &home.with_extension("client"), options, &mut theirs)?;
+        measure(start, &client, &home.with_extension("client"), &mut theirs)?;
         std::fs::remove_dir_all(&home)?;
     }
     let text = table(&ours, &theirs)?;
@@ -137,7 +143,6 @@ fn measure(
     start: impl FnOnce() -> anyhow::Result<Server>,
     client: &PulsarPerf,
     dir: &Path,
-    options: &Options,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let server = start()?;
@@ -148,21 +153,23 @@ fn measure(
     keep("start", server.start_took.as_secs_f64() * 1e3);
     rest();
     keep("RSS idle", server.rss_mib()?);
-    let bench = Bench { server: &server, client, dir, seconds: options.seconds };
+    let bench = Bench { server: &server, client, dir };
+    bench.produce("warm", &WARM_UP)?.report()?;
     for publish in &PUBLISH {
         let published = bench.publish(publish)?;
         keep(publish.rate, published.rate);
         keep(publish.server_cpu, published.server_cpu);
         keep(publish.client_cpu, published.client_cpu);
     }
-    let (sent, received) = bench.with_consumers("fixed", &["-ns", "1"], &FIXED)?;
+    let (sent, received) = bench.with_consumers("fixed", &["-ns", "1", "-time", "25"], &FIXED)?;
     for (names, report) in [(FIXED_PUBLISH, &sent), (FIXED_RECEIVE, &received)] {
         for (name, key) in names {
-            keep(name, number(report, key)?);
+            keep(name, number(&report["steady"], key)?);
         }
     }
     let cpu = cpu_seconds(server.pid())?;
-    let (sent, received) = bench.with_consumers("fan-out", &["-ns", "10"], &FIXED)?;
+    let (sent, received) =
+        bench.with_consumers("fan-out", &["-ns", "10", "-time", "25"], &FIXED)?;
     let received = number(&received, "records")?;
     ensure!(0.0 < received, "nothing was received");
     keep(FAN_OUT, 10.0 * received / number(&sent, "records")?); // A tenth of each, in percent.
@@ -170,7 +177,7 @@ fn measure(
     keep(CATCH_UP, bench.catch_up()?);
     let cpu = cpu_seconds(server.pid())?;
     let (sent, received) = bench.with_consumers("keyed", &KEYED_CONSUMERS, &KEYED)?;
-    keep(KEYED_SENT, number(&sent, "messages_per_second")?);
+    keep(KEYED_SENT, number(&sent["steady"], "messages_per_second")?);
     let (sent, received) = (number(&sent, "records")?, number(&received, "records")?);
     ensure!(0.0 < received, "nothing was received");
     keep(KEYED_RECEIVED, 100.0 * received / sent);
@@ -183,7 +190,6 @@ struct Bench<'a> {
     server: &'a Server,
     client: &'a PulsarPerf,
     dir: &'a Path,
-    seconds: u64,
 }
 
 struct Published {
@@ -195,8 +201,7 @@ struct Published {
 impl Bench<'_> {
     /// Starts to send to a topic for the time of a measurement.
     fn produce(&self, topic: &str, arguments: &[&str]) -> anyhow::Result<Running> {
-        let (time, warm_up) = (self.seconds.to_string(), WARM_UP.to_string());
-        let common = ["-time", &time, "--warmup-time", &warm_up];
+        let common = ["-time", LOAD_SECONDS];
         let all: Vec<&str> = arguments.iter().chain(&common).copied().chain([topic]).collect();
         self.client.start(&self.dir.join(topic), "produce", &self.server.url, &all)
     }
@@ -211,30 +216,24 @@ impl Bench<'_> {
         let flushes = disk_flushes()?;
         let report = self.produce(publish.topic, publish.arguments)?.report()?;
         let flushes = disk_flushes()?.saturating_sub(flushes);
-        ensure!(
-            self.seconds < flushes,
-            "{}: void: {flushes} flushes of the disk in {} s",
-            publish.rate,
-            self.seconds
-        );
+        ensure!(FLUSHES_MIN < flushes, "{}: void: {flushes} flushes of the disk", publish.rate);
         let millions = number(&report, "records")? / 1e6;
         Ok(Published {
-            rate: number(&report, "messages_per_second")?,
+            rate: number(&report["steady"], "messages_per_second")?,
             server_cpu: (cpu_seconds(self.server.pid())? - cpu) / millions,
             client_cpu: (ended_children_cpu_seconds()? - children) / millions,
         })
     }
 
-    /// Sends while others receive; what both sides say.
+    /// Sends while others receive, for longer than what is sent takes with the start of a Java
+    /// machine; what both sides say.
     fn with_consumers(
         &self,
         topic: &str,
         consumers: &[&str],
         producers: &[&str],
     ) -> anyhow::Result<(Value, Value)> {
-        let ample = (self.seconds + WARM_UP + 15).to_string(); // Longer than what is sent takes.
-        let common = ["-ss", "s", "-time", &ample];
-        let arguments: Vec<&str> = common.iter().chain(consumers).copied().collect();
+        let arguments: Vec<&str> = ["-ss", "s"].iter().chain(consumers).copied().collect();
         let consumer = self.consume(topic, &arguments)?;
         let began = now();
         while !consumer.has_said("Start receiving")? {

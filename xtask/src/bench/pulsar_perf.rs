@@ -88,19 +88,24 @@ impl Drop for Running {
     }
 }
 
-/// Reads the summary: records, their rate, and latencies in milliseconds.
+/// Reads the summary: records and their rate; and of the second interval, if there was one, as
+/// `steady`, the rate, and latencies in milliseconds.
 fn parse(text: &str) -> Option<Value> {
     let (_, summary) = text.rsplit_once("Aggregated throughput stats --- ")?;
     let (_, behind) = summary.split_once(" records ")?;
     let records = first_number(summary)?;
     let rate = first_number(behind.split_once(" --- ")?.1)?;
     let mut report = json!({ "records": records, "messages_per_second": rate });
-    if let Some((_, latency)) = text.rsplit_once("Aggregated latency stats --- ") {
-        let names = [("p50", "med:"), ("p99", "99pct:"), ("p999", "99.9pct:"), ("max", "Max:")];
-        for (name, label) in names {
-            let at = latency.find(&format!(" {label}"))?;
-            report[name] = first_number(&latency[at + 1 + label.len()..])?.into();
+    let is_interval = |line: &&str| {
+        line.contains("Throughput produced:") || line.contains("Throughput received:")
+    };
+    if let Some(line) = text.lines().filter(is_interval).nth(1) {
+        let rate = first_number(line.split_once(" msg --- ")?.1)?;
+        let mut steady = json!({ "messages_per_second": rate });
+        for (name, label) in [("p50", "med:"), ("p99", "99pct:"), ("p999", "99.9pct:")] {
+            steady[name] = first_number(line.split_once(&format!(" {label}"))?.1)?.into();
         }
+        report["steady"] = steady;
     }
     Some(report)
 }
@@ -117,15 +122,22 @@ mod tests {
 
     #[test]
     fn summaries_are_read() {
-        let produced = "x\n INFO - Aggregated throughput stats --- 20000 records sent --- \
-             9964.123 msg/s --- 19.461 Mbit/s \n INFO - Aggregated latency stats --- Latency: mean:  \
-             1.815 ms - med: 1.700 - 95pct: 2.9 - 99pct: 4.5 - 99.9pct: 8.000 - 99.99pct: 9.1 - \
-             99.999pct: 9.2 - Max: 9.3\n";
+        let interval = |count: u32, rate: &str| {
+            format!(
+                "x INFO - Throughput produced: {count} msg --- {rate} msg/s ---      78.1 Mbit/s  --- \
+                 failure      0.0 msg/s --- Latency: mean:   2.1 ms - med:   1.700 - 95pct:   2.9 - \
+                 99pct:   4.500 - 99.9pct:   8.000 - 99.99pct:   9.100 - Max:   9.300\n"
+            )
+        };
+        let produced = interval(70_000, "  7000.0")
+            + &interval(170_000, "  9964.1")
+            + "x INFO - Aggregated throughput stats --- 180000 records sent --- 9000.123 msg/s --- \
+               19.461 Mbit/s \n INFO - Aggregated latency stats --- Latency: mean: 1.815 ms\n";
         let expected = json!({
-            "records": 20000.0, "messages_per_second": 9964.123,
-            "p50": 1.7, "p99": 4.5, "p999": 8.0, "max": 9.3,
+            "records": 180_000.0, "messages_per_second": 9000.123,
+            "steady": { "messages_per_second": 9964.1, "p50": 1.7, "p99": 4.5, "p999": 8.0 },
         });
-        assert_eq!(parse(produced), Some(expected));
+        assert_eq!(parse(&produced), Some(expected));
         let consumed =
             "Aggregated throughput stats --- 5 records received --- 2.5 msg/s --- 1 Mbit/s";
         assert_eq!(parse(consumed), Some(json!({ "records": 5.0, "messages_per_second": 2.5 })));
