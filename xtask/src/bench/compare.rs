@@ -24,7 +24,7 @@ use crate::say;
 /// What is measured of both, by name.
 type Figures = BTreeMap<&'static str, Vec<f64>>;
 
-/// A way to publish, and what its figures are called.
+/// A way to publish, with as many messages in flight (`-o`) as the client has memory for, and what its figures are called.
 struct Publish {
     topic: &'static str,
     arguments: &'static [&'static str],
@@ -36,21 +36,21 @@ struct Publish {
 const PUBLISH: [Publish; 3] = [
     Publish {
         topic: "a",
-        arguments: &["-r", "10000000", "-s", "1024"],
+        arguments: &["-r", "10000000", "-s", "1024", "-o", "10000"],
         rate: "publish 1 KiB batched",
         server_cpu: "1 KiB batched: server CPU per million",
         client_cpu: "1 KiB batched: client CPU per million",
     },
     Publish {
         topic: "b",
-        arguments: &["-r", "10000000", "-s", "128", "-db"],
+        arguments: &["-r", "10000000", "-s", "128", "-db", "-o", "5000"],
         rate: "publish 128 B unbatched",
         server_cpu: "128 B unbatched: server CPU per million",
         client_cpu: "128 B unbatched: client CPU per million",
     },
     Publish {
         topic: "c",
-        arguments: &["-r", "10000000", "-s", "100"],
+        arguments: &["-r", "10000000", "-s", "100", "-o", "20000"],
         rate: "publish 100 B batched",
         server_cpu: "100 B batched: server CPU per million",
         client_cpu: "100 B batched: client CPU per million",
@@ -62,7 +62,7 @@ const LOAD_SECONDS: &str = "21";
 /// Whoever syncs for each message, or even each group of them, has more.
 const FLUSHES_MIN: u64 = 21;
 /// Before anything is measured: a Java machine serves the first minute slowly.
-const WARM_UP: [&str; 4] = ["-r", "10000000", "-s", "1024"];
+const WARM_UP: [&str; 6] = ["-r", "10000000", "-s", "1024", "-o", "10000"];
 /// How long a consumer may take to subscribe.
 const SUBSCRIBE_MAX: Duration = Duration::from_secs(60);
 
@@ -82,7 +82,8 @@ const CATCH_UP: &str = "read a backlog while 10,000 msg/s are written";
 /// Fewer than the slower one was sent before, or it would wait for ever.
 const CATCH_UP_MESSAGES: &str = "400000";
 /// Many small producers on one topic, whose messages 20 consumers share by their keys.
-const KEYED: [&str; 9] = ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-mk", "random"];
+const KEYED: [&str; 11] =
+    ["-r", "10000000", "-s", "128", "-db", "-n", "500", "-mk", "random", "-o", "100"];
 const KEYED_CONSUMERS: [&str; 6] = ["-st", "Key_Shared", "-n", "20", "-time", "35"];
 const KEYED_SENT: &str = "500 producers, 128 B unbatched, 20 Key_Shared consumers: sent";
 const KEYED_RECEIVED: &str = "…: received of what was sent";

@@ -41,7 +41,7 @@ impl PulsarPerf {
         fs::write(dir.join("client.conf"), "")?;
         let output = dir.join(format!("{verb}.txt"));
         let mut command = Command::new("java");
-        command.current_dir(dir).args(["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySize=1g"]);
+        command.current_dir(dir).args(["-Xms1g", "-Xmx1g", "-XX:MaxDirectMemorySize=1g"]);
         command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-cp", &self.class_path]);
         command.args(["org.apache.pulsar.testclient.PulsarPerfTestTool", "client.conf", verb]);
         command.args(["--service-url", url]).args(arguments);
