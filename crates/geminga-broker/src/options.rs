@@ -52,6 +52,10 @@ pub struct Limits {
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.
     pub unacked_per_subscription_max: usize,
+    /// `keySharedLookAheadMsgInReplayThresholdPerConsumer`, entries.
+    pub look_ahead_per_consumer_max: usize,
+    /// `keySharedLookAheadMsgInReplayThresholdPerSubscription`, entries.
+    pub look_ahead_per_subscription_max: usize,
     /// `dispatcherMaxReadBatchSize`, entries.
     pub read_entries_max: usize,
     /// `dispatcherMaxReadSizeBytes`.

@@ -11,6 +11,7 @@ mod acks;
 mod action;
 mod consumer;
 mod intervals;
+mod lanes;
 mod members;
 pub mod nonpersistent;
 mod options;

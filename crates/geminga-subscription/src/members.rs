@@ -108,6 +108,10 @@ impl Members {
         self.by_key.iter_mut().map(|(&key, member)| (key, member))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

@@ -22,7 +22,11 @@ pub struct Options {
     /// Most entries remembered as delayed; when they are reached nothing new is read until one is
     /// due. At least 1.
     pub delayed_entries_max: usize,
-    /// Most entries known but held back by their key on `Key_Shared` before nothing new is read.
+    /// Most entries known but held back by their key on `Key_Shared` before nothing new is read, for
+    /// each consumer (`keySharedLookAheadMsgInReplayThresholdPerConsumer`); 0 is no such limit.
+    pub look_ahead_entries_max_per_consumer: usize,
+    /// The same for all consumers together
+    /// (`keySharedLookAheadMsgInReplayThresholdPerSubscription`); 0 is no such limit.
     pub look_ahead_entries_max: usize,
     /// While memory of a kind is scarce, a subscription that holds at least so many bytes of it reads
     /// nothing that would add to it.
@@ -45,7 +49,8 @@ impl Default for Options {
             consumer_unacked_messages_max: 50_000,
             unacked_messages_max: 200_000,
             delayed_entries_max: 100_000,
-            look_ahead_entries_max: 2_000,
+            look_ahead_entries_max_per_consumer: 4_000,
+            look_ahead_entries_max: 40_000,
             scarce_bytes: 16 << 10,
             scarce_retry_ms: 1_000,
             retry_ms_min: 100,

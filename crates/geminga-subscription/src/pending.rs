@@ -29,6 +29,7 @@ pub(crate) struct Pending {
     consumer_of: BTreeMap<Ordinal, ConsumerKey>,
     held: BTreeMap<ConsumerKey, Held>,
     messages: u64,
+    has_shrunk: bool,
     /// Slot → its consumer and how many of its entries that has.
     slots: BTreeMap<u32, (ConsumerKey, usize)>,
 }
@@ -91,6 +92,7 @@ impl Pending {
         let unacked = held.entries.remove(&at)?;
         held.messages -= u64::from(unacked.messages);
         self.messages -= u64::from(unacked.messages);
+        self.has_shrunk = true;
         if held.entries.is_empty() {
             self.held.remove(&consumer);
         }
@@ -116,6 +118,12 @@ impl Pending {
         ordinals.into_iter().filter_map(take).collect()
     }
 
+    /// Takes an entry away from whoever has it.
+    pub(crate) fn take_anywhere(&mut self, at: Ordinal) -> Option<Unacked> {
+        let consumer = *self.consumer_of.get(&at)?;
+        self.take(consumer, at)
+    }
+
     /// Forgets the entries of `range`, wherever they are.
     pub(crate) fn forget(&mut self, range: Range<Ordinal>) {
         let found: Vec<_> = self.consumer_of.range(range).map(|(&at, &key)| (at, key)).collect();
@@ -132,6 +140,7 @@ impl Pending {
             && let Some(unacked) = held.entries.get_mut(&at)
         {
             let messages = remaining().min(unacked.messages);
+            self.has_shrunk = true;
             held.messages -= u64::from(unacked.messages - messages);
             self.messages -= u64::from(unacked.messages - messages);
             unacked.messages = messages;
@@ -139,7 +148,12 @@ impl Pending {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.tracks_slots);
+        *self = Self { has_shrunk: true, ..Self::new(self.tracks_slots) };
+    }
+
+    /// Whether there is less than when this was asked last.
+    pub(crate) const fn take_shrunk(&mut self) -> bool {
+        std::mem::replace(&mut self.has_shrunk, false)
     }
 
     /// Counts again; for assertions.

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! 1. An entry waits in one place at most, and before `next_read`.
-//! 2. The indexes by slot and by time list exactly what waits there.
+//! 2. The index by time lists exactly what is delayed; the lanes, what is buffered or to be read again.
+//! 3. `buffered_bytes` is the sum of what is buffered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,11 @@ use std::{
 
 use geminga_types::Ordinal;
 
-use crate::{Entry, slots::slot_of};
+use crate::{
+    ConsumerKey, Entry,
+    lanes::{Lanes, Router},
+    slots::slot_of,
+};
 
 /// What waits for delivery.
 #[derive(Debug)]
@@ -20,10 +25,12 @@ pub(crate) struct Queue<P> {
     /// Everything from here on has not been read.
     pub(crate) next_read: Ordinal,
     /// Read, not yet delivered.
-    pub(crate) buffer: BTreeMap<Ordinal, Entry<P>>,
+    buffer: BTreeMap<Ordinal, Entry<P>>,
+    buffered_bytes: usize,
     /// To be read again and delivered, with its slot.
     replay: BTreeMap<Ordinal, u32>,
-    replay_by_slot: BTreeSet<(u32, Ordinal)>,
+    /// Both of them on `Key_Shared`.
+    pub(crate) lanes: Lanes,
     /// Not due: its time, and its slot.
     delayed: BTreeMap<Ordinal, (u64, u32)>,
     delayed_by_time: BTreeSet<(u64, Ordinal)>,
@@ -33,30 +40,73 @@ pub(crate) struct Queue<P> {
 
 impl<P> Queue<P> {
     /// Nothing is known; reading begins at `next_read`.
-    pub(crate) const fn new(next_read: Ordinal) -> Self {
+    pub(crate) fn new(next_read: Ordinal) -> Self {
         Self {
             next_read,
             buffer: BTreeMap::new(),
+            buffered_bytes: 0,
             replay: BTreeMap::new(),
-            replay_by_slot: BTreeSet::new(),
+            lanes: Lanes::default(),
             delayed: BTreeMap::new(),
             delayed_by_time: BTreeSet::new(),
             has_unsorted: false,
         }
     }
 
-    pub(crate) fn push_buffer(&mut self, entry: Entry<P>) {
+    pub(crate) fn push_buffer(&mut self, entry: Entry<P>, router: Router<'_>) {
         self.has_unsorted |= entry.deliver_at.is_some();
+        self.lanes.insert(router.lane(slot_of(entry.key_hash)), entry.ordinal);
+        self.buffered_bytes += entry.bytes;
         self.buffer.insert(entry.ordinal, entry);
     }
 
-    pub(crate) fn push_replay(&mut self, at: Ordinal, slot: u32) {
+    pub(crate) fn push_replay(&mut self, at: Ordinal, slot: u32, router: Router<'_>) {
+        self.lanes.insert(router.lane(slot), at);
         self.replay.insert(at, slot);
-        self.replay_by_slot.insert((slot, at));
+    }
+
+    pub(crate) const fn buffer(&self) -> &BTreeMap<Ordinal, Entry<P>> {
+        &self.buffer
+    }
+
+    pub(crate) const fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes
     }
 
     pub(crate) const fn replay(&self) -> &BTreeMap<Ordinal, u32> {
         &self.replay
+    }
+
+    /// The next consumer that is ready and whose lane begins with what is buffered.
+    pub(crate) fn take_turn(
+        &mut self,
+        is_ready: impl Fn(ConsumerKey) -> bool,
+    ) -> Option<ConsumerKey> {
+        let buffer = &self.buffer;
+        self.lanes.take_turn(|key, at| is_ready(key) && buffer.contains_key(&at))
+    }
+
+    /// Takes out of the buffer what leaves its lane by the caller's doing.
+    pub(crate) fn take_buffered(&mut self, at: Ordinal) -> Option<Entry<P>> {
+        let entry = self.buffer.remove(&at)?;
+        self.buffered_bytes -= entry.bytes;
+        Some(entry)
+    }
+
+    /// Takes out what is to be read again, which stays in its lane; false if that was not so.
+    pub(crate) fn take_replay(&mut self, at: Ordinal) -> bool {
+        self.replay.remove(&at).is_some()
+    }
+
+    /// Puts everything into its lane again, since the lanes of slots have changed.
+    pub(crate) fn sort_by_lane(&mut self, router: Router<'_>) {
+        self.lanes.clear();
+        for (&at, &slot) in &self.replay {
+            self.lanes.insert(router.lane(slot), at);
+        }
+        for (&at, entry) in &self.buffer {
+            self.lanes.insert(router.lane(slot_of(entry.key_hash)), at);
+        }
     }
 
     pub(crate) fn delayed_len(&self) -> usize {
@@ -72,22 +122,8 @@ impl<P> Queue<P> {
         self.delayed_by_time.first().map(|&(due, _)| due)
     }
 
-    /// Whether an entry of `slot` before `at` is to be read again.
-    pub(crate) fn has_replay_before(&self, slot: u32, at: Ordinal) -> bool {
-        let first = self.replay_by_slot.range((slot, Ordinal(0))..).next();
-        first.is_some_and(|&(of, replay)| of == slot && replay < at)
-    }
-
-    pub(crate) fn take_replay(&mut self, at: Ordinal) -> bool {
-        let slot = self.replay.remove(&at);
-        if let Some(slot) = slot {
-            self.replay_by_slot.remove(&(slot, at));
-        }
-        slot.is_some()
-    }
-
     /// Sets aside what has been read and is not due, and has what is due read again.
-    pub(crate) fn sort_by_time(&mut self, now_wall_ms: u64) {
+    pub(crate) fn sort_by_time(&mut self, now_wall_ms: u64, router: Router<'_>) {
         if self.has_unsorted {
             self.has_unsorted = false;
             let is_early = |_: &Ordinal, entry: &mut Entry<P>| {
@@ -95,7 +131,10 @@ impl<P> Queue<P> {
             };
             for (at, entry) in self.buffer.extract_if(.., is_early) {
                 let due = entry.deliver_at.unwrap_or(now_wall_ms);
-                self.delayed.insert(at, (due, slot_of(entry.key_hash)));
+                let slot = slot_of(entry.key_hash);
+                self.buffered_bytes -= entry.bytes;
+                self.lanes.remove(router.lane(slot), at);
+                self.delayed.insert(at, (due, slot));
                 self.delayed_by_time.insert((due, at));
             }
         }
@@ -103,24 +142,27 @@ impl<P> Queue<P> {
             && due <= now_wall_ms
         {
             if let Some(slot) = self.take_delayed(at) {
-                self.push_replay(at, slot);
+                self.push_replay(at, slot, router);
             }
         }
     }
 
     /// Drops the payloads held; the entries are read again when they can be delivered.
     pub(crate) fn evict_buffer(&mut self) {
+        self.buffered_bytes = 0;
         for (at, entry) in std::mem::take(&mut self.buffer) {
-            self.push_replay(at, slot_of(entry.key_hash));
+            self.replay.insert(at, slot_of(entry.key_hash));
         }
     }
 
     /// Forgets the entries of `range`, which no longer wait.
-    pub(crate) fn forget(&mut self, range: Range<Ordinal>) {
-        self.buffer.extract_if(range.clone(), |_, _| true).for_each(drop);
-        let replay: Vec<_> = self.replay.range(range.clone()).map(|(&at, _)| at).collect();
-        for at in replay {
-            self.take_replay(at);
+    pub(crate) fn forget(&mut self, range: Range<Ordinal>, router: Router<'_>) {
+        for (at, entry) in self.buffer.extract_if(range.clone(), |_, _| true) {
+            self.buffered_bytes -= entry.bytes;
+            self.lanes.remove(router.lane(slot_of(entry.key_hash)), at);
+        }
+        for (at, slot) in self.replay.extract_if(range.clone(), |_, _| true) {
+            self.lanes.remove(router.lane(slot), at);
         }
         let delayed: Vec<_> = self.delayed.range(range).map(|(&at, _)| at).collect();
         for at in delayed {
@@ -135,9 +177,14 @@ impl<P> Queue<P> {
     }
 
     /// Compares the indexes; for assertions.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let by_slot = self.replay.iter().map(|(&at, &slot)| (slot, at)).collect();
+    pub(crate) fn is_consistent(&self, router: Router<'_>) -> bool {
         let by_time = self.delayed.iter().map(|(&at, &(due, _))| (due, at)).collect();
-        self.replay_by_slot == by_slot && self.delayed_by_time == by_time
+        let bytes = self.buffer.values().map(|entry| entry.bytes).sum::<usize>();
+        let buffered = self.buffer.iter().map(|(&at, entry)| (at, slot_of(entry.key_hash)));
+        let waiting = self.replay.iter().map(|(&at, &slot)| (at, slot)).chain(buffered);
+        let waiting = waiting.map(|(at, slot)| (at, router.lane(slot))).collect();
+        self.delayed_by_time == by_time
+            && self.buffered_bytes == bytes
+            && self.lanes.holds(&waiting)
     }
 }

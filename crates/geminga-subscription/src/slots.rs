@@ -5,10 +5,7 @@
 //! goes moves only its own share, and one that comes back under its name gets the same. Sticky:
 //! the consumers name their slots; a slot that nobody named belongs to nobody.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use crate::{AttachError, ConsumerKey, KeySharedMode};
 
@@ -28,8 +25,8 @@ const POINTS: u32 = 100;
 /// The slots and their owners.
 #[derive(Debug)]
 pub(crate) enum Slots {
-    /// Points on the ring; where two consumers share one, the lower key has it.
-    Ring(BTreeSet<(u32, ConsumerKey)>),
+    /// Points on the ring, ascending; where two consumers share one, the lower key has it.
+    Ring(Vec<(u32, ConsumerKey)>),
     /// First slot → last slot and owner.
     Sticky(BTreeMap<u32, (u32, ConsumerKey)>),
 }
@@ -38,7 +35,7 @@ impl Slots {
     /// Nobody's slots, to be divided the way `mode` is.
     pub(crate) const fn new(mode: &KeySharedMode) -> Self {
         match mode {
-            KeySharedMode::AutoSplit => Self::Ring(BTreeSet::new()),
+            KeySharedMode::AutoSplit => Self::Ring(Vec::new()),
             KeySharedMode::Sticky(_) => Self::Sticky(BTreeMap::new()),
         }
     }
@@ -76,6 +73,8 @@ impl Slots {
             }
             (Self::Ring(points), _) => {
                 points.extend((0..POINTS).map(|point| (slot_of_point(name, point), key)));
+                points.sort_unstable();
+                points.dedup();
             }
             (Self::Sticky(_), KeySharedMode::AutoSplit) => {}
         }
@@ -93,8 +92,8 @@ impl Slots {
     pub(crate) fn owner(&self, slot: u32) -> Option<ConsumerKey> {
         match self {
             Self::Ring(points) => {
-                let next = points.range((slot, ConsumerKey(0))..).next();
-                next.or_else(|| points.first()).map(|&(_, owner)| owner)
+                let next = points.partition_point(|&(point, _)| point < slot);
+                points.get(next).or_else(|| points.first()).map(|&(_, owner)| owner)
             }
             Self::Sticky(owners) => {
                 let (_, &(last, owner)) = owners.range(..=slot).next_back()?;

@@ -22,6 +22,7 @@ use crate::{
     Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Held, Kind,
     NotCumulative, Options, Scarce, Stats,
     acks::{self, Acks},
+    lanes::{Lane, Router},
     members::{Member, Members},
     pending::Pending,
     queue::Queue,
@@ -50,6 +51,8 @@ pub struct Subscription<P> {
     members: Members,
     pending: Pending,
     queue: Queue<P>,
+    /// Whether slots have other owners since what waits was put into their lanes.
+    has_stale_lanes: bool,
     reader: Reader,
     redelivery_counts: BTreeMap<Ordinal, u32>,
     /// What it acked by itself and has not yet said.
@@ -79,6 +82,7 @@ impl<P> Subscription<P> {
             end,
             pending: Pending::default(),
             queue: Queue::new(acks.next_unacked()),
+            has_stale_lanes: false,
             reader: Reader::default(),
             redelivery_counts: BTreeMap::new(),
             own_acks: AckChange::default(),
@@ -99,6 +103,7 @@ impl<P> Subscription<P> {
     pub fn attach(&mut self, key: ConsumerKey, info: ConsumerInfo) -> Result<(), AttachError> {
         let active_before = self.members.active();
         self.members.attach(key, info)?;
+        self.has_stale_lanes = true;
         if self.pending.len() == 0 {
             self.pending = Pending::new(self.members.keeps_key_order());
         }
@@ -114,8 +119,9 @@ impl<P> Subscription<P> {
         if !self.members.detach(key) {
             return;
         }
+        self.has_stale_lanes = true;
         for (at, unacked) in self.pending.take_all(key) {
-            self.queue.push_replay(at, unacked.slot);
+            self.wait_again(at, unacked.slot);
         }
         if self.members.is_empty() || self.members.active() != active_before {
             self.rewind();
@@ -327,7 +333,7 @@ impl<P> Subscription<P> {
             unacked_messages: in_order.unwrap_or_else(|| self.pending.messages()),
             delayed_entries: self.queue.delayed_len() as u64,
             redelivery_entries: self.queue.replay().len() as u64,
-            buffered_entries: self.queue.buffer.len() as u64,
+            buffered_entries: self.queue.buffer().len() as u64,
             acked_ranges: self.acks.intervals() as u64,
             is_reading: self.reader.is_out(),
             is_blocked_on_unacked: self.is_blocked,
@@ -346,7 +352,23 @@ impl<P> Subscription<P> {
         };
         for (at, unacked) in again {
             raise(&mut self.redelivery_counts, at);
-            self.queue.push_replay(at, unacked.slot);
+            self.released(unacked.slot);
+            self.wait_again(at, unacked.slot);
+        }
+    }
+
+    fn wait_again(&mut self, at: Ordinal, slot: u32) {
+        let router = Router { members: &self.members, pending: &self.pending };
+        self.queue.push_replay(at, slot, router);
+    }
+
+    /// An entry of `slot` is at nobody any more: if it was the last, what waited for that may go.
+    fn released(&mut self, slot: u32) {
+        if self.queue.lanes.has_draining(slot) {
+            let router = Router { members: &self.members, pending: &self.pending };
+            if let Lane::Of(owner) = router.lane(slot) {
+                self.queue.lanes.drained(slot, owner);
+            }
         }
     }
 
@@ -360,7 +382,7 @@ impl<P> Subscription<P> {
 
     /// What lies before was delivered to the active consumer of an Exclusive or Failover subscription.
     fn delivered_end(&self) -> Ordinal {
-        self.queue.buffer.first_key_value().map_or(self.queue.next_read, |(&at, _)| at)
+        self.queue.buffer().first_key_value().map_or(self.queue.next_read, |(&at, _)| at)
     }
 
     fn ack(&mut self, ack: &Ack, change: &mut AckChange) {
@@ -370,7 +392,7 @@ impl<P> Subscription<P> {
         let batch_size = self.batch_size(ack.ordinal).or(ack.batch_size);
         self.acks.ack(ack.ordinal, ack.ack_set.as_deref(), batch_size, change);
         if self.acks.is_acked(ack.ordinal) {
-            self.forget(ack.ordinal..ack.ordinal.plus(1));
+            self.forget_one(ack.ordinal);
         } else if let Some(remaining) = self.acks.partial(ack.ordinal) {
             self.pending.narrow(ack.ordinal, || acks::count(remaining, u32::MAX));
         }
@@ -378,7 +400,7 @@ impl<P> Subscription<P> {
 
     /// How many messages an entry has, as far as that is known here.
     fn batch_size(&self, at: Ordinal) -> Option<u32> {
-        let buffered = self.queue.buffer.get(&at).map(|entry| entry.messages.max(1));
+        let buffered = self.queue.buffer().get(&at).map(|entry| entry.messages.max(1));
         buffered.or_else(|| self.pending.get(at).map(|unacked| unacked.batch_size))
     }
 
@@ -390,7 +412,24 @@ impl<P> Subscription<P> {
     /// Drops all that is known of entries that are now acked.
     fn forget(&mut self, range: Range<Ordinal>) {
         self.pending.forget(range.clone());
-        self.queue.forget(range.clone());
+        self.has_stale_lanes = true; // Slots may have drained.
+        self.forget_waiting(range);
+    }
+
+    /// The same for one entry, which nearly always is at a consumer.
+    fn forget_one(&mut self, at: Ordinal) {
+        if let Some(unacked) = self.pending.take_anywhere(at) {
+            self.released(unacked.slot);
+            self.redelivery_counts.remove(&at);
+            self.queue.next_read = self.queue.next_read.max(self.acks.next_unacked());
+        } else {
+            self.forget_waiting(at..at.plus(1));
+        }
+    }
+
+    fn forget_waiting(&mut self, range: Range<Ordinal>) {
+        let router = Router { members: &self.members, pending: &self.pending };
+        self.queue.forget(range.clone(), router);
         self.redelivery_counts.extract_if(range, |_, _| true).for_each(drop);
         self.queue.next_read = self.queue.next_read.max(self.acks.next_unacked());
     }

@@ -276,6 +276,8 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
             topic_load_timeout: Duration::from_secs(10),
             publish_buffer_bytes: 16 << 20,
             unacked_per_consumer_max: 50_000,
+            look_ahead_per_consumer_max: 2_000,
+            look_ahead_per_subscription_max: 20_000,
             unacked_per_subscription_max: 200_000,
             read_entries_max: 100,
             read_bytes_max: 5 << 20,

@@ -105,6 +105,8 @@ fn options() -> Options {
             topic_load_timeout: Duration::from_secs(60),
             publish_buffer_bytes: 1 << 20,
             unacked_per_consumer_max: 1_000,
+            look_ahead_per_consumer_max: 2_000,
+            look_ahead_per_subscription_max: 20_000,
             unacked_per_subscription_max: 1_000,
             read_entries_max: 100,
             read_bytes_max: 1 << 20,

@@ -153,6 +153,8 @@ fn broker_options() -> geminga_broker::Options {
             topic_load_timeout: Duration::from_secs(60),
             publish_buffer_bytes: 64 << 20,
             unacked_per_consumer_max: 50_000,
+            look_ahead_per_consumer_max: 2_000,
+            look_ahead_per_subscription_max: 20_000,
             unacked_per_subscription_max: 200_000,
             read_entries_max: 100,
             read_bytes_max: 5 << 20,

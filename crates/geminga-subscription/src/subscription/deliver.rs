@@ -1,7 +1,5 @@
 //! Which buffered entries go to whom.
 
-use std::collections::BTreeSet;
-
 use geminga_types::Ordinal;
 
 use super::Subscription;
@@ -10,7 +8,7 @@ use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked, slots::
 impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered.
     pub(super) fn deliver(&mut self) -> Option<Action<P>> {
-        if self.queue.buffer.is_empty() {
+        if self.queue.buffer().is_empty() {
             return None;
         }
         let (consumer, deliveries) = match self.members.kind()? {
@@ -39,7 +37,7 @@ impl<P> Subscription<P> {
         }
         let (consumer, peers) = self.members.take_turn()?;
         if self.turn_entries == 0 {
-            let (entries, peers) = (self.queue.buffer.len(), peers.max(1));
+            let (entries, peers) = (self.queue.buffer().len(), peers.max(1));
             let round = peers.saturating_mul(self.options.round_robin_entries_max.max(1));
             let turns = peers.saturating_mul(entries.div_ceil(round));
             self.turn_entries = (entries / turns.max(1)).max(1);
@@ -52,50 +50,35 @@ impl<P> Subscription<P> {
         while deliveries.len() < entries_max
             && !self.is_blocked
             && self.members.is_ready(consumer)
-            && let Some((&at, _)) = self.queue.buffer.first_key_value()
+            && let Some((&at, _)) = self.queue.buffer().first_key_value()
         {
             deliveries.extend(self.hand_out(consumer, at));
         }
         deliveries
     }
 
-    /// For the consumer that can take the first entry which can go anywhere: that, and what else is
-    /// its. An entry that cannot go holds back the later ones of its slot.
+    /// What waits at the front of a lane, for the next consumer that can take it. An entry that is yet
+    /// to be read again holds back the later ones of its lane: it comes with the next read.
     fn deliver_by_key(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
-        let mut held_slots = BTreeSet::new();
-        let mut chosen = None;
-        let mut deliveries = Vec::new();
-        let buffered: Vec<(Ordinal, u32)> =
-            self.queue.buffer.iter().map(|(&at, entry)| (at, slot_of(entry.key_hash))).collect();
-        for (at, slot) in buffered {
-            let consumer = self.taker(slot).filter(|_| self.is_next_of_slot(slot, at, &held_slots));
-            match consumer {
-                None => _ = held_slots.insert(slot),
-                Some(consumer) if *chosen.get_or_insert(consumer) == consumer => {
-                    deliveries.extend(self.hand_out(consumer, at));
-                }
-                Some(_) => {}
-            }
+        if self.is_blocked {
+            return None;
         }
-        Some((chosen?, deliveries))
-    }
-
-    /// The consumer that can be sent an entry of `slot` now. A slot that has moved waits until its
-    /// former owner has acked what it holds.
-    pub(super) fn taker(&self, slot: u32) -> Option<ConsumerKey> {
-        let owner = self.members.owner(slot)?;
-        let is_drained = self.pending.slot_holder(slot).is_none_or(|holder| holder == owner);
-        (is_drained && !self.is_blocked && self.members.is_ready(owner)).then_some(owner)
-    }
-
-    fn is_next_of_slot(&self, slot: u32, at: Ordinal, held_slots: &BTreeSet<u32>) -> bool {
-        let is_free = !held_slots.contains(&slot) && !self.queue.has_replay_before(slot, at);
-        is_free || !self.members.keeps_key_order()
+        let consumer = self.queue.take_turn(|key| self.members.is_ready(key))?;
+        let mut deliveries = Vec::new();
+        while !self.is_blocked
+            && self.members.is_ready(consumer)
+            && let Some(at) = self.queue.lanes.first(consumer)
+            && let Some(delivery) = self.hand_out(consumer, at)
+        {
+            self.queue.lanes.pop_first(consumer);
+            deliveries.push(delivery);
+        }
+        Some((consumer, deliveries))
     }
 
     /// Takes an entry out of the buffer for a consumer.
     fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal) -> Option<Delivery<P>> {
-        let entry = self.queue.buffer.remove(&at)?;
+        let entry = self.queue.take_buffered(at)?;
         let ack_set = self.acks.partial(at);
         let messages = entry.messages.max(1);
         let messages = ack_set.map_or(messages, |set| acks::count(set, messages));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Kind};
+use crate::{Action, ConsumerKey, Kind, lanes::Router};
 
 /// Spans up to which the states of all entries are compared in debug builds.
 const RECOUNT_MAX: u64 = 512;
@@ -17,8 +17,14 @@ impl<P> Subscription<P> {
         self.reader.on_time(now_wall_ms, &self.options);
         self.look_again_at = None;
         if self.is_shared() {
-            self.queue.sort_by_time(now_wall_ms);
-            self.refresh_blocked();
+            let router = Router { members: &self.members, pending: &self.pending };
+            if std::mem::replace(&mut self.has_stale_lanes, false) {
+                self.queue.sort_by_lane(router);
+            }
+            self.queue.sort_by_time(now_wall_ms, router);
+            if self.pending.take_shrunk() {
+                self.refresh_blocked();
+            }
         }
         if let Some((consumer, active)) = self.members.poll_announcement() {
             return Some(Action::ActiveChanged { consumer, active });
@@ -48,7 +54,7 @@ impl<P> Subscription<P> {
     }
 
     /// Blocks who has reached an unacked limit, and frees who has come down to half of it.
-    pub(super) fn refresh_blocked(&mut self) {
+    fn refresh_blocked(&mut self) {
         let max = self.options.unacked_messages_max;
         self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
         let max = self.options.consumer_unacked_messages_max;
@@ -79,7 +85,7 @@ impl<P> Subscription<P> {
             [
                 self.acks.is_acked(at),
                 self.pending.contains(at),
-                self.queue.buffer.contains_key(&at),
+                self.queue.buffer().contains_key(&at),
                 replay.contains_key(&at),
                 self.queue.is_delayed(at),
             ]
@@ -90,12 +96,12 @@ impl<P> Subscription<P> {
         };
         let is_within = |at: &Ordinal| from <= *at && *at < to;
         let waiting: BTreeSet<Ordinal> =
-            self.queue.buffer.keys().chain(replay.keys()).copied().collect();
+            self.queue.buffer().keys().chain(replay.keys()).copied().collect();
         from <= to
             && (from.0..to.0).map(Ordinal).all(is_in_one_state)
             && waiting.iter().all(is_within)
             && self.redelivery_counts.keys().all(|&at| !self.acks.is_acked(at))
-            && self.queue.is_consistent()
+            && self.queue.is_consistent(Router { members: &self.members, pending: &self.pending })
             && self.pending.is_consistent()
             && self.acks.is_consistent()
     }

@@ -1,11 +1,14 @@
 //! What to read next, and what to do with what was read.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, Entry, Kind, ReadFailed, ReadId, acks};
+use crate::{
+    Action, Entry, Kind, ReadFailed, ReadId, Scarce, acks, lanes::Router, members::Member,
+    slots::slot_of,
+};
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
 const RANGES_MAX: usize = 256;
@@ -52,12 +55,14 @@ impl<P> Subscription<P> {
             return false;
         }
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
+        let router = Router { members: &self.members, pending: &self.pending };
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
+            self.queue.lanes.remove(router.lane(slot_of(entry.key_hash)), at);
             let mut change = std::mem::take(&mut self.own_acks);
             self.ack_range(at..at.plus(1), &mut change);
             self.own_acks = change;
         } else {
-            self.queue.push_buffer(entry);
+            self.queue.push_buffer(entry, router);
         }
         true
     }
@@ -100,44 +105,66 @@ impl<P> Subscription<P> {
     /// Where reading ends for now. While memory is scarce, what lies between acked entries may still
     /// be read, since it takes none in the end, and something whenever nothing else could be acked.
     fn readable_end(&self) -> Ordinal {
+        let something_is_out = self.acks.next_unacked() < self.queue.next_read;
+        if self.scarce == Scarce::default() || !something_is_out {
+            return self.end;
+        }
         let (held, much) = (self.held(), self.options.scarce_bytes);
         let holds_much = self.scarce.ack_state && much <= held.ack_state
             || self.scarce.timers && much <= held.timers;
-        let something_is_out = self.acks.next_unacked() < self.queue.next_read;
-        if holds_much && something_is_out { self.acks.acked_end().min(self.end) } else { self.end }
+        if holds_much { self.acks.acked_end().min(self.end) } else { self.end }
     }
 
     /// Gives up payloads that wait for their key once they fill a read's worth of memory.
     fn evict_held_back(&mut self) {
-        let bytes: usize = self.queue.buffer.values().map(|entry| entry.bytes).sum();
-        if self.options.read_entries_max <= self.queue.buffer.len()
-            || self.options.read_bytes_max <= bytes
+        if self.options.read_entries_max <= self.queue.buffer().len()
+            || self.options.read_bytes_max <= self.queue.buffered_bytes()
         {
             self.queue.evict_buffer();
         }
     }
 
     fn plan_replay(&self, plan: &mut Plan) {
-        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
-        let keeps_order = self.members.keeps_key_order();
-        let mut held_slots = BTreeSet::new();
-        for (&at, &slot) in self.queue.replay() {
-            if plan.is_full() {
-                return;
+        if self.members.kind() == Some(Kind::KeyShared) {
+            for at in self.replay_by_lane(plan.entries_max) {
+                plan.push_one(at);
             }
-            if !is_by_key || !held_slots.contains(&slot) && self.taker(slot).is_some() {
-                plan.push(at..at.plus(1));
-            } else if keeps_order {
-                held_slots.insert(slot);
+        } else {
+            for &at in self.queue.replay().keys().take(plan.entries_max) {
+                plan.push_one(at);
             }
         }
+    }
+
+    /// Of what is to be read again, what consumers that are ready wait for: each gets its part of
+    /// `entries_max`, from the front of its lane, and no more than it can be sent. Ascending.
+    fn replay_by_lane(&self, entries_max: usize) -> Vec<Ordinal> {
+        let lanes = || self.queue.lanes.iter().filter(|&(key, _)| self.members.is_ready(key));
+        let count = lanes().count();
+        let mut chosen = Vec::new();
+        for (key, lane) in lanes() {
+            let permits = self.members.get(key).map_or(0, Member::permits).unsigned_abs();
+            let entries = permits.div_ceil(self.messages_per_entry);
+            let sendable = lane.iter().take(usize::try_from(entries).unwrap_or(usize::MAX));
+            let replay = sendable.filter(|at| self.queue.replay().contains_key(at));
+            chosen.extend(replay.take(entries_max.div_ceil(count)));
+        }
+        chosen.sort_unstable();
+        chosen
+    }
+
+    /// Most entries that may wait for their keys: so many for each consumer, and for all of them.
+    fn look_ahead_entries_max(&self) -> usize {
+        let each = self.options.look_ahead_entries_max_per_consumer;
+        let limits = [each.saturating_mul(self.members.len()), self.options.look_ahead_entries_max];
+        limits.into_iter().filter(|&limit| 0 < limit).min().unwrap_or(usize::MAX)
     }
 
     fn plan_unread(&self, plan: &mut Plan, end: Ordinal) {
         let delayed_room =
             self.options.delayed_entries_max.saturating_sub(self.queue.delayed_len());
-        let held_back = self.queue.buffer.len() + self.queue.replay().len();
-        let key_room = self.options.look_ahead_entries_max.saturating_sub(held_back);
+        let held_back = self.queue.buffer().len() + self.queue.replay().len();
+        let key_room = self.look_ahead_entries_max().saturating_sub(held_back);
         let room = match self.members.kind() {
             Some(Kind::Shared) => delayed_room,
             Some(Kind::KeyShared) => delayed_room.min(key_room),
@@ -156,6 +183,13 @@ impl<P> Subscription<P> {
 impl Plan {
     const fn is_full(&self) -> bool {
         self.entries_max <= self.entries || RANGES_MAX <= self.ranges.len()
+    }
+
+    /// Adds an entry behind all before, if there is room.
+    fn push_one(&mut self, at: Ordinal) {
+        if !self.is_full() {
+            self.push(at..at.plus(1));
+        }
     }
 
     /// Adds what of `range` there is room for; it lies behind all before.

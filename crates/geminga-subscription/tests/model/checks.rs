@@ -108,7 +108,11 @@ impl World {
             return;
         }
         let held_back = stats.buffered_entries + stats.redelivery_entries;
-        if self.kind == Kind::KeyShared && self.options.look_ahead_entries_max as u64 <= held_back {
+        let per_consumer = self.options.look_ahead_entries_max_per_consumer * self.consumers.len();
+        let is_reached = |limit: usize| 0 < limit && limit as u64 <= held_back;
+        if self.kind == Kind::KeyShared
+            && (is_reached(per_consumer) || is_reached(self.options.look_ahead_entries_max))
+        {
             return;
         }
         let ready: Vec<_> =

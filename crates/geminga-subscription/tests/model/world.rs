@@ -106,7 +106,8 @@ impl World {
                 random.random_range(5..40)
             },
             delayed_entries_max: random.random_range(1..12),
-            look_ahead_entries_max: random.random_range(1..30),
+            look_ahead_entries_max_per_consumer: random.random_range(0..20),
+            look_ahead_entries_max: random.random_range(0..50),
             scarce_bytes: random.random_range(1..600),
             ..Options::default()
         };

@@ -117,6 +117,11 @@ keys! {
     "maxUnackedMessagesPerConsumer" max_unacked_messages_per_consumer: u64 = "50000";
     /// Messages a Shared subscription may hold unacked; 0 is no limit.
     "maxUnackedMessagesPerSubscription" max_unacked_messages_per_subscription: u64 = "200000";
+    /// Entries that a Key_Shared subscription reads ahead of those that wait for their key's consumer,
+    /// for each of its consumers; 0 is no such limit.
+    "keySharedLookAheadMsgInReplayThresholdPerConsumer" key_shared_look_ahead_per_consumer: u64 = "4000";
+    /// The same for all its consumers together; 0 is no such limit.
+    "keySharedLookAheadMsgInReplayThresholdPerSubscription" key_shared_look_ahead_per_subscription: u64 = "40000";
     /// Most entries read at once for a subscription.
     "dispatcherMaxReadBatchSize" dispatcher_max_read_batch_size: u64 = "100";
     /// Most bytes read at once for a subscription.

@@ -17,6 +17,8 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("maxMessagePublishBufferSizeInMB", -1, MIB_MAX),
     ("defaultNumPartitions", 1, 10_000),
     ("defaultNumberOfNamespaceBundles", 1, 4_096),
+    ("keySharedLookAheadMsgInReplayThresholdPerConsumer", 0, COUNT_MAX),
+    ("keySharedLookAheadMsgInReplayThresholdPerSubscription", 0, COUNT_MAX),
     ("dispatcherMaxReadBatchSize", 1, COUNT_MAX),
     ("dispatcherMaxReadSizeBytes", 1, i64::MAX as i128),
     ("managedLedgerMaxEntriesPerLedger", 1, i64::MAX as i128),

@@ -141,6 +141,8 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         timer_bytes: size(plan.timers),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
+        look_ahead_per_consumer_max: size(config.key_shared_look_ahead_per_consumer),
+        look_ahead_per_subscription_max: size(config.key_shared_look_ahead_per_subscription),
         read_entries_max: size(config.dispatcher_max_read_batch_size),
         read_bytes_max: size(config.dispatcher_max_read_size_bytes),
     }

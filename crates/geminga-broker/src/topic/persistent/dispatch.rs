@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use geminga_managed_ledger::Chain;
+use geminga_managed_ledger::{Chain, ManagedLedger};
 use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId, Scarce};
 use geminga_types::Ordinal;
 use tracing::warn;
@@ -11,7 +11,7 @@ use tracing::warn;
 use super::{
     ReadEntry, Stored, SubscriptionName, Topic,
     background::{Answer, READ_TIME_MAX},
-    tail::Meta,
+    tail::{Meta, Tail},
 };
 use crate::{OutMessage, Outgoing};
 
@@ -70,18 +70,12 @@ impl Topic {
 
     fn read(&mut self, name: &SubscriptionName, read: Read) {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        if let Some(range) = read.ranges.first() {
-            let to = range.end.min(range.start.plus(read.entries_max as u64));
-            if let Some(cached) = self.ledger.cached(range.start, to, read.bytes_max) {
-                let entries = cached.into_iter().map(|entry| {
-                    let meta = self.tail.get(entry.ordinal);
-                    read_entry(entry, meta)
-                });
-                sub.machine.on_read(read.id, Ok(entries.collect()));
-                return;
-            }
+        let cached = cached(&self.ledger, &self.tail, &read);
+        if cached.is_empty() {
+            self.spawn_read(name, read);
+        } else {
+            sub.machine.on_read(read.id, Ok(cached));
         }
-        self.spawn_read(name, read);
     }
 
     fn spawn_read(&self, name: &SubscriptionName, read: Read) {
@@ -155,6 +149,30 @@ impl Topic {
             }
         }
     }
+}
+
+/// What of a read is in the tail cache, from its beginning on.
+fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    for range in &read.ranges {
+        let room = read.entries_max - entries.len();
+        let to = range.end.min(range.start.plus(room as u64));
+        if to <= range.start || read.bytes_max <= bytes {
+            break;
+        }
+        let Some(found) = ledger.cached(range.start, to, read.bytes_max - bytes) else { break };
+        let is_whole = found.last().is_some_and(|last| last.ordinal.plus(1) == range.end);
+        for entry in found {
+            bytes += entry.body.len();
+            let meta = tail.get(entry.ordinal);
+            entries.push(read_entry(entry, meta));
+        }
+        if !is_whole {
+            break;
+        }
+    }
+    entries
 }
 
 /// What stays for a while is not to keep the blocks alive that it was read with: small entries are

@@ -181,6 +181,8 @@ impl Topic {
             read_bytes_max: limits.read_bytes_max,
             consumer_unacked_messages_max: limits.unacked_per_consumer_max as u64,
             unacked_messages_max: limits.unacked_per_subscription_max as u64,
+            look_ahead_entries_max_per_consumer: limits.look_ahead_per_consumer_max,
+            look_ahead_entries_max: limits.look_ahead_per_subscription_max,
             ..geminga_subscription::Options::default()
         };
         let now = self.now();
