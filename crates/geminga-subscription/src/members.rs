@@ -12,10 +12,9 @@ use std::{
     ops::Bound,
 };
 
-use crate::{
-    AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, Kind,
-    slots::{SLOTS, Slots},
-};
+use geminga_types::KEY_SLOTS;
+
+use crate::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, Kind, slots::Slots};
 
 /// A consumer while it is attached.
 #[derive(Debug)]
@@ -168,7 +167,7 @@ impl Members {
 
     /// The consumer that has a key's slot.
     pub(crate) fn owner(&self, slot: u32) -> Option<ConsumerKey> {
-        self.slots.owner(slot % SLOTS)
+        self.slots.owner(slot % KEY_SLOTS)
     }
 
     pub(crate) fn is_ready(&self, key: ConsumerKey) -> bool {

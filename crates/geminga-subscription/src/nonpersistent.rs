@@ -1,7 +1,9 @@
 //! Dispatch of a non-persistent topic: each message goes at once to a consumer that can take it, or
 //! is dropped and counted. No acks, no redelivery.
 
-use crate::{AttachError, ConsumerInfo, ConsumerKey, Kind, members::Members, slots::slot_of};
+use geminga_types::key_slot;
+
+use crate::{AttachError, ConsumerInfo, ConsumerKey, Kind, members::Members};
 
 /// A message, or a batch, as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ impl Dispatch {
             None => None,
             Some(Kind::Exclusive | Kind::Failover) => self.members.active(),
             Some(Kind::Shared) => self.members.take_turn().map(|(key, _)| key),
-            Some(Kind::KeyShared) => self.members.owner(slot_of(message.key_hash)),
+            Some(Kind::KeyShared) => self.members.owner(key_slot(message.key_hash)),
         };
         let ready = chosen.filter(|&key| self.members.is_ready(key));
         let Some((consumer, member)) =

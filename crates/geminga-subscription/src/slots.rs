@@ -7,18 +7,9 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
+use geminga_types::KEY_SLOTS;
+
 use crate::{AttachError, ConsumerKey, KeySharedMode};
-
-/// Number of slots.
-pub(crate) const SLOTS: u32 = 65_536;
-
-/// The slot of a key's hash. Pulsar's brokers keep 0 for "not hashed", and so do sticky consumers.
-pub(crate) const fn slot_of(key_hash: u32) -> u32 {
-    match key_hash % SLOTS {
-        0 => 1,
-        slot => slot,
-    }
-}
 
 const POINTS: u32 = 100;
 
@@ -109,8 +100,8 @@ fn claim(
     key: ConsumerKey,
 ) -> Result<(), AttachError> {
     let (first, last) = (*range.start(), *range.end());
-    if last < first || SLOTS <= last {
-        let text = format!("Key range [{first}, {last}] is not within [0, {}].", SLOTS - 1);
+    if last < first || KEY_SLOTS <= last {
+        let text = format!("Key range [{first}, {last}] is not within [0, {}].", KEY_SLOTS - 1);
         return Err(AttachError::Assign(text));
     }
     let below = owners.range(..=last).next_back();

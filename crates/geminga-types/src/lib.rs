@@ -4,10 +4,12 @@
 //! printing and ordering. A type that belongs to one component's interface stays with the component.
 
 mod bundle;
+mod key_slot;
 mod position;
 mod topic_name;
 
 pub use bundle::{BundleRange, bundle_of};
+pub use key_slot::{KEY_SLOTS, key_slot};
 pub use position::{BookieIndex, EntryId, LedgerId, Ordinal, Position};
 pub use topic_name::{
     Domain, InvalidName, NAME_BYTES_MAX, NamespaceName, TopicName, check_subscription_name,

@@ -22,7 +22,7 @@ mod key_hash;
 mod meta;
 
 pub use build::{encode_broker_entry_metadata, encode_entry};
-pub use key_hash::{KEY_SLOTS, key_hash, key_slot};
+pub use key_hash::key_hash;
 pub use meta::{Chunk, EntryMeta};
 
 /// Opens the broker's part.

@@ -11,7 +11,7 @@ fn consumers_of_one_name_have_different_slots() {
         members.attach(ConsumerKey(key), info("same", Kind::KeyShared)).unwrap();
     }
     let share = |members: &Members, key| {
-        (0..SLOTS).filter(|&slot| members.owner(slot) == Some(ConsumerKey(key))).count()
+        (0..KEY_SLOTS).filter(|&slot| members.owner(slot) == Some(ConsumerKey(key))).count()
     };
     for key in [1, 2, 3] {
         assert!(12_000 < share(&members, key), "consumer {key} has {}", share(&members, key));

@@ -42,7 +42,7 @@ fn automatic_slots_are_shared_evenly_and_only_the_leavers_move() {
     for key in 0..8 {
         slots.add(ConsumerKey(key), &format!("consumer-{key}"), &KeySharedMode::AutoSplit).unwrap();
     }
-    let before: Vec<_> = (0..SLOTS).map(|slot| slots.owner(slot).unwrap()).collect();
+    let before: Vec<_> = (0..KEY_SLOTS).map(|slot| slots.owner(slot).unwrap()).collect();
     for key in 0..8 {
         let share = before.iter().filter(|owner| owner.0 == key).count();
         assert!((5000..12_000).contains(&share), "consumer {key} has {share} of 65536");

@@ -1,9 +1,9 @@
 //! Which buffered entries go to whom.
 
-use geminga_types::Ordinal;
+use geminga_types::{Ordinal, key_slot};
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked, slots::slot_of};
+use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked};
 
 impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered.
@@ -93,7 +93,7 @@ impl<P> Subscription<P> {
             member.charge(messages);
         }
         if self.is_shared() {
-            let (batch_size, slot) = (entry.messages.max(1), slot_of(entry.key_hash));
+            let (batch_size, slot) = (entry.messages.max(1), key_slot(entry.key_hash));
             self.pending.insert(consumer, at, Unacked { messages, batch_size, slot });
             self.refresh_blocked_of(consumer);
         }

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use geminga_types::Ordinal;
+use geminga_types::{Ordinal, key_slot};
 
 use super::Subscription;
 use crate::{
     Action, Entry, Kind, ReadFailed, ReadId, Scarce, acks, lanes::Router, members::Member,
-    slots::slot_of,
 };
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
@@ -57,7 +56,7 @@ impl<P> Subscription<P> {
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
         let router = Router { members: &self.members, pending: &self.pending };
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
-            self.queue.lanes.remove(router.lane(slot_of(entry.key_hash)), at);
+            self.queue.lanes.remove(router.lane(key_slot(entry.key_hash)), at);
             let mut change = std::mem::take(&mut self.own_acks);
             self.ack_range(at..at.plus(1), &mut change);
             self.own_acks = change;

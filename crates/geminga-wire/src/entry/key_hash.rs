@@ -10,9 +10,6 @@ use base64::{
 
 use super::EntryMeta;
 
-/// Into how many slots Key_Shared divides the hashes.
-pub const KEY_SLOTS: u32 = 1 << 16;
-
 /// The key of entries that have nothing to hash.
 const NONE_KEY: &[u8] = b"NONE_KEY";
 
@@ -33,13 +30,6 @@ pub fn key_hash(key: &[u8]) -> u32 {
     let mut murmur = Murmur::default();
     murmur.update(key);
     murmur.finish()
-}
-
-/// The slot of a hash: from 1 on, since Pulsar's brokers use 0 for "not hashed yet".
-#[must_use]
-pub const fn key_slot(hash: u32) -> u32 {
-    let slot = hash % KEY_SLOTS;
-    if slot == 0 { 1 } else { slot }
 }
 
 pub(super) fn of_entry(meta: &EntryMeta<'_>) -> u32 {
@@ -133,6 +123,8 @@ const fn mix(block: u32) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
+    use geminga_types::key_slot;
+
     use super::*;
 
     /// Published vectors of Murmur3 x86 32 with seed 0, without the sign bit.
@@ -159,8 +151,6 @@ mod tests {
         assert_eq!(key_slot(key_hash(b"A")), 63_438);
         assert_eq!(key_slot(key_hash(b"B")), 27_274);
         assert_eq!(key_slot(key_hash(NONE_KEY)), 48_803);
-        assert_eq!(key_slot(0), 1);
-        assert_eq!(key_slot(KEY_SLOTS), 1);
     }
 
     #[test]
