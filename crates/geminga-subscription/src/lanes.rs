@@ -1,7 +1,8 @@
 //! The entries of a `Key_Shared` subscription that wait, each in the lane of the consumer it is for.
 //!
 //! So that what one consumer can be sent is found without looking at what others wait for. A slot's
-//! entries are all in one lane; when the consumers change, everything is put into its lane again.
+//! entries are all in one lane. When the consumers change, or whole ranges are acked, everything is
+//! put into its lane again before the next poll.
 //!
 //! # Invariants
 //!
@@ -47,8 +48,12 @@ pub(crate) struct Lanes {
 }
 
 impl Router<'_> {
+    pub(crate) fn has_lanes(&self) -> bool {
+        self.members.kind() == Some(Kind::KeyShared)
+    }
+
     pub(crate) fn lane(&self, slot: u32) -> Lane {
-        if self.members.kind() != Some(Kind::KeyShared) {
+        if !self.has_lanes() {
             return Lane::None;
         }
         let Some(owner) = self.members.owner(slot) else {
@@ -104,8 +109,8 @@ impl Lanes {
 
     /// Lets the entries of a drained slot go to its owner.
     pub(crate) fn drained(&mut self, slot: u32, owner: ConsumerKey) {
-        if let Some(mut entries) = self.draining.remove(&slot) {
-            self.of.entry(owner).or_default().append(&mut entries);
+        if let Some(entries) = self.draining.remove(&slot) {
+            self.of.entry(owner).or_default().extend(entries);
         }
     }
 
@@ -115,14 +120,20 @@ impl Lanes {
         &mut self,
         can_take: impl Fn(ConsumerKey, Ordinal) -> bool,
     ) -> Option<ConsumerKey> {
-        let is_ready = |(key, lane): &(&ConsumerKey, &BTreeSet<Ordinal>)| {
-            lane.first().is_some_and(|&at| can_take(**key, at))
+        let is_ready = |&(key, lane): &(ConsumerKey, &BTreeSet<Ordinal>)| {
+            lane.first().is_some_and(|&at| can_take(key, at))
         };
-        let after = self.last_served.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.of.range((after, Bound::Unbounded)).find(is_ready);
-        let (&key, _) = next.or_else(|| self.of.iter().find(is_ready))?;
+        let (key, _) = self.turns().find(is_ready)?;
         self.last_served = Some(key);
         Some(key)
+    }
+
+    /// The consumers for whom something waits, with that: from the one behind the last that was served.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = (ConsumerKey, &BTreeSet<Ordinal>)> {
+        let last = self.last_served.unwrap_or(ConsumerKey(u64::MAX));
+        let behind = self.of.range((Bound::Excluded(last), Bound::Unbounded));
+        let lanes = behind.chain(self.of.range(..=last));
+        lanes.filter(|(_, lane)| !lane.is_empty()).map(|(&key, lane)| (key, lane))
     }
 
     /// The first entry that waits for a consumer.
@@ -134,11 +145,6 @@ impl Lanes {
         if let Some(lane) = self.of.get_mut(&consumer) {
             lane.pop_first();
         }
-    }
-
-    /// The consumers for whom something waits, with that.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConsumerKey, &BTreeSet<Ordinal>)> {
-        self.of.iter().filter(|(_, lane)| !lane.is_empty()).map(|(&key, lane)| (key, lane))
     }
 
     /// Whether exactly what `waiting` says is here, in its lane; for assertions.

@@ -29,7 +29,6 @@ pub(crate) struct Pending {
     consumer_of: BTreeMap<Ordinal, ConsumerKey>,
     held: BTreeMap<ConsumerKey, Held>,
     messages: u64,
-    has_shrunk: bool,
     /// Slot → its consumer and how many of its entries that has.
     slots: BTreeMap<u32, (ConsumerKey, usize)>,
 }
@@ -92,7 +91,6 @@ impl Pending {
         let unacked = held.entries.remove(&at)?;
         held.messages -= u64::from(unacked.messages);
         self.messages -= u64::from(unacked.messages);
-        self.has_shrunk = true;
         if held.entries.is_empty() {
             self.held.remove(&consumer);
         }
@@ -124,12 +122,13 @@ impl Pending {
         self.take(consumer, at)
     }
 
-    /// Forgets the entries of `range`, wherever they are.
-    pub(crate) fn forget(&mut self, range: Range<Ordinal>) {
+    /// Forgets the entries of `range`, wherever they are. False: there were none.
+    pub(crate) fn forget(&mut self, range: Range<Ordinal>) -> bool {
         let found: Vec<_> = self.consumer_of.range(range).map(|(&at, &key)| (at, key)).collect();
-        for (at, consumer) in found {
+        for &(at, consumer) in &found {
             self.take(consumer, at);
         }
+        !found.is_empty()
     }
 
     /// Notes how many messages of an entry are still not acked, if it is at a consumer.
@@ -140,7 +139,6 @@ impl Pending {
             && let Some(unacked) = held.entries.get_mut(&at)
         {
             let messages = remaining().min(unacked.messages);
-            self.has_shrunk = true;
             held.messages -= u64::from(unacked.messages - messages);
             self.messages -= u64::from(unacked.messages - messages);
             unacked.messages = messages;
@@ -148,12 +146,7 @@ impl Pending {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self { has_shrunk: true, ..Self::new(self.tracks_slots) };
-    }
-
-    /// Whether there is less than when this was asked last.
-    pub(crate) const fn take_shrunk(&mut self) -> bool {
-        std::mem::replace(&mut self.has_shrunk, false)
+        *self = Self::new(self.tracks_slots);
     }
 
     /// Counts again; for assertions.

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! 1. An entry waits in one place at most, and before `next_read`.
-//! 2. The index by time lists exactly what is delayed; the lanes, what is buffered or to be read again.
+//! 2. The index by time lists exactly what is delayed; on `Key_Shared` the lanes, once polled dry, what
+//!    is buffered or to be read again.
 //! 3. `buffered_bytes` is the sum of what is buffered.
 
 use std::{
@@ -92,14 +93,17 @@ impl<P> Queue<P> {
         Some(entry)
     }
 
-    /// Takes out what is to be read again, which stays in its lane; false if that was not so.
-    pub(crate) fn take_replay(&mut self, at: Ordinal) -> bool {
-        self.replay.remove(&at).is_some()
+    /// Takes out what is to be read again, which stays in the lane of its slot.
+    pub(crate) fn take_replay(&mut self, at: Ordinal) -> Option<u32> {
+        self.replay.remove(&at)
     }
 
     /// Puts everything into its lane again, since the lanes of slots have changed.
     pub(crate) fn sort_by_lane(&mut self, router: Router<'_>) {
         self.lanes.clear();
+        if !router.has_lanes() {
+            return;
+        }
         for (&at, &slot) in &self.replay {
             self.lanes.insert(router.lane(slot), at);
         }

@@ -51,7 +51,7 @@ pub struct Subscription<P> {
     members: Members,
     pending: Pending,
     queue: Queue<P>,
-    /// Whether slots have other owners since what waits was put into their lanes.
+    /// Whether slots have other owners, or may have drained, since what waits was put into lanes.
     has_stale_lanes: bool,
     reader: Reader,
     redelivery_counts: BTreeMap<Ordinal, u32>,
@@ -59,6 +59,8 @@ pub struct Subscription<P> {
     own_acks: AckChange,
     /// Whether the unacked limit of the subscription holds everything back.
     is_blocked: bool,
+    /// Whether a limit may hold back anybody.
+    may_be_blocked: bool,
     /// How many messages an entry had in the last read, rounded up.
     messages_per_entry: u64,
     /// Of what the process has too much.
@@ -87,6 +89,7 @@ impl<P> Subscription<P> {
             redelivery_counts: BTreeMap::new(),
             own_acks: AckChange::default(),
             is_blocked: false,
+            may_be_blocked: false,
             messages_per_entry: 1,
             scarce: Scarce::default(),
             look_again_at: None,
@@ -411,8 +414,9 @@ impl<P> Subscription<P> {
 
     /// Drops all that is known of entries that are now acked.
     fn forget(&mut self, range: Range<Ordinal>) {
-        self.pending.forget(range.clone());
-        self.has_stale_lanes = true; // Slots may have drained.
+        if self.pending.forget(range.clone()) {
+            self.has_stale_lanes = true; // Slots may have drained.
+        }
         self.forget_waiting(range);
     }
 

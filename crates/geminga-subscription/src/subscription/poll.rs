@@ -22,7 +22,7 @@ impl<P> Subscription<P> {
                 self.queue.sort_by_lane(router);
             }
             self.queue.sort_by_time(now_wall_ms, router);
-            if self.pending.take_shrunk() {
+            if self.may_be_blocked {
                 self.refresh_blocked();
             }
         }
@@ -57,9 +57,11 @@ impl<P> Subscription<P> {
     fn refresh_blocked(&mut self) {
         let max = self.options.unacked_messages_max;
         self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
+        self.may_be_blocked = self.is_blocked;
         let max = self.options.consumer_unacked_messages_max;
         for (key, member) in self.members.iter_mut() {
             member.is_blocked = is_held_back(member.is_blocked, self.pending.messages_of(key), max);
+            self.may_be_blocked |= member.is_blocked;
         }
     }
 
@@ -71,7 +73,9 @@ impl<P> Subscription<P> {
         if let Some(member) = self.members.get_mut(consumer) {
             let unacked = self.pending.messages_of(consumer);
             member.is_blocked = is_held_back(member.is_blocked, unacked, max);
+            self.may_be_blocked |= member.is_blocked;
         }
+        self.may_be_blocked |= self.is_blocked;
     }
 
     /// Compares what is known with the invariants; for assertions. Large spans are taken on trust.

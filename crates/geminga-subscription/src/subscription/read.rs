@@ -6,7 +6,7 @@ use geminga_types::{Ordinal, key_slot};
 
 use super::Subscription;
 use crate::{
-    Action, Entry, Kind, ReadFailed, ReadId, Scarce, acks, lanes::Router, members::Member,
+    Action, Entry, Kind, Options, ReadFailed, ReadId, Scarce, acks, lanes::Router, members::Member,
 };
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
@@ -50,13 +50,18 @@ impl<P> Subscription<P> {
         let is_next = at < self.end && at == self.acks.next_unacked_from(self.queue.next_read);
         if is_next {
             self.queue.next_read = at.plus(1);
-        } else if !self.queue.take_replay(at) {
-            return false;
+        }
+        let slot = key_slot(entry.key_hash);
+        let router = Router { members: &self.members, pending: &self.pending };
+        if !is_next {
+            let Some(before) = self.queue.take_replay(at) else { return false };
+            if before != slot {
+                self.queue.lanes.remove(router.lane(before), at); // It is not read as it was.
+            }
         }
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
-        let router = Router { members: &self.members, pending: &self.pending };
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
-            self.queue.lanes.remove(router.lane(key_slot(entry.key_hash)), at);
+            self.queue.lanes.remove(router.lane(slot), at);
             let mut change = std::mem::take(&mut self.own_acks);
             self.ack_range(at..at.plus(1), &mut change);
             self.own_acks = change;
@@ -68,7 +73,7 @@ impl<P> Subscription<P> {
 
     /// The next read, if somebody can take what it brings.
     pub(super) fn read(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
-        if !self.reader.may_read() || self.is_blocked {
+        if !self.reader.may_read() || self.is_blocked || !self.has_to_read() {
             return None;
         }
         let permits = match self.members.active() {
@@ -101,6 +106,12 @@ impl<P> Subscription<P> {
         })
     }
 
+    /// Whether there is anything to read, or to give up and read again.
+    fn has_to_read(&self) -> bool {
+        let has_unread = self.queue.next_read < self.end;
+        has_unread || !self.queue.replay().is_empty() || self.holds_a_read()
+    }
+
     /// Where reading ends for now. While memory is scarce, what lies between acked entries may still
     /// be read, since it takes none in the end, and something whenever nothing else could be acked.
     fn readable_end(&self) -> Ordinal {
@@ -116,11 +127,14 @@ impl<P> Subscription<P> {
 
     /// Gives up payloads that wait for their key once they fill a read's worth of memory.
     fn evict_held_back(&mut self) {
-        if self.options.read_entries_max <= self.queue.buffer().len()
-            || self.options.read_bytes_max <= self.queue.buffered_bytes()
-        {
+        if self.holds_a_read() {
             self.queue.evict_buffer();
         }
+    }
+
+    fn holds_a_read(&self) -> bool {
+        self.options.read_entries_max <= self.queue.buffer().len()
+            || self.options.read_bytes_max <= self.queue.buffered_bytes()
     }
 
     fn plan_replay(&self, plan: &mut Plan) {
@@ -136,11 +150,15 @@ impl<P> Subscription<P> {
     }
 
     /// Of what is to be read again, what consumers that are ready wait for: each gets its part of
-    /// `entries_max`, from the front of its lane, and no more than it can be sent. Ascending.
+    /// `entries_max`, from the front of its lane, and no more than it can be sent. Ascending. Those for
+    /// whom there is no room are first next time.
     fn replay_by_lane(&self, entries_max: usize) -> Vec<Ordinal> {
-        let lanes = || self.queue.lanes.iter().filter(|&(key, _)| self.members.is_ready(key));
-        let count = lanes().count();
         let mut chosen = Vec::new();
+        if self.queue.replay().is_empty() {
+            return chosen;
+        }
+        let lanes = || self.queue.lanes.turns().filter(|&(key, _)| self.members.is_ready(key));
+        let count = lanes().count();
         for (key, lane) in lanes() {
             let permits = self.members.get(key).map_or(0, Member::permits).unsigned_abs();
             let entries = permits.div_ceil(self.messages_per_entry);
@@ -148,15 +166,28 @@ impl<P> Subscription<P> {
             let replay = sendable.filter(|at| self.queue.replay().contains_key(at));
             chosen.extend(replay.take(entries_max.div_ceil(count)));
         }
+        chosen.truncate(entries_max.min(RANGES_MAX));
         chosen.sort_unstable();
         chosen
     }
 
-    /// Most entries that may wait for their keys: so many for each consumer, and for all of them.
+    /// Most entries that may wait for their keys: so many for each consumer, and for all of them; in
+    /// want of such limits, as many as may be unacked.
     fn look_ahead_entries_max(&self) -> usize {
-        let each = self.options.look_ahead_entries_max_per_consumer;
-        let limits = [each.saturating_mul(self.members.len()), self.options.look_ahead_entries_max];
-        limits.into_iter().filter(|&limit| 0 < limit).min().unwrap_or(usize::MAX)
+        let Options {
+            look_ahead_entries_max_per_consumer: each,
+            look_ahead_entries_max: all,
+            consumer_unacked_messages_max: each_unacked,
+            unacked_messages_max: all_unacked,
+            ..
+        } = self.options;
+        let consumers = self.members.len();
+        let limits = [each.saturating_mul(consumers), all].into_iter().filter(|&max| 0 < max);
+        limits.min().unwrap_or_else(|| {
+            let unacked = [all_unacked, each_unacked.saturating_mul(consumers as u64)];
+            let limit = unacked.into_iter().find(|&max| 0 < max);
+            limit.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
+        })
     }
 
     fn plan_unread(&self, plan: &mut Plan, end: Ordinal) {

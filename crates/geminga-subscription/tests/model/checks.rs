@@ -103,21 +103,25 @@ impl World {
     fn check_no_stall(&mut self) {
         let stats = self.sub.stats();
         let waits_to_retry = self.retry_at.is_some_and(|at| self.now < at);
-        let is_full = self.is_shared() && self.max_delayed() <= stats.delayed_entries;
-        if stats.is_reading || waits_to_retry || is_full {
+        if stats.is_reading || waits_to_retry {
             return;
         }
         let held_back = stats.buffered_entries + stats.redelivery_entries;
         let per_consumer = self.options.look_ahead_entries_max_per_consumer * self.consumers.len();
-        let is_reached = |limit: usize| 0 < limit && limit as u64 <= held_back;
-        if self.kind == Kind::KeyShared
-            && (is_reached(per_consumer) || is_reached(self.options.look_ahead_entries_max))
-        {
-            return;
-        }
+        let limits = [per_consumer, self.options.look_ahead_entries_max];
+        let limit = limits.into_iter().filter(|&limit| 0 < limit).map(|limit| limit as u64).min();
+        let limit = limit.unwrap_or_else(|| {
+            let each = self.options.consumer_unacked_messages_max * self.consumers.len() as u64;
+            let limits = [self.options.unacked_messages_max, each];
+            limits.into_iter().find(|&limit| 0 < limit).unwrap_or(u64::MAX)
+        });
+        // What is too much holds back what was never read, and nothing else.
+        let is_full = self.is_shared() && self.max_delayed() <= stats.delayed_entries
+            || self.kind == Kind::KeyShared && limit <= held_back;
         let ready: Vec<_> =
             self.consumers.keys().copied().filter(|&key| self.is_ready(key)).collect();
-        let (next_read, readable_end) = (self.sub.next_read().0, self.readable_end());
+        let next_read = self.sub.next_read().0;
+        let readable_end = if is_full { 0 } else { self.readable_end() };
         for at in (0..self.end()).filter(|&at| at < next_read || at < readable_end) {
             let taker = ready.iter().find(|&&key| self.could_take(key, at));
             assert_eq!(taker, None, "seed {}: {at} is stuck: {stats:?}", self.seed);

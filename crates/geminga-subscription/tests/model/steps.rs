@@ -11,7 +11,25 @@ use rand::Rng;
 use super::world::{Consumer, Held, Published, World, whole, words};
 
 impl World {
-    pub(crate) fn step(&mut self) {
+    /// What happens before the next poll.
+    pub(crate) fn steps(&mut self) {
+        if self.random.random_bool(0.8) {
+            return self.step();
+        }
+        for _ in 0..self.random.random_range(2..6) {
+            match self.random.random_range(0..10) {
+                0 => self.publish(),
+                1 | 2 => self.attach(),
+                3 => self.detach(),
+                4 => self.flow(),
+                5..8 => self.ack_some(),
+                8 => self.redeliver(),
+                _ => self.set_writable(),
+            }
+        }
+    }
+
+    fn step(&mut self) {
         match self.random.random_range(0..100) {
             0..12 => self.publish(),
             12..18 => self.attach(),

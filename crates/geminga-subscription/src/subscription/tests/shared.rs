@@ -300,3 +300,15 @@ fn a_limit_that_was_reached_does_not_hold_back_the_next_type() {
         assert_eq!(rig.got(), [(2, 0), (2, 1)], "{kind:?}");
     }
 }
+
+/// Between two polls everything may be acked and somebody come: the limit is looked at all the same.
+#[test]
+fn a_limit_is_left_although_somebody_comes_before_the_next_poll() {
+    let options = Options { unacked_messages_max: 4, ..Options::default() };
+    let mut rig = Rig::new(options, 8).with(Kind::Shared, &[A]);
+    rig.sub.flow(A, 100);
+    assert_eq!(rig.got(), ones(0..4));
+    rig.ack(&[0, 1, 2, 3]);
+    let mut rig = rig.with(Kind::Shared, &[B]);
+    assert_eq!(rig.got(), ones(4..8));
+}
