@@ -181,13 +181,28 @@ impl Acks {
             None => Box::default(),
         };
         if remaining.is_empty() {
-            self.ack_range(at..at.plus(1), change);
+            self.ack_one(at, change);
         } else if is_narrower(&remaining, batch_size, self.partial(at)) {
             self.partial_words += remaining.len();
             if let Some(before) = self.partial.insert(at, remaining.clone()) {
                 self.partial_words -= before.len();
             }
             change.partial.push((at, remaining));
+        }
+    }
+
+    /// Acks an entry that is not acked.
+    fn ack_one(&mut self, at: Ordinal, change: &mut AckChange) {
+        if let Some(set) = self.partial.remove(&at) {
+            self.partial_words -= set.len();
+        }
+        push_merged(&mut change.acked, at..at.plus(1));
+        if at == self.next_unacked {
+            self.next_unacked = at.plus(1);
+            change.mark_delete = Some(self.next_unacked);
+            self.advance(change);
+        } else {
+            self.acked.insert_one(at);
         }
     }
 
@@ -229,10 +244,8 @@ impl Acks {
 
     /// Moves the mark-delete position over what is acked behind it.
     fn advance(&mut self, change: &mut AckChange) {
-        let next = self.acked.next_absent(self.next_unacked);
-        if self.next_unacked < next {
+        if let Some(next) = self.acked.pop_first_at(self.next_unacked) {
             self.next_unacked = next;
-            self.acked.remove_before(next);
             change.mark_delete = Some(next);
         }
     }

@@ -93,18 +93,24 @@ impl Intervals {
         debug_assert!(self.is_consistent());
     }
 
-    /// Takes out everything before `at`.
-    pub(crate) fn remove_before(&mut self, at: Ordinal) {
-        while let Some((&start, &end)) = self.ends.first_key_value()
-            && start < at
-        {
-            self.ends.remove(&start);
-            self.len -= end.min(at).0 - start.0;
-            if at < end {
-                self.ends.insert(at, end);
-            }
+    /// Adds an ordinal that is not in the set.
+    pub(crate) fn insert_one(&mut self, at: Ordinal) {
+        let end = self.ends.remove(&at.plus(1)).unwrap_or_else(|| at.plus(1));
+        match self.ends.range_mut(..at).next_back() {
+            Some((_, until)) if *until == at => *until = end,
+            Some(_) | None => _ = self.ends.insert(at, end),
         }
+        self.len += 1;
         debug_assert!(self.is_consistent());
+    }
+
+    /// Takes out the first interval if it begins at `at`, or before; the first ordinal behind it.
+    pub(crate) fn pop_first_at(&mut self, at: Ordinal) -> Option<Ordinal> {
+        let first = self.ends.first_entry().filter(|first| *first.key() <= at)?;
+        let (start, end) = first.remove_entry();
+        self.len -= end.0 - start.0;
+        debug_assert!(self.is_consistent());
+        Some(end)
     }
 
     /// Recounts; for assertions. A large set is taken on trust.

@@ -392,7 +392,9 @@ impl<P> Subscription<P> {
         if self.end <= ack.ordinal {
             return;
         }
-        let batch_size = self.batch_size(ack.ordinal).or(ack.batch_size);
+        // Only ack sets need it.
+        let known = ack.ack_set.as_ref().and_then(|_| self.batch_size(ack.ordinal));
+        let batch_size = known.or(ack.batch_size);
         self.acks.ack(ack.ordinal, ack.ack_set.as_deref(), batch_size, change);
         if self.acks.is_acked(ack.ordinal) {
             self.forget_one(ack.ordinal);

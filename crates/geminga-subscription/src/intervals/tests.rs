@@ -17,12 +17,22 @@ fn behaves_as_a_set_of_numbers() {
         for _ in 0..15 {
             let start = random.random_range(0..60_u64);
             let end = start + random.random_range(0..8);
-            if random.random_bool(0.9) {
-                intervals.insert(range(start, end));
-                naive.extend(start..end);
-            } else {
-                intervals.remove_before(Ordinal(start));
-                naive.retain(|&at| start <= at);
+            match random.random_range(0..10) {
+                0 => {
+                    let first = naive.first().copied().filter(|&first| first <= start);
+                    let behind = first.map(|from| (from..).find(|at| !naive.contains(at)).unwrap());
+                    assert_eq!(intervals.pop_first_at(Ordinal(start)), behind.map(Ordinal));
+                    naive.retain(|&at| behind.is_none_or(|behind| behind <= at));
+                }
+                1..5 => {
+                    if naive.insert(start) {
+                        intervals.insert_one(Ordinal(start));
+                    }
+                }
+                _ => {
+                    intervals.insert(range(start, end));
+                    naive.extend(start..end);
+                }
             }
             check(&intervals, &naive, start, end + 9, seed);
         }
