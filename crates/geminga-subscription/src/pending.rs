@@ -26,16 +26,17 @@ pub(crate) struct Unacked {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     tracks_slots: bool,
-    consumer_of: BTreeMap<Ordinal, ConsumerKey>,
+    entries: BTreeMap<Ordinal, (ConsumerKey, Unacked)>,
     held: BTreeMap<ConsumerKey, Held>,
     messages: u64,
     /// Slot → its consumer and how many of its entries that has.
     slots: BTreeMap<u32, (ConsumerKey, usize)>,
 }
 
-#[derive(Debug, Default)]
+/// What one consumer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
-    entries: BTreeMap<Ordinal, Unacked>,
+    entries: usize,
     messages: u64,
 }
 
@@ -46,11 +47,11 @@ impl Pending {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.consumer_of.len()
+        self.entries.len()
     }
 
     pub(crate) fn contains(&self, at: Ordinal) -> bool {
-        self.consumer_of.contains_key(&at)
+        self.entries.contains_key(&at)
     }
 
     pub(crate) const fn messages(&self) -> u64 {
@@ -58,7 +59,7 @@ impl Pending {
     }
 
     pub(crate) fn get(&self, at: Ordinal) -> Option<&Unacked> {
-        self.held.get(self.consumer_of.get(&at)?)?.entries.get(&at)
+        self.entries.get(&at).map(|(_, unacked)| unacked)
     }
 
     pub(crate) fn messages_of(&self, consumer: ConsumerKey) -> u64 {
@@ -70,31 +71,40 @@ impl Pending {
         self.slots.get(&slot).map(|&(consumer, _)| consumer)
     }
 
-    /// Notes that an entry went to `consumer`; it was at nobody.
-    pub(crate) fn insert(&mut self, consumer: ConsumerKey, at: Ordinal, unacked: Unacked) {
-        let before = self.consumer_of.insert(at, consumer);
+    /// Notes that an entry went to `consumer`; it was at nobody. Returns how many messages are there
+    /// now.
+    pub(crate) fn insert(&mut self, consumer: ConsumerKey, at: Ordinal, unacked: Unacked) -> u64 {
+        let before = self.entries.insert(at, (consumer, unacked));
         debug_assert_eq!(before, None, "an entry is at one consumer at most");
-        let held = self.held.entry(consumer).or_default();
-        held.entries.insert(at, unacked);
-        held.messages += u64::from(unacked.messages);
         self.messages += u64::from(unacked.messages);
         if self.tracks_slots {
             let (holder, entries) = self.slots.entry(unacked.slot).or_insert((consumer, 0));
             debug_assert_eq!(*holder, consumer, "a slot is at one consumer at most");
             *entries += 1;
         }
+        let held = self.held.entry(consumer).or_default();
+        held.entries += 1;
+        held.messages += u64::from(unacked.messages);
+        held.messages
     }
 
     /// Takes an entry away from `consumer`, if it is there.
     pub(crate) fn take(&mut self, consumer: ConsumerKey, at: Ordinal) -> Option<Unacked> {
-        let held = self.held.get_mut(&consumer)?;
-        let unacked = held.entries.remove(&at)?;
-        held.messages -= u64::from(unacked.messages);
+        let is_there = self.entries.get(&at).is_some_and(|&(holder, _)| holder == consumer);
+        if is_there { self.take_anywhere(at) } else { None }
+    }
+
+    /// Takes an entry away from whoever has it.
+    pub(crate) fn take_anywhere(&mut self, at: Ordinal) -> Option<Unacked> {
+        let (consumer, unacked) = self.entries.remove(&at)?;
         self.messages -= u64::from(unacked.messages);
-        if held.entries.is_empty() {
-            self.held.remove(&consumer);
+        if let Some(held) = self.held.get_mut(&consumer) {
+            held.entries -= 1;
+            held.messages -= u64::from(unacked.messages);
+            if held.entries == 0 {
+                self.held.remove(&consumer);
+            }
         }
-        self.consumer_of.remove(&at);
         if self.tracks_slots
             && let Some((_, entries)) = self.slots.get_mut(&unacked.slot)
         {
@@ -106,37 +116,28 @@ impl Pending {
         Some(unacked)
     }
 
-    /// Takes everything away from `consumer`.
+    /// Takes everything away from `consumer`. Costs time in what all have.
     pub(crate) fn take_all(&mut self, consumer: ConsumerKey) -> Vec<(Ordinal, Unacked)> {
-        let Some(held) = self.held.get(&consumer) else {
-            return Vec::new();
-        };
-        let ordinals: Vec<Ordinal> = held.entries.keys().copied().collect();
-        let take = |at| self.take(consumer, at).map(|unacked| (at, unacked));
+        let entries = self.held.get(&consumer).map_or(0, |held| held.entries);
+        let its = self.entries.iter().filter(|(_, (holder, _))| *holder == consumer);
+        let ordinals: Vec<Ordinal> = its.map(|(&at, _)| at).take(entries).collect();
+        let take = |at| self.take_anywhere(at).map(|unacked| (at, unacked));
         ordinals.into_iter().filter_map(take).collect()
-    }
-
-    /// Takes an entry away from whoever has it.
-    pub(crate) fn take_anywhere(&mut self, at: Ordinal) -> Option<Unacked> {
-        let consumer = *self.consumer_of.get(&at)?;
-        self.take(consumer, at)
     }
 
     /// Forgets the entries of `range`, wherever they are. False: there were none.
     pub(crate) fn forget(&mut self, range: Range<Ordinal>) -> bool {
-        let found: Vec<_> = self.consumer_of.range(range).map(|(&at, &key)| (at, key)).collect();
-        for &(at, consumer) in &found {
-            self.take(consumer, at);
+        let found: Vec<_> = self.entries.range(range).map(|(&at, _)| at).collect();
+        for &at in &found {
+            self.take_anywhere(at);
         }
         !found.is_empty()
     }
 
     /// Notes how many messages of an entry are still not acked, if it is at a consumer.
     pub(crate) fn narrow(&mut self, at: Ordinal, remaining: impl FnOnce() -> u32) {
-        let consumer = self.consumer_of.get(&at);
-        let held = consumer.and_then(|consumer| self.held.get_mut(consumer));
-        if let Some(held) = held
-            && let Some(unacked) = held.entries.get_mut(&at)
+        if let Some((consumer, unacked)) = self.entries.get_mut(&at)
+            && let Some(held) = self.held.get_mut(consumer)
         {
             let messages = remaining().min(unacked.messages);
             held.messages -= u64::from(unacked.messages - messages);
@@ -152,20 +153,16 @@ impl Pending {
     /// Counts again; for assertions.
     pub(crate) fn is_consistent(&self) -> bool {
         let mut slots = BTreeMap::new();
-        let mut entries = BTreeMap::new();
-        for (&consumer, held) in &self.held {
-            let messages = held.entries.values().map(|unacked| u64::from(unacked.messages));
-            if held.messages != messages.sum::<u64>() || held.entries.is_empty() {
-                return false;
-            }
-            for (&at, unacked) in &held.entries {
-                entries.insert(at, consumer);
-                slots.entry(unacked.slot).or_insert((consumer, 0)).1 += 1;
-            }
+        let mut held: BTreeMap<ConsumerKey, Held> = BTreeMap::new();
+        for &(consumer, unacked) in self.entries.values() {
+            let held = held.entry(consumer).or_default();
+            held.entries += 1;
+            held.messages += u64::from(unacked.messages);
+            slots.entry(unacked.slot).or_insert((consumer, 0)).1 += 1;
         }
         let same_slots =
             if self.tracks_slots { slots == self.slots } else { self.slots.is_empty() };
-        let messages: u64 = self.held.values().map(|held| held.messages).sum();
-        same_slots && entries == self.consumer_of && messages == self.messages
+        let messages: u64 = held.values().map(|held| held.messages).sum();
+        same_slots && held == self.held && messages == self.messages
     }
 }

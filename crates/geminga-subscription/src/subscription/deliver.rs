@@ -94,8 +94,9 @@ impl<P> Subscription<P> {
         }
         if self.is_shared() {
             let (batch_size, slot) = (entry.messages.max(1), key_slot(entry.key_hash));
-            self.pending.insert(consumer, at, Unacked { messages, batch_size, slot });
-            self.refresh_blocked_of(consumer);
+            let unacked = Unacked { messages, batch_size, slot };
+            let unacked_messages = self.pending.insert(consumer, at, unacked);
+            self.refresh_blocked_of(consumer, unacked_messages);
         }
         Some(delivery)
     }

@@ -65,13 +65,12 @@ impl<P> Subscription<P> {
         }
     }
 
-    /// The same after one consumer has been sent something.
-    pub(super) fn refresh_blocked_of(&mut self, consumer: ConsumerKey) {
+    /// The same after one consumer has been sent something, of which it now has so many messages.
+    pub(super) fn refresh_blocked_of(&mut self, consumer: ConsumerKey, unacked: u64) {
         let max = self.options.unacked_messages_max;
         self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
         let max = self.options.consumer_unacked_messages_max;
         if let Some(member) = self.members.get_mut(consumer) {
-            let unacked = self.pending.messages_of(consumer);
             member.is_blocked = is_held_back(member.is_blocked, unacked, max);
             self.may_be_blocked |= member.is_blocked;
         }
