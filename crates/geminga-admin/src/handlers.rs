@@ -5,6 +5,7 @@ mod brokers;
 mod clusters;
 mod lookup;
 mod namespaces;
+mod policies;
 mod schemas;
 mod subscriptions;
 mod tenants;
@@ -53,6 +54,18 @@ pub(crate) async fn handle(
         | Route::NamespaceTopics
         | Route::NamespaceBundles
         | Route::UnloadNamespace => namespaces::handle(route, broker, request).await,
+        Route::NamespaceRetention
+        | Route::SetNamespaceRetention
+        | Route::RemoveNamespaceRetention
+        | Route::NamespaceMessageTtl
+        | Route::SetNamespaceMessageTtl
+        | Route::RemoveNamespaceMessageTtl
+        | Route::NamespaceUnackedPerConsumer
+        | Route::SetNamespaceUnackedPerConsumer
+        | Route::RemoveNamespaceUnackedPerConsumer
+        | Route::NamespaceUnackedPerSubscription
+        | Route::SetNamespaceUnackedPerSubscription
+        | Route::RemoveNamespaceUnackedPerSubscription => policies::handle(route, broker, request).await,
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,

@@ -120,6 +120,30 @@ routes! {
     NamespaceBundles = GET "/admin/v2/namespaces/{}/{}/bundles", TenantAdmin;
     /// Unloads a namespace's topics.
     UnloadNamespace = PUT "/admin/v2/namespaces/{}/{}/unload", TenantAdmin;
+    /// A namespace's policy: how long and how much is kept.
+    NamespaceRetention = GET "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
+    /// Sets it.
+    SetNamespaceRetention = POST "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceRetention = DELETE "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
+    /// A namespace's policy: when an unacked message counts as acked.
+    NamespaceMessageTtl = GET "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
+    /// Sets it.
+    SetNamespaceMessageTtl = POST "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceMessageTtl = DELETE "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
+    /// A namespace's policy: how many messages of a consumer may be unacked.
+    NamespaceUnackedPerConsumer = GET "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
+    /// Sets it.
+    SetNamespaceUnackedPerConsumer = POST "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceUnackedPerConsumer = DELETE "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
+    /// A namespace's policy: how many messages of a subscription may be unacked.
+    NamespaceUnackedPerSubscription = GET "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
+    /// Sets it.
+    SetNamespaceUnackedPerSubscription = POST "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceUnackedPerSubscription = DELETE "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
 
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;

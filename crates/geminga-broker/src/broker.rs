@@ -146,6 +146,7 @@ impl Broker {
         if let Some(idle) = deps.options.unload_idle_after {
             deps.tasks.spawn(Arc::clone(&topics).put_to_sleep(idle));
         }
+        deps.tasks.spawn(Arc::clone(&topics).follow_policies());
         let connections = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner { deps, topics, publishes, deliveries, connections, shutdown })))
     }

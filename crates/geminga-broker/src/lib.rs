@@ -16,6 +16,7 @@ mod namespace;
 mod options;
 mod outbox;
 mod ownership;
+mod policies;
 mod producer;
 mod schema;
 mod stats;

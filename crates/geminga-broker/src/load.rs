@@ -26,6 +26,7 @@ use tracing::{Instrument as _, info_span, warn};
 use crate::{
     TopicError, namespace,
     ownership::Ownership,
+    policies::{Changes, TopicPolicies},
     topic::{self, TopicDeps, TopicHandle},
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct Topics {
     loads: Arc<Semaphore>,
     /// One for all topics.
     managed_ledger: Arc<geminga_managed_ledger::Options>,
+    policy_changes: Changes,
     slots: Mutex<BTreeMap<TopicName, Slot>>,
 }
 
@@ -71,8 +73,21 @@ impl Topics {
             shutdown,
             loads: Arc::new(Semaphore::new(loads)),
             managed_ledger: Arc::new(managed_ledger),
+            policy_changes: Changes::default(),
             slots: Mutex::default(),
         }
+    }
+
+    pub(crate) const fn deps(&self) -> &TopicDeps {
+        &self.deps
+    }
+
+    pub(crate) const fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    pub(crate) const fn policy_changes(&self) -> &Changes {
+        &self.policy_changes
     }
 
     pub(crate) const fn ownership(&self) -> &Ownership {
@@ -128,9 +143,18 @@ impl Topics {
         let owned = name.clone();
         let load = async move {
             let guard = LoadGuard { topics: &topics, name: &owned, is_settled: false };
+            let changes = topics.policy_changes.count();
             let loaded = topics.load_in_time(&owned, create).await;
             guard.settle(&loaded);
+            let handle = loaded.as_ref().ok().cloned();
             _ = answer.send(loaded); // Those who asked may have gone.
+            // Whoever told of a change before did not find it among those that are loaded.
+            if let Some(handle) = handle
+                && topics.policy_changes.count() != changes
+                && let Some(policies) = topics.topic_policies(owned.namespace()).await
+            {
+                handle.set_policies(policies).await;
+            }
         };
         self.deps.tasks.spawn(load.instrument(span));
         Slot::Loading { creates: create, done }
@@ -158,9 +182,11 @@ impl Topics {
         }
         let deps = &self.deps.ledger;
         let store_error = |error: MetadataError| store_error(name, &error);
-        if namespace::policies(deps, name.namespace()).await.map_err(store_error)?.is_none() {
+        let found = namespace::policies(deps, name.namespace()).await.map_err(store_error)?;
+        let Some(policies) = found else {
             return Err(TopicError::NamespaceNotFound(name.namespace().to_string()));
-        }
+        };
+        let policies = Arc::new(TopicPolicies::of(&self.deps.options, &policies));
         if let Some(index) = name.partition() {
             let whole = name.without_partition();
             let count = namespace::partition_count(deps, &whole).await.map_err(store_error)?;
@@ -170,12 +196,17 @@ impl Topics {
                 return Err(TopicError::NotFound(name.clone()));
             }
             let create = create && count.is_some();
-            return self.open(name, create).await;
+            return self.open(name, create, policies).await;
         }
-        self.open(name, create).await
+        self.open(name, create, policies).await
     }
 
-    async fn open(&self, name: &TopicName, create: bool) -> Result<TopicHandle, TopicError> {
+    async fn open(
+        &self,
+        name: &TopicName,
+        create: bool,
+        policies: Arc<TopicPolicies>,
+    ) -> Result<TopicHandle, TopicError> {
         let grant = self.ownership.acquire(name);
         let deps = self.deps.clone();
         let shutdown = self.shutdown.clone();
@@ -191,7 +222,7 @@ impl Topics {
         if !grant.is_valid() {
             return Err(TopicError::NotOwned(name.clone()));
         }
-        Ok(topic::spawn_persistent(name.clone(), ledger, grant, deps, shutdown))
+        Ok(topic::spawn_persistent(name.clone(), ledger, policies, grant, deps, shutdown))
     }
 
     /// The topic if it is loaded now.

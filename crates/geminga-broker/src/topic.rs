@@ -14,6 +14,8 @@ mod persistent;
 mod producers;
 mod rates;
 
+use std::sync::Arc;
+
 use geminga_types::Position;
 use tokio::sync::oneshot;
 
@@ -24,7 +26,7 @@ pub(crate) use persistent::TopicDeps;
 use crate::{
     AckRequest, AdminError, Consumer, ConsumerStats, LastMessage, ProduceError, Producer, Publish,
     RequestError, SeekTo, SubscribeError, TopicStats, consumer::OpenConsumer,
-    producer::OpenProducer,
+    policies::TopicPolicies, producer::OpenProducer,
 };
 
 type Reply<T> = oneshot::Sender<T>;
@@ -112,6 +114,8 @@ pub(crate) enum Event {
     Terminate {
         reply: Reply<Result<Position, AdminError>>,
     },
+    /// What governs it has changed.
+    Policies(Arc<TopicPolicies>),
     Unload {
         reply: Reply<()>,
     },
@@ -131,11 +135,12 @@ pub(crate) enum Event {
 pub(crate) fn spawn_persistent(
     name: geminga_types::TopicName,
     ledger: geminga_managed_ledger::ManagedLedger,
+    policies: Arc<TopicPolicies>,
     grant: crate::ownership::Grant,
     deps: TopicDeps,
     shutdown: tokio_util::sync::CancellationToken,
 ) -> TopicHandle {
-    persistent::spawn(name, ledger, grant, deps, shutdown)
+    persistent::spawn(name, ledger, policies, grant, deps, shutdown)
 }
 
 /// Starts a topic that stores nothing.

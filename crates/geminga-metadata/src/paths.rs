@@ -96,6 +96,13 @@ pub fn cursor(topic: &TopicName, subscription: &str) -> String {
     format!("{}/{}", managed_ledger(topic), encode(subscription))
 }
 
+/// Which namespace's policies a path is, if some.
+#[must_use]
+pub fn namespace_of(path: &str) -> Option<NamespaceName> {
+    let (tenant, local) = path.strip_prefix(POLICIES)?.strip_prefix('/')?.split_once('/')?;
+    NamespaceName::new(tenant, local).ok()
+}
+
 /// A ledger's metadata: BookKeeper's hierarchical layout, short below 2³¹ − 1 and long from there.
 /// Negative ids, which name no ledger, share the path of ledger 0.
 #[must_use]
@@ -162,6 +169,8 @@ mod tests {
         assert_eq!(cluster("standalone"), "/admin/clusters/standalone");
         assert_eq!(tenant("public"), "/admin/policies/public");
         assert_eq!(super::namespace(namespace), "/admin/policies/public/default");
+        assert_eq!(namespace_of("/admin/policies/public/default").as_ref(), Some(namespace));
+        assert_eq!(namespace_of("/admin/policies/public"), None);
         assert_eq!(local_policies(namespace), "/admin/local-policies/public/default");
         assert_eq!(
             partitioned_topic(&topic.without_partition()),

@@ -156,6 +156,15 @@ impl<P> Subscription<P> {
         self.scarce = scarce;
     }
 
+    /// Changes how many messages of one consumer, and of all, may be unacked.
+    pub fn set_unacked_limits(&mut self, per_consumer_max: u64, max: u64) {
+        self.options.consumer_unacked_messages_max = per_consumer_max;
+        self.options.unacked_messages_max = max;
+        if self.is_shared() {
+            self.refresh_blocked();
+        }
+    }
+
     /// The topic has grown: its entries before `end` may be read.
     pub fn extend(&mut self, end: Ordinal) {
         self.end = self.end.max(end);

@@ -185,3 +185,41 @@ fn a_restart_changes_nothing() {
         server.stop().await;
     });
 }
+
+/// Goal: a policy can be set, read and removed, and what makes no sense is refused and changes nothing.
+#[test]
+fn policies_are_set_read_and_removed() {
+    with_server(async |server| {
+        let cases = [
+            ("messageTTL", "60", vec!["-1", "\"x\"", "{}"]),
+            ("maxUnackedMessagesPerConsumer", "0", vec!["-5", "1.5"]),
+            ("maxUnackedMessagesPerSubscription", "7", vec!["-5", "[]"]),
+            (
+                "retention",
+                r#"{"retentionTimeInMinutes":10,"retentionSizeInMB":-1}"#,
+                vec![
+                    r#"{"retentionTimeInMinutes":0,"retentionSizeInMB":10}"#,
+                    r#"{"retentionTimeInMinutes":-2,"retentionSizeInMB":-2}"#,
+                    "7",
+                ],
+            ),
+        ];
+        for (name, good, bad) in cases {
+            let path = format!("/admin/v2/namespaces/public/default/{name}");
+            assert_eq!(server.get(&path).await.is(204).body, "", "{name}");
+            server.post(&path, good).await.is(204);
+            let expected: serde_json::Value = serde_json::from_str(good).unwrap();
+            assert_eq!(server.get(&path).await.is(200).json(), expected, "{name}");
+            for bad in bad {
+                let status = server.post(&path, bad).await.status;
+                assert!(matches!(status, 400 | 412), "{name}: {bad} got {status}");
+                assert_eq!(server.get(&path).await.is(200).json(), expected, "{name}: {bad}");
+            }
+            server.delete(&path).await.is(204);
+            assert_eq!(server.get(&path).await.is(204).body, "", "{name}");
+            let nowhere = format!("/admin/v2/namespaces/public/nowhere/{name}");
+            server.get(&nowhere).await.is(404);
+            server.post(&nowhere, good).await.is(404);
+        }
+    });
+}

@@ -92,6 +92,26 @@ impl Broker {
         Ok(())
     }
 
+    /// Changes a namespace's policies; its loaded topics follow within a moment.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such namespace.
+    pub async fn change_namespace_policies(
+        &self,
+        namespace: &NamespaceName,
+        mut change: impl FnMut(&mut Policies) + Send,
+    ) -> Result<(), AdminError> {
+        record::change(self.deps(), &paths::namespace(namespace), |found: Option<&Policies>| {
+            let found = found.filter(|found| !found.deleted).ok_or_else(|| missing(namespace))?;
+            let mut wanted = found.clone();
+            change(&mut wanted);
+            Ok::<_, AdminError>((wanted != *found).then_some(wanted))
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Unloads a namespace's topics: clients reconnect, and load them again.
     ///
     /// # Errors

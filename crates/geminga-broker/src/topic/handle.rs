@@ -1,12 +1,14 @@
 //! What the broker holds of a loaded topic.
 
+use std::sync::Arc;
+
 use geminga_types::Position;
 use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
     AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, TopicError,
-    TopicStats, consumer::OpenConsumer, producer::OpenProducer,
+    TopicStats, consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
 /// Where a subscription made by an administrator begins.
@@ -97,6 +99,11 @@ impl TopicHandle {
         }
         self.mailbox.closed().await;
         Ok(())
+    }
+
+    /// Tells it what governs it now; one that is gone will read that when it is loaded.
+    pub(crate) async fn set_policies(&self, policies: Arc<TopicPolicies>) {
+        _ = self.mailbox.send(Event::Policies(policies)).await;
     }
 
     pub(crate) async fn terminate(&self) -> Result<Position, AdminError> {

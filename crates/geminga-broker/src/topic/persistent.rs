@@ -47,7 +47,7 @@ use super::{
     Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
     rates::Flow,
 };
-use crate::{Budget, Options, ownership::Grant};
+use crate::{Budget, Options, ownership::Grant, policies::TopicPolicies};
 
 pub(super) use task::spawn;
 
@@ -79,6 +79,7 @@ pub(crate) struct TopicDeps {
 struct Topic {
     name: TopicName,
     deps: TopicDeps,
+    policies: Arc<TopicPolicies>,
     grant: Grant,
     inbox: Inbox<Answer>,
     mailbox: WeakSender,
@@ -155,9 +156,32 @@ impl Topic {
                 self.skip(&subscription, entries, reply);
             }
             Event::Terminate { reply } => self.terminate(reply),
+            Event::Policies(policies) => self.set_policies(policies),
             Event::Sleep { reply } => self.sleep(reply),
             Event::Unload { reply } => self.start_unload(Some(reply)),
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
+        }
+    }
+
+    fn set_policies(&mut self, policies: Arc<TopicPolicies>) {
+        self.policies = policies;
+        self.apply_policies();
+        for (name, sub) in &mut self.subscriptions {
+            let limits = &self.policies;
+            sub.machine.set_unacked_limits(
+                limits.unacked_per_consumer_max,
+                limits.unacked_per_subscription_max,
+            );
+            self.ready.insert(Arc::clone(name));
+        }
+    }
+
+    /// Lets the managed ledger know; most topics share one set of its options.
+    fn apply_policies(&mut self) {
+        let (time, bytes) = (self.policies.retention_time, self.policies.retention_bytes);
+        let options = self.ledger.options();
+        if (options.retention_time, options.retention_bytes) != (time, bytes) {
+            self.ledger.set_retention(time, bytes);
         }
     }
 

@@ -7,6 +7,7 @@ mod client;
 mod deleting;
 mod formats;
 mod lost_answers;
+mod policies;
 mod seeking;
 mod store;
 mod subscribing;

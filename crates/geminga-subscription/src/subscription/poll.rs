@@ -54,7 +54,7 @@ impl<P> Subscription<P> {
     }
 
     /// Blocks who has reached an unacked limit, and frees who has come down to half of it.
-    fn refresh_blocked(&mut self) {
+    pub(super) fn refresh_blocked(&mut self) {
         let max = self.options.unacked_messages_max;
         self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
         self.may_be_blocked = self.is_blocked;

@@ -179,8 +179,8 @@ impl Topic {
             partition: self.name.partition(),
             read_entries_max: limits.read_entries_max,
             read_bytes_max: limits.read_bytes_max,
-            consumer_unacked_messages_max: limits.unacked_per_consumer_max as u64,
-            unacked_messages_max: limits.unacked_per_subscription_max as u64,
+            consumer_unacked_messages_max: self.policies.unacked_per_consumer_max,
+            unacked_messages_max: self.policies.unacked_per_subscription_max,
             look_ahead_entries_max_per_consumer: limits.look_ahead_per_consumer_max,
             look_ahead_entries_max: limits.look_ahead_per_subscription_max,
             ..geminga_subscription::Options::default()

@@ -1,6 +1,6 @@
 //! The task: waits for events, completions and time, and lets the topic decide.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use geminga_env::Instant;
@@ -20,7 +20,7 @@ use super::{
     close::Phase,
     tail::Tail,
 };
-use crate::ownership::Grant;
+use crate::{ownership::Grant, policies::TopicPolicies};
 
 /// Most events handled before completions are looked at again.
 const BATCH: usize = 64;
@@ -29,6 +29,7 @@ const BATCH: usize = 64;
 pub(in crate::topic) fn spawn(
     name: TopicName,
     ledger: ManagedLedger,
+    policies: Arc<TopicPolicies>,
     grant: Grant,
     deps: TopicDeps,
     shutdown: CancellationToken,
@@ -40,6 +41,7 @@ pub(in crate::topic) fn spawn(
         name: name.clone(),
         next_trim: now + deps.options.trim_interval,
         deps,
+        policies,
         grant,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
@@ -61,6 +63,7 @@ pub(in crate::topic) fn spawn(
         last_publish_time: 0,
         terminating: Vec::new(),
     });
+    topic.apply_policies();
     topic.adopt_recovered_cursors();
     let span = info_span!("topic", topic = %name);
     let run = AssertUnwindSafe(run(topic, inbox, shutdown)).catch_unwind();

@@ -1,0 +1,91 @@
+//! A namespace's policies, one by one: read (204 when it is not set), set, removed.
+
+use geminga_broker::{
+    AdminError, Broker,
+    admin::{Policies, RetentionPolicies},
+};
+use serde::Serialize;
+
+use super::Answered;
+use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
+
+pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let namespace = request.namespace()?;
+    let change: Box<dyn FnMut(&mut Policies) + Send> = match route {
+        Route::NamespaceRetention => {
+            return shown(&broker.namespace_policies(&namespace).await?.retention_policies);
+        }
+        Route::NamespaceMessageTtl => {
+            return shown(&broker.namespace_policies(&namespace).await?.message_ttl_in_seconds);
+        }
+        Route::NamespaceUnackedPerConsumer => {
+            let policies = broker.namespace_policies(&namespace).await?;
+            return shown(&policies.max_unacked_messages_per_consumer);
+        }
+        Route::NamespaceUnackedPerSubscription => {
+            let policies = broker.namespace_policies(&namespace).await?;
+            return shown(&policies.max_unacked_messages_per_subscription);
+        }
+        Route::SetNamespaceRetention | Route::RemoveNamespaceRetention => {
+            let value = given(route == Route::SetNamespaceRetention, || retention(request))?;
+            Box::new(move |policies| policies.retention_policies = value)
+        }
+        Route::SetNamespaceMessageTtl | Route::RemoveNamespaceMessageTtl => {
+            let is_set = route == Route::SetNamespaceMessageTtl;
+            let value = given(is_set, || count(request, "message TTL"))?;
+            Box::new(move |policies| policies.message_ttl_in_seconds = value)
+        }
+        Route::SetNamespaceUnackedPerConsumer | Route::RemoveNamespaceUnackedPerConsumer => {
+            let is_set = route == Route::SetNamespaceUnackedPerConsumer;
+            let value = given(is_set, || count(request, "maxUnackedMessagesPerConsumer"))?;
+            Box::new(move |policies| policies.max_unacked_messages_per_consumer = value)
+        }
+        _ => {
+            let is_set = route == Route::SetNamespaceUnackedPerSubscription;
+            let value = given(is_set, || count(request, "maxUnackedMessagesPerSubscription"))?;
+            Box::new(move |policies| policies.max_unacked_messages_per_subscription = value)
+        }
+    };
+    broker.change_namespace_policies(&namespace, change).await?;
+    Ok(Answer::done())
+}
+
+fn shown<T: Serialize>(value: &Option<T>) -> Answered {
+    Ok(value.as_ref().map_or_else(Answer::done, Answer::json))
+}
+
+/// What is to be set; nothing when it is to be removed, or set to nothing.
+fn given<T>(
+    is_set: bool,
+    value: impl FnOnce() -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    if is_set { value() } else { Ok(None) }
+}
+
+fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
+    let value: Option<i32> = request.json()?;
+    match value.filter(|&value| value < 0) {
+        None => Ok(value),
+        Some(value) => {
+            Err(AdminError::Invalid(format!("{what} is {value}, it must be 0 or more")).into())
+        }
+    }
+}
+
+/// Pulsar's rule: -1 is no limit, and 0 is for both or for none.
+fn retention(request: &Request) -> Result<Option<RetentionPolicies>, Failure> {
+    let value: Option<RetentionPolicies> = request.json()?;
+    let Some(RetentionPolicies { retention_time_in_minutes: time, retention_size_in_mb: size }) =
+        value
+    else {
+        return Ok(None);
+    };
+    if time < -1 || size < -1 || (time == 0) != (size == 0) {
+        return Err(AdminError::Invalid(format!(
+            "retentionTimeInMinutes is {time} and retentionSizeInMB {size}: they must be -1 (no \
+             limit) or more, and both 0 (nothing is kept) or neither"
+        ))
+        .into());
+    }
+    Ok(value)
+}

@@ -1,0 +1,142 @@
+//! What governs a topic: the policies of its namespace, and this broker's configuration where they
+//! are silent.
+//!
+//! A change of a namespace's record reaches its loaded topics within a moment, whoever made it: this
+//! broker follows the records.
+//!
+//! # Invariants
+//!
+//! 1. A loaded topic ends up with the latest policies: one that loads while they change reads them
+//!    again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use geminga_metadata::{Change, paths, values::policies::Policies};
+use geminga_types::{NamespaceName, TopicName};
+use tracing::warn;
+
+use crate::{Options, load::Topics, namespace};
+
+/// How long after a failed look at the policies the next one is.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What governs a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicPolicies {
+    /// How long what everybody has acked is kept; `None`: for ever.
+    pub(crate) retention_time: Option<Duration>,
+    /// How much of that is kept, in bytes; `None`: all of it.
+    pub(crate) retention_bytes: Option<u64>,
+    /// Unacked messages of one consumer, at most; 0 is no limit.
+    pub(crate) unacked_per_consumer_max: u64,
+    /// Unacked messages of one subscription, at most; 0 is no limit.
+    pub(crate) unacked_per_subscription_max: u64,
+}
+
+/// Counts the changes of policies that were heard of.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(AtomicU64);
+
+impl Changes {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn note(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl TopicPolicies {
+    /// Those of a topic in a namespace with `policies`.
+    pub(crate) fn of(options: &Options, policies: &Policies) -> Self {
+        let managed_ledger = &options.managed_ledger;
+        let mut found = Self {
+            retention_time: managed_ledger.retention_time,
+            retention_bytes: managed_ledger.retention_bytes,
+            unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
+            unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
+        };
+        if let Some(retention) = policies.retention_policies {
+            let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
+            found.retention_time = minutes.map(|count| Duration::from_secs(count * 60));
+            let mib = u64::try_from(retention.retention_size_in_mb).ok();
+            found.retention_bytes = mib.map(|count| count.saturating_mul(1 << 20));
+        }
+        let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
+        if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
+            found.unacked_per_consumer_max = max;
+        }
+        if let Some(max) = count(policies.max_unacked_messages_per_subscription) {
+            found.unacked_per_subscription_max = max;
+        }
+        found
+    }
+}
+
+impl Topics {
+    /// Tells loaded topics what governs them whenever that changes, until the broker shuts down.
+    pub(crate) async fn follow_policies(self: Arc<Self>) {
+        let mut watch = self.deps().ledger.metadata.watch(paths::POLICIES);
+        loop {
+            let change = tokio::select! {
+                biased;
+                () = self.shutdown().cancelled() => return,
+                change = watch.recv() => change,
+            };
+            self.policy_changes().note();
+            match change {
+                Some(Change::Path(path)) => {
+                    if let Some(namespace) = paths::namespace_of(&path) {
+                        self.tell_policies(|name| *name.namespace() == namespace).await;
+                    }
+                }
+                Some(Change::Everything | Change::SessionRegained) => {
+                    self.tell_policies(|_| true).await;
+                }
+                Some(Change::SessionLost) => {}
+                None => return, // The store is gone, and with it the broker.
+            }
+        }
+    }
+
+    /// What governs the topics of a namespace; `None` when it is gone, or the broker shuts down.
+    pub(crate) async fn topic_policies(
+        &self,
+        namespace: &NamespaceName,
+    ) -> Option<Arc<TopicPolicies>> {
+        let policies = loop {
+            match namespace::policies(&self.deps().ledger, namespace).await {
+                Ok(policies) => break policies?,
+                Err(error) => warn!(%namespace, %error, "its policies could not be read"),
+            }
+            tokio::select! {
+                biased;
+                () = self.shutdown().cancelled() => return None,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        };
+        Some(Arc::new(TopicPolicies::of(&self.deps().options, &policies)))
+    }
+
+    async fn tell_policies(&self, is_meant: impl Fn(&TopicName) -> bool) {
+        let mut known: Option<(NamespaceName, Option<Arc<TopicPolicies>>)> = None;
+        for (name, handle) in self.all_loaded().into_iter().filter(|(name, _)| is_meant(name)) {
+            let is_known = known.as_ref().is_some_and(|(known, _)| known == name.namespace());
+            if !is_known {
+                let policies = self.topic_policies(name.namespace()).await;
+                known = Some((name.namespace().clone(), policies));
+            }
+            if let Some((_, Some(policies))) = &known {
+                handle.set_policies(Arc::clone(policies)).await;
+            }
+        }
+    }
+}
+
