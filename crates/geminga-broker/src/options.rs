@@ -122,6 +122,8 @@ pub struct Options {
     pub ack_flush_interval: Duration,
     /// How often closed ledgers are looked over for trimming.
     pub trim_interval: Duration,
+    /// `ttlDurationDefaultInSeconds`: how long an unacked message lives; `None`: for ever.
+    pub message_ttl: Option<Duration>,
     /// A topic that nobody uses is unloaded after this long; `None`: never.
     pub unload_idle_after: Option<Duration>,
     /// Memory beside the broker's own.

@@ -33,6 +33,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) retention_time: Option<Duration>,
     /// How much of that is kept, in bytes; `None`: all of it.
     pub(crate) retention_bytes: Option<u64>,
+    /// How long an unacked message lives; `None`: for ever.
+    pub(crate) message_ttl: Option<Duration>,
     /// Unacked messages of one consumer, at most; 0 is no limit.
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
@@ -60,6 +62,7 @@ impl TopicPolicies {
         let mut found = Self {
             retention_time: managed_ledger.retention_time,
             retention_bytes: managed_ledger.retention_bytes,
+            message_ttl: options.message_ttl,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
         };
@@ -69,6 +72,10 @@ impl TopicPolicies {
             let mib = u64::try_from(retention.retention_size_in_mb).ok();
             found.retention_bytes = mib.map(|count| count.saturating_mul(1 << 20));
         }
+        if let Some(seconds) = policies.message_ttl_in_seconds {
+            let seconds = u64::try_from(seconds).ok().filter(|&seconds| 0 < seconds);
+            found.message_ttl = seconds.map(Duration::from_secs);
+        }
         let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
         if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
             found.unacked_per_consumer_max = max;
@@ -77,6 +84,11 @@ impl TopicPolicies {
             found.unacked_per_subscription_max = max;
         }
         found
+    }
+
+    /// The time to live in milliseconds.
+    pub(crate) fn ttl_ms(&self) -> Option<u64> {
+        self.message_ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok())
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Publish {
     pub key_hash: u32,
     /// Not to be delivered before, in wall-clock milliseconds.
     pub deliver_at: Option<u64>,
+    /// When it was published, in wall-clock milliseconds: what its time to live begins with.
+    pub published_at: u64,
     /// Whether consumers see it; markers are for brokers.
     pub is_visible: bool,
     /// Bytes of the publish budget, freed once it is confirmed or has failed.

@@ -69,6 +69,7 @@ fn entry(ordinal: u64) -> Entry<u64> {
         bytes: 1_024,
         key_hash: u32::try_from(ordinal % 65_536).expect("a slot"),
         deliver_at: None,
+        expires_at: None,
         visible: true,
         payload: ordinal,
     }

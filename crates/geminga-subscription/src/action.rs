@@ -19,6 +19,8 @@ pub struct Entry<P> {
     pub key_hash: u32,
     /// When it may be delivered, in milliseconds of wall time. Shared and `Key_Shared` only.
     pub deliver_at: Option<u64>,
+    /// When it counts as acked, in milliseconds of wall time, unless it is at a consumer; `None`: never.
+    pub expires_at: Option<u64>,
     /// Whether consumers may see it; an entry that is not visible is acked without delivery.
     pub visible: bool,
     /// Handed through.
@@ -80,6 +82,7 @@ pub enum Action<P> {
         /// Whether it is now the one that gets the messages.
         active: bool,
     },
-    /// The subscription acked entries by itself (not visible, or trimmed): persist it as any ack.
+    /// The subscription acked entries by itself (not visible, past their time, or trimmed): persist it
+    /// as any ack.
     Acked(AckChange),
 }

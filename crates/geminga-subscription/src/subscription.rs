@@ -248,8 +248,13 @@ impl<P> Subscription<P> {
 
     /// Acks everything that the topic holds.
     pub fn clear_backlog(&mut self) -> AckChange {
+        self.ack_before(self.end)
+    }
+
+    /// Acks everything before `to`, at consumers or not.
+    pub fn ack_before(&mut self, to: Ordinal) -> AckChange {
         let mut change = AckChange::default();
-        self.ack_range(Ordinal(0)..self.end, &mut change);
+        self.ack_range(Ordinal(0)..to.min(self.end), &mut change);
         change.tidied(&self.acks)
     }
 
@@ -416,6 +421,13 @@ impl<P> Subscription<P> {
     fn batch_size(&self, at: Ordinal) -> Option<u32> {
         let buffered = self.queue.buffer().get(&at).map(|entry| entry.messages.max(1));
         buffered.or_else(|| self.pending.get(at).map(|unacked| unacked.batch_size))
+    }
+
+    /// Acks an entry that no consumer is to see, to be said with the next poll.
+    fn ack_by_itself(&mut self, at: Ordinal) {
+        let mut change = std::mem::take(&mut self.own_acks);
+        self.ack_range(at..at.plus(1), &mut change);
+        self.own_acks = change;
     }
 
     fn ack_range(&mut self, range: Range<Ordinal>, change: &mut AckChange) {

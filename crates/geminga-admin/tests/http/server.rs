@@ -236,6 +236,7 @@ fn publish(sequence_id: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
+        published_at: 1_000 + sequence_id,
         is_visible: true,
         permit: None,
     }
@@ -293,6 +294,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
+        message_ttl: None,
         unload_idle_after: None,
         memory_parts: Vec::new(),
         phases: None,

@@ -16,6 +16,7 @@ mod close;
 mod consumers;
 mod cursor_events;
 mod dispatch;
+mod expiry;
 mod positions;
 mod publish;
 mod seek;
@@ -104,6 +105,8 @@ struct Topic {
     flow_out: Flow,
     last_publish_time: u64,
     next_trim: Instant,
+    /// Whether somebody looks for what is past its time.
+    is_expiring: bool,
     terminating: Vec<super::Reply<Result<Position, crate::AdminError>>>,
 }
 

@@ -209,10 +209,15 @@ pub(crate) fn cumulative(position: Position, request: u64) -> AckRequest {
 
 /// Published at `number` milliseconds.
 pub(crate) fn publish(number: u64) -> Publish {
+    publish_at(number, number)
+}
+
+/// Published at `published_at` milliseconds.
+pub(crate) fn publish_at(number: u64, published_at: u64) -> Publish {
     let metadata = MessageMetadata {
         producer_name: "test".to_owned(),
         sequence_id: number,
-        publish_time: number,
+        publish_time: published_at,
         ..MessageMetadata::default()
     };
     let entry = encode_entry(&metadata, b"m");
@@ -224,6 +229,7 @@ pub(crate) fn publish(number: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
+        published_at,
         is_visible: true,
         permit: None,
     }

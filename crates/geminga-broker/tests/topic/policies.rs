@@ -1,9 +1,12 @@
 //! What governs a namespace governs its topics: those that are loaded, and those that are loaded later.
 
-use geminga_broker::{Consumer, SubscribeRequest, SubscriptionKind, admin::Policies};
+use std::time::Duration;
+
+use geminga_broker::{Consumer, Outgoing, Producer, SubscribeRequest, SubscriptionKind, admin::Policies};
+use geminga_types::Position;
 
 use crate::{
-    client::{Client, ack},
+    client::{Client, ack, publish_at},
     world::{World, topic},
 };
 
@@ -55,4 +58,74 @@ async fn a_limit_reaches_a_topic_that_is_loaded_later() {
     consumer.flow(100).await;
     client.messages(3).await;
     client.quiet().await;
+}
+
+async fn set_ttl(world: &World, seconds: i32) {
+    let change = |policies: &mut Policies| policies.message_ttl_in_seconds = Some(seconds);
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+}
+
+/// Publishes a message now.
+async fn publish_now(world: &World, client: &mut Client, producer: &Producer) -> Position {
+    let now = world.env.clock.wall().0;
+    producer.publish(vec![publish_at(now, now)]).await.unwrap();
+    match client.next().await {
+        Outgoing::Receipts { receipts, .. } => receipts[0].position,
+        other => panic!("expected a receipt, got {other:?}"),
+    }
+}
+
+/// Goal: a message is not delivered once it is past its time, to the millisecond, whether it comes
+/// from memory or was read before; readers see it all the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_past_its_time_is_not_delivered() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    set_ttl(&world, 10).await;
+    client.quiet().await;
+    let mut positions = Vec::new();
+    for _ in 0..4 {
+        positions.push(publish_now(&world, &mut client, &producer).await);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    // 12 s after the first one, 9 s after the second.
+    let consumer = shared(&client).await;
+    consumer.flow(1).await;
+    assert_eq!(client.messages(1).await[0].position, positions[1]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    consumer.flow(10).await;
+    let got: Vec<Position> = client.messages(2).await.iter().map(|it| it.position).collect();
+    assert_eq!(got, positions[2..]);
+    let reader = client.read("t", 7).await;
+    reader.flow(10).await;
+    assert_eq!(client.messages(4).await.len(), 4);
+    client.quiet().await;
+}
+
+/// Goal: what is past its time leaves the backlog of a subscription that nobody uses, and nothing else
+/// does, whatever the clocks of publishers.
+#[tokio::test(start_paused = true)]
+async fn what_is_past_its_time_leaves_the_backlog() {
+    let world = World::with(|options| options.trim_interval = Duration::from_secs(1)).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    shared(&client).await.close().await;
+    set_ttl(&world, 10).await;
+    client.quiet().await;
+    let now = world.env.clock.wall().0;
+    for published_at in [now, now + 60_000, now] {
+        producer.publish(vec![publish_at(published_at, published_at)]).await.unwrap();
+        client.next().await;
+    }
+    let backlog = async || {
+        let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
+        stats.subscriptions[0].backlog_entries
+    };
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(backlog().await, 3);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(backlog().await, 2, "the first only: the next one's time has not come");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(backlog().await, 0);
 }

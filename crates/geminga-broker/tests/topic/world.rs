@@ -119,6 +119,7 @@ fn options() -> Options {
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
         phases: None,
+        message_ttl: None,
         unload_idle_after: None,
         memory_parts: Vec::new(),
         managed_ledger: geminga_managed_ledger::Options {

@@ -179,6 +179,7 @@ fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
         sum: checked.sum,
         key_hash,
         deliver_at,
+        published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
         is_visible: meta.marker_type.is_none(),
         entry,
         permit: None,

@@ -170,6 +170,7 @@ fn broker_options() -> geminga_broker::Options {
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
+        message_ttl: None,
         unload_idle_after: None,
         memory_parts: Vec::new(),
         phases: None,

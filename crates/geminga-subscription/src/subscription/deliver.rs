@@ -6,15 +6,16 @@ use super::Subscription;
 use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked};
 
 impl<P> Subscription<P> {
-    /// Deliveries to one consumer, if one can take something that is buffered.
-    pub(super) fn deliver(&mut self) -> Option<Action<P>> {
+    /// Deliveries to one consumer, if one can take something that is buffered. What is past its time is
+    /// acked instead: if that was all, there may be more.
+    pub(super) fn deliver(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
         if self.queue.buffer().is_empty() {
             return None;
         }
         let (consumer, deliveries) = match self.members.kind()? {
-            Kind::Exclusive | Kind::Failover => self.deliver_in_order()?,
-            Kind::Shared => self.deliver_shared()?,
-            Kind::KeyShared => self.deliver_by_key()?,
+            Kind::Exclusive | Kind::Failover => self.deliver_in_order(now_wall_ms)?,
+            Kind::Shared => self.deliver_shared(now_wall_ms)?,
+            Kind::KeyShared => self.deliver_by_key(now_wall_ms)?,
         };
         if deliveries.is_empty() {
             return None;
@@ -24,14 +25,14 @@ impl<P> Subscription<P> {
         Some(Action::Deliver { consumer, consumer_epoch, deliveries })
     }
 
-    fn deliver_in_order(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+    fn deliver_in_order(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
         let consumer = self.members.active()?;
-        Some((consumer, self.hand_out_first(consumer, usize::MAX)))
+        Some((consumer, self.hand_out_first(consumer, usize::MAX, now)))
     }
 
     /// The next one's turn. What a read has brought is divided evenly, so that none takes all of it;
     /// the remainder moves on the turn.
-    fn deliver_shared(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+    fn deliver_shared(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
         if self.is_blocked {
             return None;
         }
@@ -42,24 +43,29 @@ impl<P> Subscription<P> {
             let turns = peers.saturating_mul(entries.div_ceil(round));
             self.turn_entries = (entries / turns.max(1)).max(1);
         }
-        Some((consumer, self.hand_out_first(consumer, self.turn_entries)))
+        Some((consumer, self.hand_out_first(consumer, self.turn_entries, now)))
     }
 
-    fn hand_out_first(&mut self, consumer: ConsumerKey, entries_max: usize) -> Vec<Delivery<P>> {
+    fn hand_out_first(
+        &mut self,
+        consumer: ConsumerKey,
+        entries_max: usize,
+        now: u64,
+    ) -> Vec<Delivery<P>> {
         let mut deliveries = Vec::new();
         while deliveries.len() < entries_max
             && !self.is_blocked
             && self.members.is_ready(consumer)
             && let Some((&at, _)) = self.queue.buffer().first_key_value()
         {
-            deliveries.extend(self.hand_out(consumer, at));
+            deliveries.extend(self.hand_out(consumer, at, now));
         }
         deliveries
     }
 
     /// What waits at the front of a lane, for the next consumer that can take it. An entry that is yet
     /// to be read again holds back the later ones of its lane: it comes with the next read.
-    fn deliver_by_key(&mut self) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
+    fn deliver_by_key(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
         if self.is_blocked {
             return None;
         }
@@ -68,17 +74,21 @@ impl<P> Subscription<P> {
         while !self.is_blocked
             && self.members.is_ready(consumer)
             && let Some(at) = self.queue.lanes.first(consumer)
-            && let Some(delivery) = self.hand_out(consumer, at)
+            && self.queue.buffer().contains_key(&at)
         {
             self.queue.lanes.pop_first(consumer);
-            deliveries.push(delivery);
+            deliveries.extend(self.hand_out(consumer, at, now));
         }
         Some((consumer, deliveries))
     }
 
-    /// Takes an entry out of the buffer for a consumer.
-    fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal) -> Option<Delivery<P>> {
+    /// Takes an entry out of the buffer, for a consumer unless it is past its time.
+    fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal, now: u64) -> Option<Delivery<P>> {
         let entry = self.queue.take_buffered(at)?;
+        if entry.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            self.ack_by_itself(at);
+            return None;
+        }
         let ack_set = self.acks.partial(at);
         let messages = entry.messages.max(1);
         let messages = ack_set.map_or(messages, |set| acks::count(set, messages));

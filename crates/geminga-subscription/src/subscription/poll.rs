@@ -29,16 +29,24 @@ impl<P> Subscription<P> {
         if let Some((consumer, active)) = self.members.poll_announcement() {
             return Some(Action::ActiveChanged { consumer, active });
         }
-        if !self.own_acks.is_empty() {
-            let change = std::mem::take(&mut self.own_acks);
-            return Some(Action::Acked(change.tidied(&self.acks)));
+        if let Some(acked) = self.say_own_acks() {
+            return Some(acked);
         }
-        let action = self.deliver().or_else(|| self.read(now_wall_ms));
+        let delivered = self.deliver(now_wall_ms).or_else(|| self.say_own_acks());
+        let action = delivered.or_else(|| self.read(now_wall_ms));
         debug_assert!(
             action.is_some() || self.is_consistent(),
             "an entry is in two states or none"
         );
         action
+    }
+
+    fn say_own_acks(&mut self) -> Option<Action<P>> {
+        if self.own_acks.is_empty() {
+            return None;
+        }
+        let change = std::mem::take(&mut self.own_acks);
+        Some(Action::Acked(change.tidied(&self.acks)))
     }
 
     /// When to poll again even if nothing happens, in milliseconds of wall time. Once polled dry, it

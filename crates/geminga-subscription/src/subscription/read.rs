@@ -62,9 +62,7 @@ impl<P> Subscription<P> {
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
             self.queue.lanes.remove(router.lane(slot), at);
-            let mut change = std::mem::take(&mut self.own_acks);
-            self.ack_range(at..at.plus(1), &mut change);
-            self.own_acks = change;
+            self.ack_by_itself(at);
         } else {
             self.queue.push_buffer(entry, router);
         }

@@ -11,7 +11,8 @@ impl World {
         let seed = self.seed;
         if !self.is_shared() {
             let is_next = |other: &u64| {
-                !self.is_acked(*other) && self.entries[usize::try_from(*other).unwrap()].visible
+                let entry = &self.entries[usize::try_from(*other).unwrap()];
+                !self.is_acked(*other) && entry.visible && !entry.is_over(self.now)
             };
             let next = (self.cursor..self.end()).find(is_next);
             assert_eq!(Some(at), next, "seed {seed}: out of order");
@@ -28,7 +29,8 @@ impl World {
             let entry = &self.entries[usize::try_from(*other).unwrap()];
             let is_elsewhere = entry.at.is_some_and(|holder| holder != key);
             let is_due = entry.deliver_at.is_none();
-            let is_before = *other < at && entry.at.is_none() && entry.visible && is_due;
+            let is_shown = entry.visible && !entry.is_over(self.now);
+            let is_before = *other < at && entry.at.is_none() && is_shown && is_due;
             *other != at
                 && entry.slot == slot
                 && entry.remaining != 0

@@ -57,10 +57,12 @@ impl World {
                 _ => self.random.random_range(60..70),
             };
             let is_delayed = self.random.random_bool(0.15);
+            let expires = self.random.random_bool(0.1);
             self.entries.push(Published {
                 messages,
                 slot: 1 + self.random.random_range(0..8) * 8000,
                 deliver_at: is_delayed.then(|| self.now + self.random.random_range(0..3000)),
+                expires_at: expires.then(|| self.now + self.random.random_range(0..3000)),
                 visible: self.random.random_bool(0.93),
                 remaining: whole(messages),
                 count: 0,
@@ -191,6 +193,7 @@ impl World {
             bytes: 100,
             key_hash: entry.slot,
             deliver_at: entry.deliver_at,
+            expires_at: entry.expires_at,
             visible: entry.visible,
             payload: at,
         }

@@ -14,6 +14,7 @@ pub(crate) struct Published {
     pub(crate) messages: u32,
     pub(crate) slot: u32,
     pub(crate) deliver_at: Option<u64>,
+    pub(crate) expires_at: Option<u64>,
     pub(crate) visible: bool,
     /// One bit for each message that is not acked.
     pub(crate) remaining: u128,
@@ -51,6 +52,12 @@ pub(crate) struct Out {
     pub(crate) ranges: Vec<Range<Ordinal>>,
     pub(crate) entries_max: usize,
     pub(crate) is_wanted: bool,
+}
+
+impl Published {
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 pub(crate) struct World {
@@ -267,8 +274,10 @@ impl World {
         for at in change.acked.iter().flat_map(|range| range.start.0..range.end.0) {
             let is_unsaid = self.unsaid.contains(&at);
             self.unsaid.retain(|&unsaid| unsaid != at);
-            let is_invisible = !self.is_acked(at) && !self.entry(at).visible;
-            assert!(is_unsaid || is_invisible, "seed {seed}: acked {at} by itself");
+            let now = self.now;
+            let is_not_for_consumers = !self.entry(at).visible || self.entry(at).is_over(now);
+            let may_ack = !self.is_acked(at) && is_not_for_consumers;
+            assert!(is_unsaid || may_ack, "seed {seed}: acked {at} by itself");
             self.ack(at, 0);
         }
         assert_eq!(self.sub.mark_delete().0, self.mark_delete(), "seed {seed}");
@@ -285,6 +294,7 @@ impl World {
         let (is_shared, active) = (self.is_shared(), self.active());
         let entry = self.entry(at);
         assert!(entry.visible && entry.remaining != 0, "seed {seed}: {at} is not to be seen");
+        assert!(!entry.is_over(now), "seed {seed}: {at} is past its time");
         assert_eq!(delivery.messages, entry.remaining.count_ones(), "seed {seed}: {at}");
         assert_eq!(delivery.redelivery_count, entry.count, "seed {seed}: {at}");
         let is_whole = entry.remaining == whole(entry.messages);

@@ -140,6 +140,9 @@ keys! {
     "defaultRetentionTimeInMinutes" default_retention_time_in_minutes: i64 = "0";
     /// MiB of acked messages that are kept for each topic; −1 is no limit.
     "defaultRetentionSizeInMB" default_retention_size_in_mb: i64 = "0";
+    /// Seconds after which an unacked message counts as acked; 0 is never. A namespace's `messageTTL`
+    /// overrides it.
+    "ttlDurationDefaultInSeconds" ttl_duration_default_in_seconds: u64 = "0";
     /// How often topics look for ledgers to delete, seconds.
     "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
     /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.

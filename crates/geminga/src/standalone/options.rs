@@ -100,6 +100,8 @@ pub(super) fn broker(
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
+        message_ttl: (0 < config.ttl_duration_default_in_seconds)
+            .then(|| Duration::from_secs(config.ttl_duration_default_in_seconds)),
         unload_idle_after: (0 < config.topic_idle_unload_seconds)
             .then(|| Duration::from_secs(config.topic_idle_unload_seconds)),
         phases: None,

@@ -38,6 +38,10 @@ pub(super) enum Answer {
         attempt: u64,
         result: Result<Ordinal, String>,
     },
+    /// Everything before is past its time; `None`: that was not found out.
+    Expired {
+        before: Option<Ordinal>,
+    },
     StartFound {
         subscription: SubscriptionName,
         attempt: u64,
@@ -129,6 +133,7 @@ impl Topic {
             Answer::SeekFound { subscription, attempt, result } => {
                 self.on_seek_found(&subscription, attempt, result);
             }
+            Answer::Expired { before } => self.on_expired(before),
             Answer::StartFound { subscription, attempt, result } => {
                 self.on_start_found(&subscription, attempt, result);
             }

@@ -84,6 +84,7 @@ impl Topic {
                     messages: publish.messages,
                     key_hash: publish.key_hash,
                     deliver_at: publish.deliver_at,
+                    published_at: publish.published_at,
                     is_visible: publish.is_visible,
                 },
                 _permit: publish.permit,

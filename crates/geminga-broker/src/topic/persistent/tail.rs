@@ -13,6 +13,7 @@ pub(super) struct Meta {
     pub(super) messages: u32,
     pub(super) key_hash: u32,
     pub(super) deliver_at: Option<u64>,
+    pub(super) published_at: u64,
     pub(super) is_visible: bool,
 }
 
@@ -56,9 +57,17 @@ impl Meta {
                 messages: meta.messages,
                 key_hash: meta.key_hash(),
                 deliver_at: meta.deliver_at.and_then(|at| u64::try_from(at).ok()),
+                published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
                 is_visible: meta.marker_type.is_none(),
             },
-            Err(_) => Self { messages: 1, key_hash: 0, deliver_at: None, is_visible: true },
+            // Who cannot tell when it was published does not let it go for its age.
+            Err(_) => Self {
+                messages: 1,
+                key_hash: 0,
+                deliver_at: None,
+                published_at: u64::MAX,
+                is_visible: true,
+            },
         }
     }
 }
@@ -68,7 +77,7 @@ mod tests {
     use super::*;
 
     const fn meta(messages: u32) -> Meta {
-        Meta { messages, key_hash: 0, deliver_at: None, is_visible: true }
+        Meta { messages, key_hash: 0, deliver_at: None, published_at: 1, is_visible: true }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(in crate::topic) fn spawn(
         deps,
         policies,
         grant,
+        is_expiring: false,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
         ledger,
@@ -153,6 +154,7 @@ impl Topic {
             self.next_trim = now + self.deps.options.trim_interval;
             self.ledger.trim(self.slowest(), wall);
             self.drop_abandoned();
+            self.look_for_expired();
             self.shrink();
         }
     }

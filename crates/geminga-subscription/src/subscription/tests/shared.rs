@@ -312,3 +312,23 @@ fn a_limit_is_left_although_somebody_comes_before_the_next_poll() {
     let mut rig = rig.with(Kind::Shared, &[B]);
     assert_eq!(rig.got(), ones(4..8));
 }
+
+/// An entry past its time is acked instead of delivered, also when it was read in time.
+#[test]
+fn what_is_past_its_time_is_acked_and_never_delivered() {
+    for kind in [Kind::Exclusive, Kind::Failover, Kind::Shared, Kind::KeyShared] {
+        let mut rig = Rig::new(Options::default(), 0).with(kind, &[A]);
+        for expires_at in [None, Some(1000), Some(3000), None] {
+            rig.publish(|entry| entry.expires_at = expires_at);
+        }
+        rig.now = 1000;
+        rig.sub.flow(A, 1);
+        assert_eq!(rig.got(), ones([0]), "{kind:?}");
+        rig.ack(&[0]);
+        rig.now = 3000;
+        assert_eq!(rig.got(), [], "{kind:?}");
+        rig.sub.flow(A, 9);
+        assert_eq!(rig.got(), ones([3]), "{kind:?}");
+        assert_eq!(rig.sub.mark_delete(), Ordinal(3), "{kind:?}");
+    }
+}
