@@ -6,6 +6,7 @@
 
 mod backup;
 mod cluster;
+mod explain;
 mod internal;
 mod lookup;
 mod message_id;
@@ -16,6 +17,7 @@ mod topic;
 
 pub use backup::{BackupRequest, BackupStatus};
 pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
+pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use internal::{
     CursorStats, LedgerInfo, PartitionedTopicInternalStats, PersistentTopicInternalStats,
 };

@@ -86,6 +86,7 @@ pub(crate) async fn handle(
         Route::Subscriptions => subscriptions::list(broker, request).await,
         Route::CreateSubscription => subscriptions::create(broker, request).await,
         Route::DeleteSubscription => subscriptions::delete(broker, request).await,
+        Route::ExplainSubscription => subscriptions::explain(broker, request).await,
         Route::SkipAll => subscriptions::skip_all(broker, request).await,
         Route::Skip => subscriptions::skip(broker, request).await,
         Route::Lookup | Route::LookupDestination => lookup::lookup(broker, request).await,

@@ -183,6 +183,8 @@ routes! {
     CreateSubscription = PUT "/admin/v2/{domain}/{}/{}/{}/subscription/{}", Consume;
     /// Deletes a subscription.
     DeleteSubscription = DELETE "/admin/v2/{domain}/{}/{}/{}/subscription/{}", Consume;
+    /// Why a subscription moves, or does not.
+    ExplainSubscription = GET "/admin/v2/{domain}/{}/{}/{}/subscription/{}/explain", Topic;
     /// Acks a subscription's backlog.
     SkipAll = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/skip_all", Consume;
     /// Acks the next messages of a subscription.

@@ -10,6 +10,7 @@ mod broker;
 mod budget;
 mod consumer;
 mod error;
+mod explain;
 mod formats;
 mod load;
 mod namespace;
@@ -32,6 +33,7 @@ pub use error::{
     AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
     SubscribeError, TopicError,
 };
+pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use options::{Advertised, Limits, Listener, MemoryPart, Options, PhaseHook};
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};

@@ -25,7 +25,7 @@ pub(crate) use persistent::TopicDeps;
 
 use crate::{
     AckRequest, AdminError, Consumer, ConsumerStats, LastMessage, ProduceError, Producer, Publish,
-    RequestError, SeekTo, SubscribeError, TopicStats, consumer::OpenConsumer,
+    RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats, consumer::OpenConsumer,
     policies::TopicPolicies, producer::OpenProducer,
 };
 
@@ -88,6 +88,10 @@ pub(crate) enum Event {
     },
     Stats {
         reply: Reply<TopicStats>,
+    },
+    Explain {
+        subscription: String,
+        reply: Reply<Result<SubscriptionExplanation, AdminError>>,
     },
     IsIdle {
         reply: Reply<bool>,

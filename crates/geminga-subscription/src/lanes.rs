@@ -43,6 +43,10 @@ pub(crate) struct Router<'a> {
 pub(crate) struct Lanes {
     of: BTreeMap<ConsumerKey, BTreeSet<Ordinal>>,
     draining: BTreeMap<u32, BTreeSet<Ordinal>>,
+    /// Since when slots wait, in milliseconds of wall time. Kept while everything is sorted again.
+    draining_since: BTreeMap<u32, u64>,
+    /// The time of the last poll.
+    now_wall_ms: u64,
     nobody: BTreeSet<Ordinal>,
     last_served: Option<ConsumerKey>,
 }
@@ -70,7 +74,10 @@ impl Lanes {
     pub(crate) fn insert(&mut self, lane: Lane, at: Ordinal) {
         match lane {
             Lane::Of(consumer) => self.of.entry(consumer).or_default().insert(at),
-            Lane::Draining(slot) => self.draining.entry(slot).or_default().insert(at),
+            Lane::Draining(slot) => {
+                self.draining_since.entry(slot).or_insert(self.now_wall_ms);
+                self.draining.entry(slot).or_default().insert(at)
+            }
             Lane::Nobody => self.nobody.insert(at),
             Lane::None => false,
         };
@@ -88,6 +95,7 @@ impl Lanes {
                     lane.remove(&at);
                     if lane.is_empty() {
                         self.draining.remove(&slot);
+                        self.draining_since.remove(&slot);
                     }
                 }
             }
@@ -96,10 +104,30 @@ impl Lanes {
         }
     }
 
-    /// Nothing waits any more.
-    pub(crate) fn clear(&mut self) {
-        let last_served = self.last_served;
-        *self = Self { last_served, ..Self::default() };
+    /// Notes the time.
+    pub(crate) const fn set_now(&mut self, now_wall_ms: u64) {
+        self.now_wall_ms = now_wall_ms;
+    }
+
+    /// Puts what waits into its lane again, whatever was there before.
+    pub(crate) fn sort(&mut self, waiting: impl Iterator<Item = (Lane, Ordinal)>) {
+        self.of.clear();
+        self.draining.clear();
+        self.nobody.clear();
+        waiting.for_each(|(lane, at)| self.insert(lane, at));
+        self.draining_since.retain(|slot, _| self.draining.contains_key(slot));
+    }
+
+    /// How much waits for a consumer.
+    pub(crate) fn waiting_for(&self, consumer: ConsumerKey) -> usize {
+        self.of.get(&consumer).map_or(0, BTreeSet::len)
+    }
+
+    /// Slots that wait for their former owners: since when, and how much.
+    pub(crate) fn draining(&self) -> impl Iterator<Item = (u32, u64, usize)> {
+        self.draining.iter().map(|(&slot, lane)| {
+            (slot, self.draining_since.get(&slot).copied().unwrap_or(self.now_wall_ms), lane.len())
+        })
     }
 
     /// Whether entries of `slot` wait for its former owner.
@@ -109,6 +137,7 @@ impl Lanes {
 
     /// Lets the entries of a drained slot go to its owner.
     pub(crate) fn drained(&mut self, slot: u32, owner: ConsumerKey) {
+        self.draining_since.remove(&slot);
         if let Some(entries) = self.draining.remove(&slot) {
             self.of.entry(owner).or_default().extend(entries);
         }

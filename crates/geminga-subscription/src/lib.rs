@@ -10,6 +10,7 @@
 mod acks;
 mod action;
 mod consumer;
+pub mod explain;
 mod intervals;
 mod lanes;
 mod members;

@@ -71,6 +71,12 @@ impl Pending {
         self.slots.get(&slot).map(|&(consumer, _)| consumer)
     }
 
+    /// The first entry of a slot, and who has it. Goes over all that is out.
+    pub(crate) fn first_of(&self, slot: u32) -> Option<(Ordinal, ConsumerKey)> {
+        let mut of_slot = self.entries.iter().filter(|(_, (_, unacked))| unacked.slot == slot);
+        of_slot.next().map(|(&at, &(consumer, _))| (at, consumer))
+    }
+
     /// Notes that an entry went to `consumer`; it was at nobody. Returns how many messages are there
     /// now.
     pub(crate) fn insert(&mut self, consumer: ConsumerKey, at: Ordinal, unacked: Unacked) -> u64 {

@@ -100,16 +100,13 @@ impl<P> Queue<P> {
 
     /// Puts everything into its lane again, since the lanes of slots have changed.
     pub(crate) fn sort_by_lane(&mut self, router: Router<'_>) {
-        self.lanes.clear();
         if !router.has_lanes() {
+            self.lanes.sort(std::iter::empty());
             return;
         }
-        for (&at, &slot) in &self.replay {
-            self.lanes.insert(router.lane(slot), at);
-        }
-        for (&at, entry) in &self.buffer {
-            self.lanes.insert(router.lane(key_slot(entry.key_hash)), at);
-        }
+        let replay = self.replay.iter().map(|(&at, &slot)| (at, slot));
+        let buffer = self.buffer.iter().map(|(&at, entry)| (at, key_slot(entry.key_hash)));
+        self.lanes.sort(replay.chain(buffer).map(|(at, slot)| (router.lane(slot), at)));
     }
 
     pub(crate) fn delayed_len(&self) -> usize {

@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod deliver;
+mod explain;
 mod poll;
 mod read;
 

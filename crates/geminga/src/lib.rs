@@ -2,6 +2,8 @@
 //!
 //! The binary runs these on the real machine, the simulation on a simulated one.
 
+mod admin_client;
+pub mod admin_command;
 mod advertise;
 mod backup;
 pub mod client_command;

@@ -7,6 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use geminga::{
+    admin_command::{self, AdminCommand},
     client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
     file_limit,
@@ -33,6 +34,8 @@ enum Command {
     Standalone(Standalone),
     /// Send and receive messages, as pulsar-client does.
     Client(ClientCommand),
+    /// Administer a running server.
+    Admin(AdminCommand),
     /// Verify, dump, back up and restore a data directory.
     Storage(StorageCommand),
     /// Put a server under load and measure it.
@@ -67,7 +70,7 @@ struct Settings {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let is_tool =
-        matches!(cli.command, Command::Client(_) | Command::Perf(_) | Command::Storage(_));
+        !matches!(cli.command, Command::Standalone(_));
     let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Standalone(args) => run_standalone(args).map(|()| ExitCode::SUCCESS),
         Command::Client(command) => run_client(command).map(|()| ExitCode::SUCCESS),
         Command::Perf(command) => run_perf(command).map(|()| ExitCode::SUCCESS),
+        Command::Admin(command) => run_admin(command).map(|()| ExitCode::SUCCESS),
         Command::Storage(command) => run_storage(command),
         Command::ConfigReference => print_reference().map(|()| ExitCode::SUCCESS),
     };
@@ -156,6 +160,11 @@ fn announce(running: &standalone::Standalone, millis: u128) {
 fn run_client(command: ClientCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(client_command::run(Env::system(), command))
+}
+
+fn run_admin(command: AdminCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(admin_command::run(Env::system(), command))
 }
 
 fn run_storage(command: StorageCommand) -> anyhow::Result<ExitCode> {

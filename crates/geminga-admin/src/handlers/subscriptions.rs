@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use geminga_admin_model::MessageId;
+use geminga_admin_model::{
+    ConsumerExplanation, DrainingExplanation, MessageId, SubscriptionExplanation,
+};
 use geminga_broker::{Broker, admin::CursorStart};
 use geminga_types::Position;
 
@@ -47,6 +49,56 @@ pub(super) async fn skip(broker: &Broker, request: &Request) -> Answered {
     let name = request.part(SUBSCRIPTION);
     broker.skip_messages(&request.topic()?, name, Some(count)).await?;
     Ok(Answer::done())
+}
+
+pub(super) async fn explain(broker: &Broker, request: &Request) -> Answered {
+    let name = request.part(SUBSCRIPTION);
+    let found = broker.explain_subscription(&request.topic()?, name).await?;
+    Ok(Answer::json(&found.into_iter().map(explanation).collect::<Vec<_>>()))
+}
+
+fn explanation(found: geminga_broker::SubscriptionExplanation) -> SubscriptionExplanation {
+    let consumers = found.consumers.into_iter().map(|consumer| ConsumerExplanation {
+        name: consumer.name,
+        address: consumer.address,
+        waits: consumer.waits.to_owned(),
+        permits: consumer.permits,
+        unacked_messages: consumer.unacked_messages,
+        waiting_entries: consumer.waiting_entries,
+    });
+    let draining = found.draining.into_iter().map(|draining| DrainingExplanation {
+        slot: draining.slot,
+        holder: draining.holder,
+        held: message_id(draining.held),
+        waiting_entries: draining.waiting_entries,
+        since: draining.since,
+    });
+    SubscriptionExplanation {
+        topic: found.topic.to_string(),
+        subscription: found.subscription,
+        kind: found.kind.to_owned(),
+        state: found.state.to_owned(),
+        because: found.because,
+        backlog_entries: found.backlog_entries,
+        unacked_messages: found.unacked_messages,
+        delayed_entries: found.delayed_entries,
+        next_due: found.next_due,
+        held_back_entries: found.held_back_entries,
+        held_back_entries_max: found.held_back_entries_max,
+        mark_delete: message_id(found.mark_delete),
+        read: message_id(found.read),
+        consumers: consumers.collect(),
+        draining: draining.collect(),
+    }
+}
+
+fn message_id(position: Position) -> MessageId {
+    MessageId {
+        ledger_id: position.ledger_id.0,
+        entry_id: position.entry_id.0,
+        partition_index: -1,
+        batch_index: None,
+    }
 }
 
 /// A message id, and what Java's client sends along.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use geminga_types::{Domain, Position, TopicName, check_subscription_name};
 
 use crate::{
-    AdminError, Broker, TopicError,
+    AdminError, Broker, SubscriptionExplanation, TopicError,
     topic::{StartAt, TopicHandle},
 };
 
@@ -124,6 +124,33 @@ impl Broker {
             handle.skip(name.to_owned(), entries).await?;
         }
         Ok(())
+    }
+
+    /// Says why a subscription moves or does not, for each partition that it has been used on.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist.
+    pub async fn explain_subscription(
+        &self,
+        topic: &TopicName,
+        name: &str,
+    ) -> Result<Vec<SubscriptionExplanation>, AdminError> {
+        persistent_only(topic)?;
+        let mut explained = Vec::new();
+        for part in self.parts_of(topic).await? {
+            let Some(handle) = self.used_part(topic, &part).await? else { continue };
+            match handle.explain(name.to_owned()).await {
+                Ok(found) => explained.push(found),
+                Err(AdminError::NotFound(_)) if part != *topic => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if explained.is_empty() {
+            let message = format!("Subscription {name} not found on topic {topic}");
+            return Err(AdminError::NotFound(message));
+        }
+        Ok(explained)
     }
 
     /// A part of a topic; `None` for a partition that nobody has used yet.

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, TopicError,
+    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, SubscriptionExplanation,
+    TopicError,
     TopicStats, consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
@@ -67,6 +68,13 @@ impl TopicHandle {
 
     pub(crate) async fn stats(&self) -> Option<TopicStats> {
         self.ask(|reply| Event::Stats { reply }).await.ok()
+    }
+
+    pub(crate) async fn explain(
+        &self,
+        subscription: String,
+    ) -> Result<SubscriptionExplanation, AdminError> {
+        self.ask(|reply| Event::Explain { subscription, reply }).await?
     }
 
     /// Whether nothing is stored, produced or consumed.

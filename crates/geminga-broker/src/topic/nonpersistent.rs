@@ -167,6 +167,7 @@ impl Topic {
             | Event::DeleteSubscription { reply, .. }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::Terminate { reply } => _ = reply.send(Err(error())),
+            Event::Explain { reply, .. } => _ = reply.send(Err(error())),
             Event::LastMessageId { reply } => {
                 _ = reply.send(Err::<LastMessage, _>(error()));
             }

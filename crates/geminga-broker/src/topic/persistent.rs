@@ -16,6 +16,7 @@ mod close;
 mod consumers;
 mod cursor_events;
 mod dispatch;
+mod explain;
 mod expiry;
 mod positions;
 mod publish;
@@ -147,6 +148,9 @@ impl Topic {
                 _ = reply.send(());
             }
             Event::Stats { reply } => _ = reply.send(self.stats()),
+            Event::Explain { subscription, reply } => {
+                _ = reply.send(self.explain(&subscription));
+            }
             Event::IsIdle { reply } => _ = reply.send(self.is_idle()),
             Event::LastMessageId { reply } => self.last_message_id(reply),
             Event::CreateSubscription { name, at, properties, reply } => {

@@ -18,6 +18,7 @@ impl<P> Subscription<P> {
         self.look_again_at = None;
         if self.is_shared() {
             let router = Router { members: &self.members, pending: &self.pending };
+            self.queue.lanes.set_now(now_wall_ms);
             if std::mem::replace(&mut self.has_stale_lanes, false) {
                 self.queue.sort_by_lane(router);
             }

@@ -112,7 +112,7 @@ impl<P> Subscription<P> {
 
     /// Where reading ends for now. While memory is scarce, what lies between acked entries may still
     /// be read, since it takes none in the end, and something whenever nothing else could be acked.
-    fn readable_end(&self) -> Ordinal {
+    pub(super) fn readable_end(&self) -> Ordinal {
         let something_is_out = self.acks.next_unacked() < self.queue.next_read;
         if self.scarce == Scarce::default() || !something_is_out {
             return self.end;
@@ -171,7 +171,7 @@ impl<P> Subscription<P> {
 
     /// Most entries that may wait for their keys: so many for each consumer, and for all of them; in
     /// want of such limits, as many as may be unacked.
-    fn look_ahead_entries_max(&self) -> usize {
+    pub(super) fn look_ahead_entries_max(&self) -> usize {
         let Options {
             look_ahead_entries_max_per_consumer: each,
             look_ahead_entries_max: all,
@@ -188,11 +188,15 @@ impl<P> Subscription<P> {
         })
     }
 
+    /// Entries that are known and not delivered, but for those that wait for their time.
+    pub(super) fn held_back(&self) -> usize {
+        self.queue.buffer().len() + self.queue.replay().len()
+    }
+
     fn plan_unread(&self, plan: &mut Plan, end: Ordinal) {
         let delayed_room =
             self.options.delayed_entries_max.saturating_sub(self.queue.delayed_len());
-        let held_back = self.queue.buffer().len() + self.queue.replay().len();
-        let key_room = self.look_ahead_entries_max().saturating_sub(held_back);
+        let key_room = self.look_ahead_entries_max().saturating_sub(self.held_back());
         let room = match self.members.kind() {
             Some(Kind::Shared) => delayed_room,
             Some(Kind::KeyShared) => delayed_room.min(key_room),

@@ -12,18 +12,14 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use geminga_admin_model::{BackupRequest, BackupStatus, Reason};
+use geminga_admin_model::{BackupRequest, BackupStatus};
 use geminga_bookie_storage::{OpenError, Options, Storage};
 use geminga_env::Env;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{backup::back_up, data_dir::DataDir};
+use crate::{admin_client, backup::back_up, data_dir::DataDir};
 
 const PATH: &str = "/admin/v2/geminga/backup";
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Longest time for one answer of the server.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -99,40 +95,10 @@ impl Backup {
 
     /// Sends a request and returns the body of a successful answer.
     async fn ask(&self, env: &Env, method: &str, body: &str) -> anyhow::Result<Vec<u8>> {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(env, method, body)).await;
-        let answer = answer.context("no answer in time").flatten().with_context(|| {
+        let answer = admin_client::ask(env, &self.admin_url, (method, PATH), body).await;
+        answer.with_context(|| {
             let dir = self.data_dir.display();
-            format!(
-                "a server has {dir} open, but does not answer at {}; name it with --admin-url",
-                self.admin_url
-            )
-        })?;
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
-        let (head, body) = answer.split_at(end.context("the server's answer is cut off")?);
-        let body = &body[4..];
-        let head = String::from_utf8_lossy(head);
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        if status.starts_with('2') {
-            return Ok(body.to_owned());
-        }
-        match serde_json::from_slice::<Reason>(body) {
-            Ok(Reason { reason }) => bail!("{reason}"),
-            Err(_) => bail!("the server answered {status}"),
-        }
-    }
-
-    async fn exchange(&self, env: &Env, method: &str, body: &str) -> anyhow::Result<Vec<u8>> {
-        let host = self.admin_url.strip_prefix("http://").context("expected an http:// URL")?;
-        let host = host.trim_end_matches('/');
-        let mut stream = env.net.dial(host).await?;
-        let length = body.len();
-        let request = format!(
-            "{method} {PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-        Ok(answer)
+            format!("a server has {dir} open; name its admin API with --admin-url")
+        })
     }
 }

@@ -1,0 +1,129 @@
+//! Says of a subscription what its machine says, in names, positions and words.
+
+use geminga_subscription::{
+    ConsumerKey,
+    explain::{ConsumerState, Draining, Explanation, State, Waits},
+};
+use geminga_types::{Ordinal, Position};
+
+use super::Topic;
+use crate::{AdminError, ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
+
+impl Topic {
+    pub(super) fn explain(&self, name: &str) -> Result<SubscriptionExplanation, AdminError> {
+        let Some(sub) = self.subscriptions.get(name) else {
+            return Err(self.no_subscription(name));
+        };
+        let (stats, explained) = (sub.machine.stats(), sub.machine.explain());
+        let (state, because) = self.words(&explained);
+        Ok(SubscriptionExplanation {
+            topic: self.name.clone(),
+            subscription: name.to_owned(),
+            kind: sub.kind.map_or("", crate::SubscriptionKind::as_str),
+            state,
+            because,
+            backlog_entries: stats.backlog_entries,
+            unacked_messages: stats.unacked_messages,
+            delayed_entries: stats.delayed_entries,
+            next_due: explained.next_due,
+            held_back_entries: explained.held_back_entries,
+            held_back_entries_max: explained.held_back_entries_max,
+            mark_delete: self.position_before(stats.mark_delete),
+            read: self.position_before(explained.next_read),
+            consumers: explained.consumers.iter().map(|it| self.explain_consumer(it)).collect(),
+            draining: explained.draining.iter().map(|it| self.explain_draining(it)).collect(),
+        })
+    }
+
+    fn explain_consumer(&self, state: &ConsumerState) -> ConsumerExplanation {
+        let request = self.consumers.get(&state.consumer.0).map(|opened| &opened.request);
+        ConsumerExplanation {
+            name: request.map(|request| request.consumer_name.clone()).unwrap_or_default(),
+            address: request.map(|request| request.address.clone()).unwrap_or_default(),
+            waits: match state.waits {
+                Waits::ForMessages => "ForMessages",
+                Waits::ForPermits => "ForPermits",
+                Waits::ForConnection => "ForConnection",
+                Waits::ForAcks => "ForAcks",
+                Waits::ToBeActive => "ToBeActive",
+            },
+            permits: state.permits,
+            unacked_messages: state.unacked_messages,
+            waiting_entries: state.waiting_entries,
+        }
+    }
+
+    fn explain_draining(&self, draining: &Draining) -> DrainingExplanation {
+        let position = self.ledger.position_of(draining.held);
+        DrainingExplanation {
+            slot: draining.slot,
+            holder: self.name_of(draining.holder),
+            held: position.unwrap_or(Position::EARLIEST),
+            waiting_entries: draining.waiting_entries,
+            since: draining.since,
+        }
+    }
+
+    fn name_of(&self, consumer: ConsumerKey) -> String {
+        let opened = self.consumers.get(&consumer.0);
+        opened.map(|opened| opened.request.consumer_name.clone()).unwrap_or_default()
+    }
+
+    fn words(&self, explained: &Explanation) -> (&'static str, String) {
+        let wall = self.deps.ledger.env.clock.wall().0;
+        let unread = |from: Ordinal| explained.end.0.saturating_sub(from.0);
+        match explained.state {
+            State::NoConsumers => ("NoConsumers", "No consumer is connected.".to_owned()),
+            State::NothingToDeliver => (
+                "NothingToDeliver",
+                "Everything that is not acked is at the consumers; nothing else has been published."
+                    .to_owned(),
+            ),
+            State::Reading => {
+                ("Reading", format!("Entries are being read; {} are ahead.", unread(explained.next_read)))
+            }
+            State::ReadFailed { retry_at } => {
+                let wait = retry_at.map_or(0, |at| at.saturating_sub(wall));
+                ("ReadFailed", format!("A read of entries failed; it is tried again in {wait} ms."))
+            }
+            State::TooManyUnacked { unacked_messages, max } => (
+                "TooManyUnacked",
+                format!(
+                    "{unacked_messages} messages are at the consumers and not acked, \
+                     maxUnackedMessagesPerSubscription is {max}: delivery goes on at {}.",
+                    max / 2
+                ),
+            ),
+            State::NoConsumerReady => (
+                "NoConsumerReady",
+                "No consumer can take more: see what each of them waits for.".to_owned(),
+            ),
+            State::TooManyDelayed { delayed_entries, max } => (
+                "TooManyDelayed",
+                format!(
+                    "{delayed_entries} entries wait for their time, the limit is {max}: nothing new is \
+                     read before one is due."
+                ),
+            ),
+            State::TooManyHeldBack => (
+                "TooManyHeldBack",
+                format!(
+                    "{} entries wait for the consumers of their keys, the limit is {}: nothing new is \
+                     read before some of them can take theirs.",
+                    explained.held_back_entries,
+                    explained.held_back_entries_max.unwrap_or(0)
+                ),
+            ),
+            State::ScarceMemory => (
+                "ScarceMemory",
+                "The process holds as much for acks or delayed messages as it may, and this \
+                 subscription a good part of it: nothing new is read until it has less."
+                    .to_owned(),
+            ),
+            State::PartlyHeldBack => (
+                "PartlyHeldBack",
+                "What is left waits for its time, or for the consumers of its keys.".to_owned(),
+            ),
+        }
+    }
+}

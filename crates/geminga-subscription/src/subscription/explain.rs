@@ -1,0 +1,86 @@
+//! What to say to whoever asks why nothing moves.
+
+use super::Subscription;
+use crate::{
+    ConsumerKey, Kind,
+    explain::{ConsumerState, Draining, Explanation, State, Waits},
+    members::Member,
+};
+
+impl<P> Subscription<P> {
+    /// Tells what it waits for, once polled dry. Costs time in what it holds.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
+        let max = u64::try_from(self.look_ahead_entries_max()).unwrap_or(u64::MAX);
+        Explanation {
+            state: self.explain_state(),
+            next_read: self.queue.next_read,
+            end: self.end,
+            next_due: self.queue.next_due(),
+            held_back_entries: if is_by_key { self.held_back() as u64 } else { 0 },
+            held_back_entries_max: (is_by_key && max < u64::MAX).then_some(max),
+            consumers: self.members.iter().map(|(key, it)| self.explain_consumer(key, it)).collect(),
+            draining: self.explain_draining(),
+        }
+    }
+
+    fn explain_state(&self) -> State {
+        let waiting = self.held_back() + self.queue.delayed_len();
+        let has_unread = self.acks.unacked(self.queue.next_read..self.end).next().is_some();
+        let delayed_max = self.options.delayed_entries_max;
+        let is_ready = match self.members.active() {
+            Some(active) => self.members.is_ready(active),
+            None => 0 < self.members.ready_permits(),
+        };
+        if self.members.is_empty() {
+            State::NoConsumers
+        } else if waiting == 0 && !has_unread {
+            State::NothingToDeliver
+        } else if self.is_blocked {
+            let unacked_messages = self.pending.messages();
+            State::TooManyUnacked { unacked_messages, max: self.options.unacked_messages_max }
+        } else if self.reader.is_out() {
+            State::Reading
+        } else if !self.reader.may_read() {
+            State::ReadFailed { retry_at: self.reader.retry_at() }
+        } else if !is_ready {
+            State::NoConsumerReady
+        } else if has_unread && self.readable_end() < self.end {
+            State::ScarceMemory
+        } else if has_unread && self.is_shared() && delayed_max <= self.queue.delayed_len() {
+            let delayed_entries = self.queue.delayed_len() as u64;
+            State::TooManyDelayed { delayed_entries, max: delayed_max as u64 }
+        } else if has_unread && self.look_ahead_entries_max() <= self.held_back() {
+            State::TooManyHeldBack
+        } else {
+            State::PartlyHeldBack
+        }
+    }
+
+    fn explain_consumer(&self, key: ConsumerKey, member: &Member) -> ConsumerState {
+        let waits = match self.members.active() {
+            Some(active) if active != key => Waits::ToBeActive,
+            _ if !member.is_writable => Waits::ForConnection,
+            _ if member.is_blocked => Waits::ForAcks,
+            _ if member.permits() <= 0 => Waits::ForPermits,
+            _ => Waits::ForMessages,
+        };
+        ConsumerState {
+            consumer: key,
+            waits,
+            permits: member.permits(),
+            unacked_messages: self.pending.messages_of(key),
+            waiting_entries: self.queue.lanes.waiting_for(key) as u64,
+        }
+    }
+
+    fn explain_draining(&self) -> Vec<Draining> {
+        let lanes = self.queue.lanes.draining();
+        let explained = lanes.filter_map(|(slot, since, waiting)| {
+            let (held, holder) = self.pending.first_of(slot)?;
+            Some(Draining { slot, holder, held, waiting_entries: waiting as u64, since })
+        });
+        explained.collect()
+    }
+}

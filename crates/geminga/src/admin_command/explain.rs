@@ -1,0 +1,121 @@
+//! Why a subscription moves, or does not, on one screen.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use clap::Args;
+use geminga_admin_model::{MessageId, SubscriptionExplanation};
+use geminga_env::Env;
+use geminga_types::TopicName;
+
+use crate::admin_client;
+
+/// Consumers and keys that are listed of each kind; there may be thousands.
+const LISTED_MAX: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The topic.
+    topic: TopicName,
+    /// The subscription.
+    #[arg(short, long, value_name = "NAME")]
+    subscription: String,
+    /// Print the server's answer as it is.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    pub(super) async fn run(
+        &self,
+        env: &Env,
+        admin_url: &str,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        let topic = self.topic.to_string();
+        let (domain, rest) = topic.split_once("://").context("a topic without a domain")?;
+        let parts: Vec<String> = rest.splitn(3, '/').map(encode).collect();
+        let path = format!(
+            "/admin/v2/{domain}/{}/subscription/{}/explain",
+            parts.join("/"),
+            encode(&self.subscription)
+        );
+        let answer = admin_client::ask(env, admin_url, ("GET", &path), "").await?;
+        if self.json {
+            out.write_all(&answer)?;
+            return Ok(writeln!(out)?);
+        }
+        let explained: Vec<SubscriptionExplanation> =
+            serde_json::from_slice(&answer).context("the server's answer is no explanation")?;
+        let now = env.clock.wall().0;
+        explained.iter().try_for_each(|explained| print(out, explained, now))?;
+        Ok(())
+    }
+}
+
+fn print(
+    out: &mut impl Write,
+    explained: &SubscriptionExplanation,
+    now: u64,
+) -> std::io::Result<()> {
+    let kind = if explained.kind.is_empty() { "never used" } else { &explained.kind };
+    writeln!(out, "{} of {} ({kind})", explained.subscription, explained.topic)?;
+    writeln!(out, "{}: {}", explained.state, explained.because)?;
+    writeln!(
+        out,
+        "backlog {} entries, acked up to {}, read up to {}; {} messages at consumers",
+        explained.backlog_entries,
+        shown(explained.mark_delete),
+        shown(explained.read),
+        explained.unacked_messages
+    )?;
+    if 0 < explained.delayed_entries {
+        let due = explained.next_due.map_or(0, |due| due.saturating_sub(now));
+        writeln!(out, "{} entries wait for their time, the next {due} ms", explained.delayed_entries)?;
+    }
+    if 0 < explained.held_back_entries {
+        let max = explained.held_back_entries_max;
+        let max = max.map_or_else(|| "no limit".to_owned(), |max| format!("at most {max}"));
+        writeln!(out, "{} entries wait for consumers ({max})", explained.held_back_entries)?;
+    }
+    for consumer in explained.consumers.iter().take(LISTED_MAX) {
+        writeln!(
+            out,
+            "  consumer {} at {}: waits {}; {} permits, {} messages unacked, {} entries wait for it",
+            consumer.name,
+            consumer.address,
+            consumer.waits,
+            consumer.permits,
+            consumer.unacked_messages,
+            consumer.waiting_entries
+        )?;
+    }
+    rest(out, explained.consumers.len(), "consumers")?;
+    for draining in explained.draining.iter().take(LISTED_MAX) {
+        writeln!(
+            out,
+            "  slot {}: {} entries wait for {} to ack {}, for {} ms",
+            draining.slot,
+            draining.waiting_entries,
+            draining.holder,
+            shown(draining.held),
+            now.saturating_sub(draining.since)
+        )?;
+    }
+    rest(out, explained.draining.len(), "slots")
+}
+
+fn rest(out: &mut impl Write, count: usize, what: &str) -> std::io::Result<()> {
+    match count.checked_sub(LISTED_MAX) {
+        None | Some(0) => Ok(()),
+        Some(more) => writeln!(out, "  and {more} more {what}"),
+    }
+}
+
+fn shown(id: MessageId) -> String {
+    format!("{}:{}", id.ledger_id, id.entry_id)
+}
