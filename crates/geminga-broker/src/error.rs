@@ -93,6 +93,12 @@ pub enum ProduceError {
     /// The topic takes no more messages, for good.
     #[error("TopicTerminatedError: topic {0} was terminated")]
     Terminated(TopicName),
+    /// Too much waits for a subscription: try again when there is less.
+    #[error("{0}")]
+    QuotaHold(String),
+    /// Too much waits for a subscription: the application is to know.
+    #[error("{0}")]
+    QuotaExceeded(String),
     /// Asked for something that is not served.
     #[error("{0}")]
     NotAllowed(String),

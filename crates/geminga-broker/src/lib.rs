@@ -36,6 +36,7 @@ pub use error::{
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use options::{Advertised, Limits, Listener, MemoryPart, Options, PhaseHook};
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
+pub use policies::QuotaAction;
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};
 pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};

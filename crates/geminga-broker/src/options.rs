@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use crate::QuotaAction;
+
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
 pub struct Advertised {
@@ -124,6 +126,10 @@ pub struct Options {
     pub trim_interval: Duration,
     /// `ttlDurationDefaultInSeconds`: how long an unacked message lives; `None`: for ever.
     pub message_ttl: Option<Duration>,
+    /// `backlogQuotaDefaultLimitBytes` and `backlogQuotaDefaultRetentionPolicy`.
+    pub backlog_bytes: Option<(u64, QuotaAction)>,
+    /// `backlogQuotaDefaultLimitSecond` and `backlogQuotaDefaultRetentionPolicy`.
+    pub backlog_age: Option<(Duration, QuotaAction)>,
     /// A topic that nobody uses is unloaded after this long; `None`: never.
     pub unload_idle_after: Option<Duration>,
     /// Memory beside the broker's own.

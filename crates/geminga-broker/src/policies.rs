@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use geminga_metadata::{Change, paths, values::policies::Policies};
+use geminga_metadata::{
+    Change, paths,
+    values::policies::{BacklogQuota, Policies},
+};
 use geminga_types::{NamespaceName, TopicName};
 use tracing::warn;
 
@@ -25,6 +28,39 @@ use crate::{Options, load::Topics, namespace};
 
 /// How long after a failed look at the policies the next one is.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The kinds of quota, as they are stored.
+const BY_SIZE: &str = "destination_storage";
+const BY_AGE: &str = "message_age";
+
+/// What is done when too much waits for a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuotaAction {
+    /// Producers wait until there is less (`producer_request_hold`).
+    #[default]
+    Hold,
+    /// Producers fail (`producer_exception`).
+    Refuse,
+    /// The oldest messages count as acked (`consumer_backlog_eviction`).
+    Evict,
+}
+
+impl QuotaAction {
+    /// The action of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "producer_request_hold" => Some(Self::Hold),
+            "producer_exception" => Some(Self::Refuse),
+            "consumer_backlog_eviction" => Some(Self::Evict),
+            _ => None,
+        }
+    }
+}
+
+fn action(quota: &BacklogQuota) -> QuotaAction {
+    quota.policy.as_deref().and_then(QuotaAction::named).unwrap_or_default()
+}
 
 /// What governs a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +71,10 @@ pub(crate) struct TopicPolicies {
     pub(crate) retention_bytes: Option<u64>,
     /// How long an unacked message lives; `None`: for ever.
     pub(crate) message_ttl: Option<Duration>,
+    /// How much may wait for a subscription, in bytes, and what is done beyond.
+    pub(crate) backlog_bytes: Option<(u64, QuotaAction)>,
+    /// How old what waits for a subscription may be, and what is done beyond.
+    pub(crate) backlog_age: Option<(Duration, QuotaAction)>,
     /// Unacked messages of one consumer, at most; 0 is no limit.
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
@@ -63,6 +103,8 @@ impl TopicPolicies {
             retention_time: managed_ledger.retention_time,
             retention_bytes: managed_ledger.retention_bytes,
             message_ttl: options.message_ttl,
+            backlog_bytes: options.backlog_bytes,
+            backlog_age: options.backlog_age,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
         };
@@ -75,6 +117,15 @@ impl TopicPolicies {
         if let Some(seconds) = policies.message_ttl_in_seconds {
             let seconds = u64::try_from(seconds).ok().filter(|&seconds| 0 < seconds);
             found.message_ttl = seconds.map(Duration::from_secs);
+        }
+        if let Some(quota) = policies.backlog_quota_map.get(BY_SIZE) {
+            let limit = quota.limit_size.or(quota.limit).and_then(|max| u64::try_from(max).ok());
+            found.backlog_bytes = limit.map(|max| (max, action(quota)));
+        }
+        if let Some(quota) = policies.backlog_quota_map.get(BY_AGE) {
+            let limit = quota.limit_time.and_then(|max| u64::try_from(max).ok());
+            let limit = limit.filter(|&max| 0 < max);
+            found.backlog_age = limit.map(|max| (Duration::from_secs(max), action(quota)));
         }
         let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
         if let Some(max) = count(policies.max_unacked_messages_per_consumer) {

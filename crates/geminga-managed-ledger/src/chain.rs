@@ -118,6 +118,32 @@ impl Chain {
         self.spans().map(|span| span.bytes).sum()
     }
 
+    /// Their bytes from an entry on; within a ledger its entries count as of one size.
+    #[must_use]
+    pub fn bytes_from(&self, from: Ordinal) -> u64 {
+        let part = |span: &Span| {
+            let entries = span.end().0.saturating_sub(from.max(span.first).0);
+            let bytes = u128::from(span.bytes) * u128::from(entries);
+            u64::try_from(bytes / u128::from(span.entries.max(1))).unwrap_or(u64::MAX)
+        };
+        self.spans_from(from).map(part).sum()
+    }
+
+    /// The first entry from which on there are no more than `bytes`, counted the same way.
+    #[must_use]
+    pub fn last_bytes(&self, bytes: u64) -> Ordinal {
+        let mut left = bytes;
+        for span in self.sealed.iter().chain(self.open.as_ref()).rev() {
+            if left < span.bytes {
+                let entries = u128::from(span.entries) * u128::from(left) / u128::from(span.bytes);
+                let entries = u64::try_from(entries).unwrap_or(span.entries);
+                return Ordinal(span.end().0 - entries.min(span.entries));
+            }
+            left -= span.bytes;
+        }
+        self.first()
+    }
+
     /// The ledgers, oldest first.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
         self.sealed.iter().chain(self.open.as_ref())

@@ -104,6 +104,8 @@ impl Coded for ProduceError {
             Self::Busy(_) => ServerError::ProducerBusy,
             Self::Fenced(_) => ServerError::ProducerFenced,
             Self::Terminated(_) => ServerError::TopicTerminatedError,
+            Self::QuotaHold(_) => ServerError::ProducerBlockedQuotaExceededError,
+            Self::QuotaExceeded(_) => ServerError::ProducerBlockedQuotaExceededException,
             Self::NotAllowed(_) => ServerError::NotAllowedError,
         }
     }

@@ -20,6 +20,7 @@ mod explain;
 mod expiry;
 mod positions;
 mod publish;
+mod quota;
 mod seek;
 mod sleep;
 mod stats;
@@ -106,6 +107,9 @@ struct Topic {
     flow_out: Flow,
     last_publish_time: u64,
     next_trim: Instant,
+    age: quota::Age,
+    /// Whether what producers send is left to be sent again, since they are about to be closed.
+    is_closing_producers: bool,
     /// Whether somebody looks for what is past its time.
     is_expiring: bool,
     terminating: Vec<super::Reply<Result<Position, crate::AdminError>>>,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use geminga_broker::{Consumer, Outgoing, Producer, SubscribeRequest, SubscriptionKind, admin::Policies};
+use geminga_broker::{
+    Consumer, Outgoing, ProduceError, Producer, SubscribeRequest, SubscriptionKind,
+    admin::{BacklogQuota, Policies},
+};
 use geminga_types::Position;
 
 use crate::{
-    client::{Client, ack, publish_at},
+    client::{Client, ack, cumulative, publish_at},
     world::{World, topic},
 };
 
@@ -128,4 +131,76 @@ async fn what_is_past_its_time_leaves_the_backlog() {
     assert_eq!(backlog().await, 2, "the first only: the next one's time has not come");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(backlog().await, 0);
+}
+
+async fn set_quota(world: &World, policy: &str, bytes: i64) {
+    let quota = BacklogQuota {
+        limit_size: Some(bytes),
+        policy: Some(policy.to_owned()),
+        ..BacklogQuota::default()
+    };
+    let change = |policies: &mut Policies| {
+        policies.backlog_quota_map.insert("destination_storage".to_owned(), quota.clone());
+    };
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+}
+
+/// Publishes until the producer is closed; how many have a receipt.
+async fn publish_until_closed(client: &mut Client, producer: &Producer) -> u64 {
+    let mut receipts = 0;
+    for number in 0..1_000 {
+        if producer.publish(vec![publish_at(number, number)]).await.is_err() {
+            break;
+        }
+        match client.next().await {
+            Outgoing::Receipts { .. } => receipts += 1,
+            Outgoing::ProducerClosed { .. } => return receipts,
+            other => panic!("expected a receipt, got {other:?}"),
+        }
+    }
+    panic!("nobody closes the producer: {receipts} receipts");
+}
+
+/// Goal: beyond the quota producers are closed and refused, with the code that makes their client wait
+/// or fail; what was taken has its receipt; once there is less they may come again.
+#[tokio::test(start_paused = true)]
+async fn beyond_the_quota_producers_wait_or_fail() {
+    for policy in ["producer_request_hold", "producer_exception"] {
+        let world = World::new().await;
+        let mut client = world.client();
+        let producer = client.produce("t").await;
+        let consumer = client.subscribe("t", 1, "sub").await;
+        set_quota(&world, policy, 1_000).await;
+        client.quiet().await;
+        let stored = publish_until_closed(&mut client, &producer).await;
+        let refused = client.try_produce("t", client.producer_request(9)).await.unwrap_err();
+        match policy {
+            "producer_exception" => assert!(matches!(refused, ProduceError::QuotaExceeded(_))),
+            _ => assert!(matches!(refused, ProduceError::QuotaHold(_)), "{refused}"),
+        }
+        consumer.flow(1_000).await;
+        let messages = client.all_messages().await;
+        assert_eq!(messages.len() as u64, stored, "{policy}: without a receipt, not stored");
+        let last = messages.last().unwrap().position;
+        consumer.ack(cumulative(last, 1)).await;
+        assert!(client.ack_done(1).await);
+        client.produce("t").await;
+    }
+}
+
+/// Goal: beyond the quota the oldest messages count as acked, and no more of them than need be.
+#[tokio::test(start_paused = true)]
+async fn beyond_the_quota_the_oldest_are_evicted() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    shared(&client).await.close().await;
+    set_quota(&world, "consumer_backlog_eviction", 1_000).await;
+    client.quiet().await;
+    client.publish(&producer, 0..200).await;
+    let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
+    let size = stats.storage_bytes / 200;
+    let kept = stats.subscriptions[0].backlog_entries;
+    assert!(kept * size <= 1_000, "{kept} of {size} bytes each");
+    assert!(700 <= kept * size, "{kept} of {size} bytes each");
 }

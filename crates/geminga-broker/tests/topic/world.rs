@@ -120,6 +120,8 @@ fn options() -> Options {
         trim_interval: Duration::from_secs(60),
         phases: None,
         message_ttl: None,
+        backlog_bytes: None,
+        backlog_age: None,
         unload_idle_after: None,
         memory_parts: Vec::new(),
         managed_ledger: geminga_managed_ledger::Options {

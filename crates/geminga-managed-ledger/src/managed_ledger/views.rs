@@ -82,6 +82,12 @@ impl ManagedLedger {
         self.chain_ref().bytes()
     }
 
+    /// What its entries from `from` on take, in bytes; see [`crate::Chain::bytes_from`].
+    #[must_use]
+    pub fn bytes_from(&self, from: Ordinal) -> u64 {
+        self.chain_ref().bytes_from(from)
+    }
+
     /// The ledgers, oldest first.
     #[must_use]
     pub fn ledgers(&self) -> Vec<LedgerStats> {

@@ -143,6 +143,14 @@ keys! {
     /// Seconds after which an unacked message counts as acked; 0 is never. A namespace's `messageTTL`
     /// overrides it.
     "ttlDurationDefaultInSeconds" ttl_duration_default_in_seconds: u64 = "0";
+    /// Bytes that may wait for a subscription of a topic; −1 is no limit. A namespace's backlog quota
+    /// overrides it, as it does the next two.
+    "backlogQuotaDefaultLimitBytes" backlog_quota_default_limit_bytes: i64 = "-1";
+    /// Seconds that a message may wait for a subscription; −1 is no limit.
+    "backlogQuotaDefaultLimitSecond" backlog_quota_default_limit_second: i64 = "-1";
+    /// What is done beyond: `producer_request_hold`, `producer_exception` or
+    /// `consumer_backlog_eviction`.
+    "backlogQuotaDefaultRetentionPolicy" backlog_quota_default_retention_policy: String = "producer_request_hold";
     /// How often topics look for ledgers to delete, seconds.
     "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
     /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
-use geminga_broker::{Advertised, Budget, Limits, MemoryPart};
+use geminga_broker::{Advertised, Budget, Limits, MemoryPart, QuotaAction};
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
@@ -67,6 +67,13 @@ pub(super) fn broker(
     plan: &Plan,
     advertised: Advertised,
 ) -> anyhow::Result<geminga_broker::Options> {
+    let quota_policy = &config.backlog_quota_default_retention_policy;
+    let quota_action = QuotaAction::named(quota_policy).with_context(|| {
+        format!(
+            "backlogQuotaDefaultRetentionPolicy={quota_policy}: expected producer_request_hold, \
+             producer_exception or consumer_backlog_eviction"
+        )
+    })?;
     let auto_partitions = match config.allow_auto_topic_creation_type.as_str() {
         "non-partitioned" => None,
         "partitioned" => Some(
@@ -100,6 +107,13 @@ pub(super) fn broker(
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
+        backlog_bytes: u64::try_from(config.backlog_quota_default_limit_bytes)
+            .ok()
+            .map(|max| (max, quota_action)),
+        backlog_age: u64::try_from(config.backlog_quota_default_limit_second)
+            .ok()
+            .filter(|&max| 0 < max)
+            .map(|max| (Duration::from_secs(max), quota_action)),
         message_ttl: (0 < config.ttl_duration_default_in_seconds)
             .then(|| Duration::from_secs(config.ttl_duration_default_in_seconds)),
         unload_idle_after: (0 < config.topic_idle_unload_seconds)

@@ -42,6 +42,10 @@ pub(super) enum Answer {
     Expired {
         before: Option<Ordinal>,
     },
+    /// The oldest unacked entry, and when it was published, if that was found out.
+    Oldest {
+        found: Option<(Ordinal, u64)>,
+    },
     StartFound {
         subscription: SubscriptionName,
         attempt: u64,
@@ -134,6 +138,7 @@ impl Topic {
                 self.on_seek_found(&subscription, attempt, result);
             }
             Answer::Expired { before } => self.on_expired(before),
+            Answer::Oldest { found } => self.on_oldest(found),
             Answer::StartFound { subscription, attempt, result } => {
                 self.on_start_found(&subscription, attempt, result);
             }

@@ -46,6 +46,9 @@ impl Topic {
         if self.ledger.is_terminated() {
             return Err(ProduceError::Terminated(self.name.clone()));
         }
+        if let Some(refusal) = self.quota_refusal() {
+            return Err(refusal);
+        }
         let Some(mailbox) = self.mailbox.upgrade() else {
             return Err(self.closing().into());
         };
@@ -63,7 +66,7 @@ impl Topic {
             debug!(topic = %self.name, "dropped messages of a producer that is closed");
             return;
         };
-        if !matches!(self.phase, Phase::Serving) {
+        if !matches!(self.phase, Phase::Serving) || self.is_closing_producers {
             return; // CLOSE_PRODUCER is on its way; the client resends what has no receipt.
         }
         if is_terminated {
@@ -124,6 +127,9 @@ impl Topic {
                     self.ready.insert(name.clone());
                 }
             }
+        }
+        if has_any {
+            self.enforce_quota();
         }
         has_any
     }

@@ -43,6 +43,8 @@ pub(in crate::topic) fn spawn(
         deps,
         policies,
         grant,
+        age: super::quota::Age::default(),
+        is_closing_producers: false,
         is_expiring: false,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
@@ -155,6 +157,7 @@ impl Topic {
             self.ledger.trim(self.slowest(), wall);
             self.drop_abandoned();
             self.look_for_expired();
+            self.look_at_age();
             self.shrink();
         }
     }

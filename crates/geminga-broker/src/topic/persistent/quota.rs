@@ -1,0 +1,137 @@
+//! The backlog quota: what happens when too much waits for the slowest durable subscription.
+//!
+//! Its size is looked at with every publish, its age now and then. Beyond the quota producers are
+//! closed, and refused when they come again, with the code that makes their client wait or fail; or
+//! the oldest messages count as acked.
+
+use std::time::Duration;
+
+use geminga_types::Ordinal;
+use tracing::{info, warn};
+
+use super::{
+    Topic,
+    background::{Answer, READ_TIME_MAX},
+    tail::Meta,
+};
+use crate::{ProduceError, QuotaAction};
+
+/// An eviction goes down to so many tenths of the quota, so that there is not one for each publish.
+const KEPT_TENTHS: u64 = 9;
+
+/// What is known of the age of the backlog.
+#[derive(Debug, Default)]
+pub(super) struct Age {
+    is_looking: bool,
+    /// The oldest unacked entry, and when it was published.
+    oldest: Option<(Ordinal, u64)>,
+}
+
+impl Topic {
+    /// Why no producer may be opened now, if so.
+    pub(super) fn quota_refusal(&self) -> Option<ProduceError> {
+        let (action, why) = self.exceeded()?;
+        let message = format!("Cannot create producer on topic with backlog quota exceeded: {why}");
+        match action {
+            QuotaAction::Hold => Some(ProduceError::QuotaHold(message)),
+            QuotaAction::Refuse => Some(ProduceError::QuotaExceeded(message)),
+            QuotaAction::Evict => None,
+        }
+    }
+
+    /// Does what the quota wants done. Producers are closed once all that was taken of them has its
+    /// receipt, so that nothing is sent again that is stored; meanwhile nothing more is taken.
+    pub(super) fn enforce_quota(&mut self) {
+        if !self.is_closing_producers {
+            let Some((action, why)) = self.exceeded() else { return };
+            if action == QuotaAction::Evict {
+                return self.evict_backlog(&why);
+            }
+            if self.producers.len() == 0 {
+                return;
+            }
+            info!(topic = %self.name, "closing producers: {why}");
+            self.is_closing_producers = true;
+        }
+        if self.pending.is_empty() {
+            self.producers.close_all();
+            self.is_closing_producers = false;
+        }
+    }
+
+    /// Looks how old the backlog is, if that is limited.
+    pub(super) fn look_at_age(&mut self) {
+        let Some(at) = self.slowest_durable().filter(|&at| at < self.ledger.end()) else { return };
+        if self.policies.backlog_age.is_none() || self.age.is_looking {
+            return;
+        }
+        self.age.is_looking = true;
+        let (chain, deps) = (self.ledger.chain(), self.deps.clone());
+        let work = async move {
+            let permit = deps.reads.take(1).await;
+            let found = chain.read(&deps.ledger, at, at.plus(1), 1).await?;
+            drop(permit);
+            let oldest = found.first().map(|entry| Meta::parse(&entry.body).published_at);
+            Ok::<_, geminga_managed_ledger::ReadError>(oldest.map(|published_at| (at, published_at)))
+        };
+        let topic = self.name.clone();
+        self.spawn(READ_TIME_MAX, work, move |result| {
+            let result = result.map_err(|lost| lost.to_string());
+            let found = result.and_then(|found| found.map_err(|error| error.to_string()));
+            let found = found.inspect_err(|error| {
+                warn!(%topic, error, "the age of the backlog was not found out; it is tried again");
+            });
+            Answer::Oldest { found: found.ok().flatten() }
+        });
+    }
+
+    pub(super) fn on_oldest(&mut self, found: Option<(Ordinal, u64)>) {
+        self.age.is_looking = false;
+        self.age.oldest = found;
+        self.enforce_quota();
+    }
+
+    /// What is to be done, and why.
+    fn exceeded(&self) -> Option<(QuotaAction, String)> {
+        let slowest = self.slowest_durable()?;
+        if let Some((max, action)) = self.policies.backlog_bytes {
+            let bytes = self.ledger.bytes_from(slowest);
+            if max < bytes {
+                return Some((action, format!("{bytes} bytes wait, the limit is {max}")));
+            }
+        }
+        let (max, action) = self.policies.backlog_age?;
+        let (at, published_at) = self.age.oldest.filter(|&(at, _)| slowest <= at)?;
+        let age = self.deps.ledger.env.clock.wall().0.saturating_sub(published_at);
+        let is_over = max < Duration::from_millis(age) && at < self.ledger.end();
+        let seconds = max.as_secs();
+        is_over.then(|| (action, format!("a message waits for {age} ms, the limit is {seconds} s")))
+    }
+
+    fn slowest_durable(&self) -> Option<Ordinal> {
+        let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
+        durable.map(|sub| sub.machine.mark_delete()).min()
+    }
+
+    fn evict_backlog(&mut self, why: &str) {
+        let kept = self.policies.backlog_bytes.map(|(max, _)| max / 10 * KEPT_TENTHS);
+        let by_size = kept.map(|bytes| self.ledger.chain().last_bytes(bytes));
+        let by_age = self.age.oldest.map(|(at, _)| at.plus(1));
+        let Some(to) = by_size.max(by_age.filter(|_| self.policies.backlog_age.is_some())) else {
+            return;
+        };
+        let late = |(_, sub): &(&_, &Box<super::subscriptions::Sub>)| {
+            sub.is_durable && sub.machine.mark_delete() < to
+        };
+        let names: Vec<_> =
+            self.subscriptions.iter().filter(late).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(sub) = self.subscriptions.get_mut(&name) else { continue };
+            let change = sub.machine.ack_before(to);
+            warn!(topic = %self.name, subscription = %name, "the oldest messages count as acked: {why}");
+            self.note_acks(&name, &change, None);
+            self.ready.insert(name);
+        }
+        self.look_at_age(); // The next one may be too old as well.
+    }
+}
