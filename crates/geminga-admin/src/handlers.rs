@@ -65,7 +65,13 @@ pub(crate) async fn handle(
         | Route::RemoveNamespaceUnackedPerConsumer
         | Route::NamespaceUnackedPerSubscription
         | Route::SetNamespaceUnackedPerSubscription
-        | Route::RemoveNamespaceUnackedPerSubscription => policies::handle(route, broker, request).await,
+        | Route::RemoveNamespaceUnackedPerSubscription
+        | Route::NamespaceSubscriptionExpiry
+        | Route::SetNamespaceSubscriptionExpiry
+        | Route::RemoveNamespaceSubscriptionExpiry
+        | Route::NamespaceBacklogQuotas
+        | Route::SetNamespaceBacklogQuota
+        | Route::RemoveNamespaceBacklogQuota => policies::handle(route, broker, request).await,
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,

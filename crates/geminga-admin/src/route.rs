@@ -144,6 +144,18 @@ routes! {
     SetNamespaceUnackedPerSubscription = POST "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
     /// Removes it: the broker's configuration counts again.
     RemoveNamespaceUnackedPerSubscription = DELETE "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
+    /// A namespace's policy: when a subscription without consumers is deleted.
+    NamespaceSubscriptionExpiry = GET "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSubscriptionExpiry = POST "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceSubscriptionExpiry = DELETE "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
+    /// A namespace's policy: how much may wait for a subscription, by kind.
+    NamespaceBacklogQuotas = GET "/admin/v2/namespaces/{}/{}/backlogQuotaMap", TenantAdmin;
+    /// Sets one of them.
+    SetNamespaceBacklogQuota = POST "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
+    /// Removes one of them.
+    RemoveNamespaceBacklogQuota = DELETE "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
 
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;

@@ -126,6 +126,9 @@ pub struct Options {
     pub trim_interval: Duration,
     /// `ttlDurationDefaultInSeconds`: how long an unacked message lives; `None`: for ever.
     pub message_ttl: Option<Duration>,
+    /// `subscriptionExpirationTimeMinutes`: how long a durable subscription stays without consumers;
+    /// `None`: for ever.
+    pub subscription_expiry: Option<Duration>,
     /// `backlogQuotaDefaultLimitBytes` and `backlogQuotaDefaultRetentionPolicy`.
     pub backlog_bytes: Option<(u64, QuotaAction)>,
     /// `backlogQuotaDefaultLimitSecond` and `backlogQuotaDefaultRetentionPolicy`.

@@ -71,6 +71,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) retention_bytes: Option<u64>,
     /// How long an unacked message lives; `None`: for ever.
     pub(crate) message_ttl: Option<Duration>,
+    /// How long a durable subscription stays without consumers; `None`: for ever.
+    pub(crate) subscription_expiry: Option<Duration>,
     /// How much may wait for a subscription, in bytes, and what is done beyond.
     pub(crate) backlog_bytes: Option<(u64, QuotaAction)>,
     /// How old what waits for a subscription may be, and what is done beyond.
@@ -103,6 +105,7 @@ impl TopicPolicies {
             retention_time: managed_ledger.retention_time,
             retention_bytes: managed_ledger.retention_bytes,
             message_ttl: options.message_ttl,
+            subscription_expiry: options.subscription_expiry,
             backlog_bytes: options.backlog_bytes,
             backlog_age: options.backlog_age,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
@@ -117,6 +120,10 @@ impl TopicPolicies {
         if let Some(seconds) = policies.message_ttl_in_seconds {
             let seconds = u64::try_from(seconds).ok().filter(|&seconds| 0 < seconds);
             found.message_ttl = seconds.map(Duration::from_secs);
+        }
+        if let Some(minutes) = policies.subscription_expiration_time_minutes {
+            let minutes = u64::try_from(minutes).ok().filter(|&minutes| 0 < minutes);
+            found.subscription_expiry = minutes.map(|count| Duration::from_secs(count * 60));
         }
         if let Some(quota) = policies.backlog_quota_map.get(BY_SIZE) {
             let limit = quota.limit_size.or(quota.limit).and_then(|max| u64::try_from(max).ok());

@@ -1,8 +1,8 @@
 //! A namespace's policies, one by one: read (204 when it is not set), set, removed.
 
 use geminga_broker::{
-    AdminError, Broker,
-    admin::{Policies, RetentionPolicies},
+    AdminError, Broker, QuotaAction,
+    admin::{BacklogQuota, Policies, RetentionPolicies},
 };
 use serde::Serialize;
 
@@ -34,6 +34,31 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             let is_set = route == Route::SetNamespaceMessageTtl;
             let value = given(is_set, || count(request, "message TTL"))?;
             Box::new(move |policies| policies.message_ttl_in_seconds = value)
+        }
+        Route::NamespaceSubscriptionExpiry => {
+            let policies = broker.namespace_policies(&namespace).await?;
+            return shown(&policies.subscription_expiration_time_minutes);
+        }
+        Route::SetNamespaceSubscriptionExpiry | Route::RemoveNamespaceSubscriptionExpiry => {
+            let is_set = route == Route::SetNamespaceSubscriptionExpiry;
+            let value = given(is_set, || count(request, "subscription expiration time"))?;
+            Box::new(move |policies| policies.subscription_expiration_time_minutes = value)
+        }
+        Route::NamespaceBacklogQuotas => {
+            let policies = broker.namespace_policies(&namespace).await?;
+            return Ok(Answer::json(&policies.backlog_quota_map));
+        }
+        Route::SetNamespaceBacklogQuota | Route::RemoveNamespaceBacklogQuota => {
+            let kind = quota_kind(request)?;
+            let is_set = route == Route::SetNamespaceBacklogQuota;
+            let value = given(is_set, || quota(request))?;
+            Box::new(move |policies| {
+                let quotas = &mut policies.backlog_quota_map;
+                match value.clone() {
+                    Some(quota) => _ = quotas.insert(kind.to_owned(), quota),
+                    None => _ = quotas.remove(kind),
+                }
+            })
         }
         Route::SetNamespaceUnackedPerConsumer | Route::RemoveNamespaceUnackedPerConsumer => {
             let is_set = route == Route::SetNamespaceUnackedPerConsumer;
@@ -70,6 +95,29 @@ fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
             Err(AdminError::Invalid(format!("{what} is {value}, it must be 0 or more")).into())
         }
     }
+}
+
+fn quota_kind(request: &Request) -> Result<&'static str, Failure> {
+    match request.query("backlogQuotaType") {
+        None | Some("destination_storage") => Ok("destination_storage"),
+        Some("message_age") => Ok("message_age"),
+        Some(other) => Err(Failure::InvalidParameter(format!(
+            "backlogQuotaType is {other:?}, it must be destination_storage or message_age"
+        ))),
+    }
+}
+
+fn quota(request: &Request) -> Result<Option<BacklogQuota>, Failure> {
+    let value: Option<BacklogQuota> = request.json()?;
+    let policy = value.as_ref().and_then(|quota| quota.policy.as_deref());
+    if let Some(policy) = policy.filter(|policy| QuotaAction::named(policy).is_none()) {
+        return Err(AdminError::Invalid(format!(
+            "policy is {policy:?}, it must be producer_request_hold, producer_exception or \
+             consumer_backlog_eviction"
+        ))
+        .into());
+    }
+    Ok(value)
 }
 
 /// Pulsar's rule: -1 is no limit, and 0 is for both or for none.

@@ -191,6 +191,7 @@ fn a_restart_changes_nothing() {
 fn policies_are_set_read_and_removed() {
     with_server(async |server| {
         let cases = [
+            ("subscriptionExpirationTime", "5", vec!["-1", "true"]),
             ("messageTTL", "60", vec!["-1", "\"x\"", "{}"]),
             ("maxUnackedMessagesPerConsumer", "0", vec!["-5", "1.5"]),
             ("maxUnackedMessagesPerSubscription", "7", vec!["-5", "[]"]),
@@ -221,5 +222,31 @@ fn policies_are_set_read_and_removed() {
             server.get(&nowhere).await.is(404);
             server.post(&nowhere, good).await.is(404);
         }
+    });
+}
+
+/// Goal: quotas are kept by kind; an unknown kind or policy is refused.
+#[test]
+fn backlog_quotas_are_set_by_kind() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/backlogQuota";
+        let map = async || {
+            server.get("/admin/v2/namespaces/public/default/backlogQuotaMap").await.is(200).json()
+        };
+        assert_eq!(map().await, json!({}));
+        let size = r#"{"limitSize":1000,"limitTime":-1,"policy":"producer_exception"}"#;
+        server.post(path, size).await.is(204);
+        let age = r#"{"limitTime":60,"policy":"consumer_backlog_eviction"}"#;
+        server.post(&format!("{path}?backlogQuotaType=message_age"), age).await.is(204);
+        server.post(&format!("{path}?backlogQuotaType=other"), age).await.is(412);
+        server.post(path, r#"{"limitSize":1,"policy":"other"}"#).await.is(412);
+        let expected = json!({
+            "destination_storage":
+                {"limitSize": 1000, "limitTime": -1, "policy": "producer_exception"},
+            "message_age": {"limitTime": 60, "policy": "consumer_backlog_eviction"},
+        });
+        assert_eq!(map().await, expected);
+        server.delete(path).await.is(204);
+        assert_eq!(map().await.as_object().unwrap().len(), 1);
     });
 }

@@ -204,3 +204,24 @@ async fn beyond_the_quota_the_oldest_are_evicted() {
     assert!(kept * size <= 1_000, "{kept} of {size} bytes each");
     assert!(700 <= kept * size, "{kept} of {size} bytes each");
 }
+
+/// Goal: a subscription without consumers goes after its time, one that is used or a reader's does not.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_nobody_uses_is_deleted_after_its_time() {
+    let world = World::with(|options| options.trim_interval = Duration::from_secs(10)).await;
+    let client = world.client();
+    let used = client.subscribe("t", 1, "used").await;
+    client.subscribe("t", 2, "unused").await.close().await;
+    let change = |policies: &mut Policies| policies.subscription_expiration_time_minutes = Some(5);
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+    let names = async || world.broker.subscriptions(&topic("t")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(280)).await;
+    assert_eq!(names().await, ["unused", "used"]);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(names().await, ["used"]);
+    used.close().await;
+    tokio::time::sleep(Duration::from_secs(280)).await;
+    assert_eq!(names().await, ["used"]);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert!(names().await.is_empty());
+}

@@ -120,6 +120,7 @@ fn options() -> Options {
         trim_interval: Duration::from_secs(60),
         phases: None,
         message_ttl: None,
+        subscription_expiry: None,
         backlog_bytes: None,
         backlog_age: None,
         unload_idle_after: None,

@@ -171,6 +171,7 @@ fn broker_options() -> geminga_broker::Options {
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),
         message_ttl: None,
+        subscription_expiry: None,
         backlog_bytes: None,
         backlog_age: None,
         unload_idle_after: None,

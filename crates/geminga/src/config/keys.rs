@@ -143,6 +143,9 @@ keys! {
     /// Seconds after which an unacked message counts as acked; 0 is never. A namespace's `messageTTL`
     /// overrides it.
     "ttlDurationDefaultInSeconds" ttl_duration_default_in_seconds: u64 = "0";
+    /// Minutes after which a subscription without consumers is deleted; 0 is never. A namespace's policy
+    /// overrides it.
+    "subscriptionExpirationTimeMinutes" subscription_expiration_time_minutes: u64 = "0";
     /// Bytes that may wait for a subscription of a topic; −1 is no limit. A namespace's backlog quota
     /// overrides it, as it does the next two.
     "backlogQuotaDefaultLimitBytes" backlog_quota_default_limit_bytes: i64 = "-1";

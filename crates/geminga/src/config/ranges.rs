@@ -26,6 +26,7 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("managedLedgerMinLedgerRolloverTimeMinutes", 0, YEAR_SECONDS),
     ("managedLedgerMaxLedgerRolloverTimeMinutes", 1, YEAR_SECONDS),
     ("managedLedgerCursorMaxEntriesPerLedger", 1, i64::MAX as i128),
+    ("subscriptionExpirationTimeMinutes", 0, YEAR_SECONDS),
     ("backlogQuotaDefaultLimitBytes", -1, i64::MAX as i128),
     ("backlogQuotaDefaultLimitSecond", -1, i32::MAX as i128),
     ("ttlDurationDefaultInSeconds", 0, i32::MAX as i128),

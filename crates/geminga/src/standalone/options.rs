@@ -107,6 +107,8 @@ pub(super) fn broker(
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
+        subscription_expiry: (0 < config.subscription_expiration_time_minutes)
+            .then(|| Duration::from_secs(config.subscription_expiration_time_minutes * 60)),
         backlog_bytes: u64::try_from(config.backlog_quota_default_limit_bytes)
             .ok()
             .map(|max| (max, quota_action)),

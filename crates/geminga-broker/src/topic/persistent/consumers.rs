@@ -105,10 +105,11 @@ impl Topic {
 
     /// Takes it off its subscription and returns that subscription's name.
     pub(super) fn detach(&mut self, key: u64) -> Option<SubscriptionName> {
+        let now = self.now();
         let consumer = self.consumers.remove(&key)?;
         if let Some(sub) = self.subscriptions.get_mut(&consumer.subscription) {
             sub.machine.detach(ConsumerKey(key));
-            sub.note_detached();
+            sub.note_detached(now);
             self.ready.insert(Arc::clone(&consumer.subscription));
         }
         Some(consumer.subscription)

@@ -53,6 +53,8 @@ pub(super) struct Sub {
     ack_state: Share,
     timers: Share,
     consumers: usize,
+    /// Since when it has no consumers; a load begins anew.
+    unused_since: Instant,
     /// A reader's, without consumers when ledgers were last looked over: see `drop_abandoned`.
     is_abandoned: bool,
 }
@@ -120,8 +122,9 @@ impl Sub {
         self.is_abandoned = false;
     }
 
-    pub(super) const fn note_detached(&mut self) {
+    pub(super) const fn note_detached(&mut self, now: Instant) {
         self.consumers = self.consumers.saturating_sub(1);
+        self.unused_since = now;
     }
 
     pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
@@ -201,6 +204,7 @@ impl Topic {
             in_flight: VecDeque::new(),
             durable_mark_delete,
             seeking: None,
+            unused_since: now,
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
             ack_state: Share::of(self.deps.ack_states.clone()),
@@ -516,6 +520,26 @@ impl Topic {
             sub.is_abandoned = is_idle;
             stays
         });
+    }
+
+    /// Deletes durable subscriptions that nobody has used for as long as the policies want.
+    pub(super) fn delete_unused(&mut self) {
+        let Some(limit) = self.policies.subscription_expiry else { return };
+        let now = self.now();
+        let is_over = |name: &SubscriptionName, sub: &Sub| {
+            sub.is_durable
+                && !sub.has_consumers()
+                && sub.seeking.is_none()
+                && limit < now.saturating_duration_since(sub.unused_since)
+                && !self.busy.contains_key(name)
+        };
+        let over = self.subscriptions.iter().filter(|(name, sub)| is_over(name, sub));
+        let over: Vec<SubscriptionName> = over.map(|(name, _)| Arc::clone(name)).collect();
+        for name in over {
+            let minutes = limit.as_secs() / 60;
+            info!(topic = %self.name, subscription = %name, minutes, "not used for so long: deleted");
+            self.remove_subscription(&name);
+        }
     }
 
     /// First entries that durable subscriptions still need; `None` when there is no such one.

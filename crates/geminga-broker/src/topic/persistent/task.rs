@@ -156,6 +156,7 @@ impl Topic {
             self.next_trim = now + self.deps.options.trim_interval;
             self.ledger.trim(self.slowest(), wall);
             self.drop_abandoned();
+            self.delete_unused();
             self.look_for_expired();
             self.look_at_age();
             self.shrink();
