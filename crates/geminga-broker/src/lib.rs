@@ -22,6 +22,7 @@ mod producer;
 mod schema;
 mod stats;
 mod topic;
+mod topic_watch;
 
 pub use broker::{Broker, Located, MemoryUse, Parts, StartError, TopicsMode};
 pub use budget::{Budget, BudgetPermit};
@@ -39,4 +40,5 @@ pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::QuotaAction;
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};
+pub use topic_watch::{TopicChange, TopicWatch};
 pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};

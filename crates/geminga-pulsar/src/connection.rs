@@ -17,6 +17,7 @@ mod sends;
 mod slots;
 mod turns;
 mod unsupported;
+mod watchers;
 mod window;
 mod writer;
 
@@ -50,6 +51,7 @@ use self::{
     producers::{ProducerOrder, RecentlyClosed},
     slots::Slots,
     turns::Turns,
+    watchers::Watchers,
     window::Windows,
 };
 use crate::{Options, counters::Admitted};
@@ -82,6 +84,7 @@ struct Connection {
     producers: Mutex<Slots<Producer, ProducerOrder>>,
     consumers: Mutex<Slots<Consumer, ConsumerOrder>>,
     recently_closed: Mutex<RecentlyClosed>,
+    watchers: Mutex<Watchers>,
     windows: Windows,
     turns: Turns,
     answers: Answers,
@@ -156,6 +159,7 @@ impl Connection {
             producers: Mutex::new(Slots::new()),
             consumers: Mutex::new(Slots::new()),
             recently_closed: Mutex::default(),
+            watchers: Mutex::default(),
             windows: Windows::new(limits),
             turns: Turns::default(),
             answers: Answers::default(),

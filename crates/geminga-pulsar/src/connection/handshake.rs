@@ -103,7 +103,7 @@ fn features() -> FeatureFlags {
         supports_auth_refresh: Some(false),
         supports_broker_entry_metadata: Some(false),
         supports_partial_producer: Some(true),
-        supports_topic_watchers: Some(false),
+        supports_topic_watchers: Some(true),
         supports_get_partitioned_metadata_without_auto_creation: Some(true),
         ..FeatureFlags::default()
     }

@@ -154,6 +154,8 @@ impl Reader {
             Body::LookupTopic(command) => connection.on_lookup(command).await,
             Body::PartitionMetadata(command) => connection.on_partitioned_metadata(command).await,
             Body::GetTopicsOfNamespace(command) => connection.on_get_topics(command).await,
+            Body::WatchTopicList(command) => connection.on_watch_topics(command),
+            Body::WatchTopicListClose(command) => connection.on_close_watch(&command),
             Body::GetSchema(command) => connection.on_get_schema(command).await,
             Body::GetOrCreateSchema(command) => connection.on_get_or_create_schema(command).await,
             other => match unsupported::refuse(&other) {

@@ -9,29 +9,13 @@ use geminga_wire::proto::{
     CommandWatchTcAssignmentsUpdate, ServerError,
 };
 
-use super::answer::error;
-use crate::errors::Refusal;
-
 const NO_COORDINATOR: &str = "Transactions are not enabled on this server";
-const NO_WATCHERS: &str = "Topic watchers are not enabled on this server";
 const NOT_SCALABLE: &str = "Scalable topics are not enabled on this server";
 
 /// The answer to `body` if it belongs to a feature that is not served; what needs no answer has
 /// `None` inside.
 pub(super) fn refuse(body: &Body) -> Option<Option<Body>> {
-    watchers(body).or_else(|| transactions(body)).or_else(|| scalable(body))
-}
-
-fn watchers(body: &Body) -> Option<Option<Body>> {
-    Some(match body {
-        Body::WatchTopicList(watch) => {
-            Some(error(watch.request_id, Refusal::not_allowed(NO_WATCHERS)).into())
-        }
-        Body::WatchTopicListClose(close) => {
-            Some(error(close.request_id, Refusal::not_allowed(NO_WATCHERS)).into())
-        }
-        _ => return None,
-    })
+    transactions(body).or_else(|| scalable(body))
 }
 
 /// Builds a transaction's response with the error in it.
@@ -109,7 +93,6 @@ fn scalable(body: &Body) -> Option<Option<Body>> {
 mod tests {
     use geminga_wire::proto::{
         CommandEndTxn, CommandNewTxn, CommandPing, CommandWatchTcAssignmentsClose,
-        CommandWatchTopicList,
     };
 
     use super::*;
@@ -124,10 +107,6 @@ mod tests {
         let end = CommandEndTxn { request_id: 8, ..CommandEndTxn::default() };
         let Some(Some(Body::EndTxnResponse(answer))) = refuse(&end.into()) else { panic!() };
         assert_eq!(answer.request_id, 8);
-
-        let watch = CommandWatchTopicList { request_id: 9, ..CommandWatchTopicList::default() };
-        let Some(Some(Body::Error(answer))) = refuse(&watch.into()) else { panic!() };
-        assert_eq!((answer.request_id, answer.error()), (9, ServerError::NotAllowedError));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use geminga_wire::proto::{
     Body, CommandGetOrCreateSchema, CommandGetSchema, CommandGetTopicsOfNamespace,
     CommandLookupTopic, CommandNewTxn, CommandPartitionedTopicMetadata, CommandSeek,
-    CommandWatchTopicList, Schema, ServerError, command_get_topics_of_namespace::Mode,
+    CommandWatchTopicList, CommandWatchTopicListClose, Schema, ServerError, command_get_topics_of_namespace::Mode,
     command_lookup_topic_response, command_partitioned_topic_metadata_response, schema::Type,
 };
 
@@ -171,12 +171,53 @@ async fn what_is_not_served_is_refused_and_the_connection_goes_on() {
     let new = CommandNewTxn { request_id: 1, ..CommandNewTxn::default() };
     let Body::NewTxnResponse(refused) = client.ask(new).await else { panic!() };
     assert_eq!(refused.error(), ServerError::TransactionCoordinatorNotFound);
-    let watch = CommandWatchTopicList { request_id: 2, ..CommandWatchTopicList::default() };
-    client.send(watch).await;
-    let refused = client.error().await;
-    assert_eq!((refused.request_id, refused.error()), (2, ServerError::NotAllowedError));
     let seek = CommandSeek { consumer_id: 5, request_id: 3, ..CommandSeek::default() };
     client.send(seek).await;
     assert_eq!(client.error_code().await, ServerError::ConsumerNotFound);
     client.open_producer("t", 1).await;
+}
+
+/// Goal: a watcher gets the list, then each topic that comes or goes and matches, and nothing once it is
+/// closed.
+#[tokio::test(start_paused = true)]
+async fn a_watcher_is_told_which_topics_come_and_go() {
+    let server = Server::start().await;
+    let (mut client, mut other) = (server.connect().await, server.connect().await);
+    other.open_producer("a-1", 1).await;
+    let watch = CommandWatchTopicList {
+        request_id: 2,
+        watcher_id: 7,
+        namespace: "public/default".to_owned(),
+        topics_pattern: "persistent://public/default/a-.*".to_owned(),
+        topics_hash: None,
+    };
+    let Body::WatchTopicListSuccess(listed) = client.ask(watch.clone()).await else { panic!() };
+    assert_eq!((listed.request_id, listed.watcher_id), (2, 7));
+    assert_eq!(listed.topic, ["persistent://public/default/a-1"]);
+    let known = CommandWatchTopicList {
+        request_id: 3,
+        watcher_id: 8,
+        topics_hash: Some(listed.topics_hash.clone()),
+        ..watch.clone()
+    };
+    let Body::WatchTopicListSuccess(unchanged) = client.ask(known).await else { panic!() };
+    assert!(unchanged.topic.is_empty(), "the client has that list");
+    assert_eq!(unchanged.topics_hash, listed.topics_hash);
+    let close = CommandWatchTopicListClose { request_id: 4, watcher_id: 8 };
+    let Body::Success(closed) = client.ask(close).await else { panic!() };
+    assert_eq!(closed.request_id, 4);
+    other.open_producer("b-1", 2).await;
+    other.open_producer("a-2", 3).await;
+    let Body::WatchTopicUpdate(update) = client.next_body().await else { panic!() };
+    assert_eq!(update.watcher_id, 7);
+    assert_eq!(update.new_topics, ["persistent://public/default/a-2"]);
+    assert!(update.deleted_topics.is_empty());
+    assert_ne!(update.topics_hash, listed.topics_hash);
+    server.broker.delete_topic(&"a-2".parse().unwrap(), true).await.unwrap();
+    let Body::WatchTopicUpdate(update) = client.next_body().await else { panic!() };
+    assert_eq!(update.deleted_topics, ["persistent://public/default/a-2"]);
+    assert_eq!(update.topics_hash, listed.topics_hash);
+    let wrong = CommandWatchTopicList { topics_pattern: "(".to_owned(), ..watch };
+    client.send(wrong).await;
+    assert_eq!(client.error_code().await, ServerError::NotAllowedError);
 }
