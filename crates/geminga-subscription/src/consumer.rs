@@ -46,7 +46,8 @@ pub struct ConsumerInfo {
     pub priority: i32,
     /// The subscription type it wants.
     pub kind: Kind,
-    /// Terms for `Key_Shared`; `None` is automatic, in order.
+    /// Terms for `Key_Shared`; `None` is automatic, in order. Of a reader, which is Exclusive: the slots
+    /// that it wants to see, if not all.
     pub key_shared: Option<KeySharedOptions>,
 }
 

@@ -55,6 +55,16 @@ impl Member {
         self.is_writable && !self.is_blocked && 0 < self.permits()
     }
 
+    /// Whether it wants what is in `slot`: readers may ask for some hashes only.
+    pub(crate) fn wants(&self, slot: u32) -> bool {
+        match (self.info.kind, mode_of(&self.info)) {
+            (Kind::Exclusive | Kind::Failover, KeySharedMode::Sticky(ranges)) => {
+                ranges.iter().any(|range| range.contains(&slot))
+            }
+            _ => true,
+        }
+    }
+
     /// Notes that an entry with `messages` is sent to it.
     pub(crate) fn charge(&mut self, messages: u32) {
         self.delivered_messages = self.delivered_messages.saturating_add(u64::from(messages));

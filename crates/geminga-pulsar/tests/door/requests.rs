@@ -208,13 +208,13 @@ async fn a_watcher_is_told_which_topics_come_and_go() {
     assert_eq!(closed.request_id, 4);
     other.open_producer("b-1", 2).await;
     other.open_producer("a-2", 3).await;
-    let Body::WatchTopicUpdate(update) = client.next_body().await else { panic!() };
+    let Body::WatchTopicUpdate(update) = client.body().await else { panic!() };
     assert_eq!(update.watcher_id, 7);
     assert_eq!(update.new_topics, ["persistent://public/default/a-2"]);
     assert!(update.deleted_topics.is_empty());
     assert_ne!(update.topics_hash, listed.topics_hash);
     server.broker.delete_topic(&"a-2".parse().unwrap(), true).await.unwrap();
-    let Body::WatchTopicUpdate(update) = client.next_body().await else { panic!() };
+    let Body::WatchTopicUpdate(update) = client.body().await else { panic!() };
     assert_eq!(update.deleted_topics, ["persistent://public/default/a-2"]);
     assert_eq!(update.topics_hash, listed.topics_hash);
     let wrong = CommandWatchTopicList { topics_pattern: "(".to_owned(), ..watch };

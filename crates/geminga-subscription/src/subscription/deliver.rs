@@ -3,7 +3,7 @@
 use geminga_types::{Ordinal, key_slot};
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Delivery, Kind, acks, pending::Unacked};
+use crate::{Action, ConsumerKey, Delivery, Kind, acks, members::Member, pending::Unacked};
 
 impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered. What is past its time is
@@ -82,10 +82,13 @@ impl<P> Subscription<P> {
         Some((consumer, deliveries))
     }
 
-    /// Takes an entry out of the buffer, for a consumer unless it is past its time.
+    /// Takes an entry out of the buffer, for a consumer unless it is past its time or the consumer does
+    /// not want to see it.
     fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal, now: u64) -> Option<Delivery<P>> {
         let entry = self.queue.take_buffered(at)?;
-        if entry.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        let is_over = entry.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let wants = |member: &Member| member.wants(key_slot(entry.key_hash));
+        if is_over || !self.members.get(consumer).is_some_and(wants) {
             self.ack_by_itself(at);
             return None;
         }

@@ -278,3 +278,19 @@ fn stats_tell_how_it_stands() {
     assert_eq!((stats.active, stats.kind), (Some(A), Some(Kind::Failover)));
     assert_eq!((stats.mark_delete, stats.is_reading), (Ordinal(1), false));
 }
+
+/// A reader of some hashes is not sent the others, and they do not hold it up.
+#[test]
+fn a_reader_of_some_hashes_gets_those_only() {
+    let mut rig = Rig::new(Options::default(), 0);
+    for slot in [10, 40_000, 0, 65_536 + 11, 12] {
+        rig.publish(|entry| entry.key_hash = slot);
+    }
+    let mode = KeySharedMode::Sticky(vec![1..=1, 11..=100]);
+    let key_shared = Some(KeySharedOptions { mode, allow_out_of_order: false });
+    rig.sub.attach(A, ConsumerInfo { key_shared, ..info("r", Kind::Exclusive, 0) }).unwrap();
+    rig.sub.flow(A, 2);
+    assert_eq!(rig.got(), ones([2, 3]));
+    rig.sub.flow(A, 2);
+    assert_eq!(rig.got(), ones([4]));
+}
