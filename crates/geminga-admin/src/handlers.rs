@@ -20,6 +20,7 @@ use crate::{
 type Answered = Result<Answer, Failure>;
 
 /// Serves one request.
+#[expect(clippy::too_many_lines, reason = "a table, exhaustive so that no route is forgotten")]
 pub(crate) async fn handle(
     route: Route,
     broker: &Broker,

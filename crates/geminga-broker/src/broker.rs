@@ -146,7 +146,8 @@ impl Broker {
         if let Some(idle) = deps.options.unload_idle_after {
             deps.tasks.spawn(Arc::clone(&topics).put_to_sleep(idle));
         }
-        deps.tasks.spawn(Arc::clone(&topics).follow_policies());
+        let changes = deps.ledger.metadata.watch(paths::POLICIES);
+        deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
         let connections = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner { deps, topics, publishes, deliveries, connections, shutdown })))
     }

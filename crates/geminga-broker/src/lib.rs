@@ -40,5 +40,5 @@ pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::QuotaAction;
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use schema::{Schema, SchemaVersion, StoredSchema};
-pub use topic_watch::{TopicChange, TopicWatch};
 pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};
+pub use topic_watch::{TopicChange, TopicWatch};

@@ -149,11 +149,13 @@ impl Topics {
             let handle = loaded.as_ref().ok().cloned();
             _ = answer.send(loaded); // Those who asked may have gone.
             // Whoever told of a change before did not find it among those that are loaded.
-            if let Some(handle) = handle
-                && topics.policy_changes.count() != changes
-                && let Some(policies) = topics.topic_policies(owned.namespace()).await
+            let mut seen = changes;
+            while let Some(handle) = &handle
+                && topics.policy_changes.count() != seen
             {
-                handle.set_policies(policies).await;
+                seen = topics.policy_changes.count();
+                let Some(policies) = topics.topic_policies(owned.namespace()).await else { break };
+                handle.set_policies(policies.for_topic(&owned)).await;
             }
         };
         self.deps.tasks.spawn(load.instrument(span));
@@ -186,7 +188,7 @@ impl Topics {
         let Some(policies) = found else {
             return Err(TopicError::NamespaceNotFound(name.namespace().to_string()));
         };
-        let policies = Arc::new(TopicPolicies::of(&self.deps.options, &policies));
+        let policies = TopicPolicies::of_topic(&self.deps.options, &policies, name);
         if let Some(index) = name.partition() {
             let whole = name.without_partition();
             let count = namespace::partition_count(deps, &whole).await.map_err(store_error)?;
@@ -239,9 +241,18 @@ impl Topics {
 
     /// All topics that are loaded now, by name.
     pub(crate) fn all_loaded(&self) -> Vec<(TopicName, TopicHandle)> {
+        self.loaded_where(|_| true)
+    }
+
+    /// Those that are meant.
+    pub(crate) fn loaded_where(
+        &self,
+        is_meant: impl Fn(&TopicName) -> bool,
+    ) -> Vec<(TopicName, TopicHandle)> {
         let mut slots = self.lock();
         slots.retain(|_, slot| !matches!(slot, Slot::Loaded { handle, .. } if handle.is_gone()));
-        let loaded = slots.iter().filter_map(|(name, slot)| match slot {
+        let meant = slots.iter().filter(|(name, _)| is_meant(name));
+        let loaded = meant.filter_map(|(name, slot)| match slot {
             Slot::Loaded { handle, .. } | Slot::Closing { handle, .. } => {
                 Some((name.clone(), handle.clone()))
             }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use geminga_metadata::{
-    Change, paths,
+    Change, MetadataError, Watch, paths,
     values::policies::{BacklogQuota, Policies},
 };
 use geminga_types::{NamespaceName, TopicName};
@@ -99,7 +99,11 @@ impl Changes {
 
 impl TopicPolicies {
     /// Those of a topic in a namespace with `policies`.
-    pub(crate) fn of(options: &Options, policies: &Policies) -> Self {
+    pub(crate) fn of_topic(options: &Options, policies: &Policies, topic: &TopicName) -> Arc<Self> {
+        Arc::new(Self::of(options, policies)).for_topic(topic)
+    }
+
+    fn of(options: &Options, policies: &Policies) -> Self {
         let managed_ledger = &options.managed_ledger;
         let mut found = Self {
             retention_time: managed_ledger.retention_time,
@@ -148,12 +152,32 @@ impl TopicPolicies {
     pub(crate) fn ttl_ms(&self) -> Option<u64> {
         self.message_ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok())
     }
+
+    /// The age at which messages go, by their time to live or by an age quota that evicts them.
+    pub(crate) fn lifetime_ms(&self) -> Option<u64> {
+        let evicted = self.backlog_age.filter(|(_, action)| *action == QuotaAction::Evict);
+        let evicted = evicted.and_then(|(age, _)| u64::try_from(age.as_millis()).ok());
+        self.ttl_ms().into_iter().chain(evicted).min()
+    }
+
+    /// The brokers' own topics keep what is in them.
+    pub(crate) fn for_topic(self: &Arc<Self>, topic: &TopicName) -> Arc<Self> {
+        if !namespace::is_system_topic(topic) {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            message_ttl: None,
+            subscription_expiry: None,
+            backlog_bytes: None,
+            backlog_age: None,
+            ..Self::clone(self)
+        })
+    }
 }
 
 impl Topics {
     /// Tells loaded topics what governs them whenever that changes, until the broker shuts down.
-    pub(crate) async fn follow_policies(self: Arc<Self>) {
-        let mut watch = self.deps().ledger.metadata.watch(paths::POLICIES);
+    pub(crate) async fn follow_policies(self: Arc<Self>, mut watch: Watch) {
         loop {
             let change = tokio::select! {
                 biased;
@@ -176,7 +200,8 @@ impl Topics {
         }
     }
 
-    /// What governs the topics of a namespace; `None` when it is gone, or the broker shuts down.
+    /// What governs the topics of a namespace; `None` when it is gone or damaged, or the broker shuts
+    /// down.
     pub(crate) async fn topic_policies(
         &self,
         namespace: &NamespaceName,
@@ -184,7 +209,12 @@ impl Topics {
         let policies = loop {
             match namespace::policies(&self.deps().ledger, namespace).await {
                 Ok(policies) => break policies?,
-                Err(error) => warn!(%namespace, %error, "its policies could not be read"),
+                Err(error) => {
+                    warn!(%namespace, %error, "its policies could not be read");
+                    if matches!(error, MetadataError::Corrupt(_)) {
+                        return None;
+                    }
+                }
             }
             tokio::select! {
                 biased;
@@ -197,16 +227,15 @@ impl Topics {
 
     async fn tell_policies(&self, is_meant: impl Fn(&TopicName) -> bool) {
         let mut known: Option<(NamespaceName, Option<Arc<TopicPolicies>>)> = None;
-        for (name, handle) in self.all_loaded().into_iter().filter(|(name, _)| is_meant(name)) {
+        for (name, handle) in self.loaded_where(is_meant) {
             let is_known = known.as_ref().is_some_and(|(known, _)| known == name.namespace());
             if !is_known {
                 let policies = self.topic_policies(name.namespace()).await;
                 known = Some((name.namespace().clone(), policies));
             }
             if let Some((_, Some(policies))) = &known {
-                handle.set_policies(Arc::clone(policies)).await;
+                handle.set_policies(policies.for_topic(&name)).await;
             }
         }
     }
 }
-

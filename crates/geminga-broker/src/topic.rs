@@ -25,8 +25,8 @@ pub(crate) use persistent::TopicDeps;
 
 use crate::{
     AckRequest, AdminError, Consumer, ConsumerStats, LastMessage, ProduceError, Producer, Publish,
-    RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats, consumer::OpenConsumer,
-    policies::TopicPolicies, producer::OpenProducer,
+    RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats,
+    consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
 type Reply<T> = oneshot::Sender<T>;

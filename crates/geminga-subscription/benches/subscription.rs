@@ -69,7 +69,7 @@ fn entry(ordinal: u64) -> Entry<u64> {
         bytes: 1_024,
         key_hash: u32::try_from(ordinal % 65_536).expect("a slot"),
         deliver_at: None,
-        expires_at: None,
+        published_at: 0,
         visible: true,
         payload: ordinal,
     }

@@ -19,8 +19,8 @@ pub struct Entry<P> {
     pub key_hash: u32,
     /// When it may be delivered, in milliseconds of wall time. Shared and `Key_Shared` only.
     pub deliver_at: Option<u64>,
-    /// When it counts as acked, in milliseconds of wall time, unless it is at a consumer; `None`: never.
-    pub expires_at: Option<u64>,
+    /// When it was published, in milliseconds of wall time: what its time to live begins with.
+    pub published_at: u64,
     /// Whether consumers may see it; an entry that is not visible is acked without delivery.
     pub visible: bool,
     /// Handed through.

@@ -19,6 +19,8 @@ pub struct Options {
     /// Unacked messages at which nobody gets more, until half are acked; 0 is no limit
     /// (`maxUnackedMessagesPerSubscription`). Shared and `Key_Shared` only.
     pub unacked_messages_max: u64,
+    /// How long an entry lives, in milliseconds: older ones count as acked; `None`: for ever.
+    pub ttl_ms: Option<u64>,
     /// Most entries remembered as delayed; when they are reached nothing new is read until one is
     /// due. At least 1.
     pub delayed_entries_max: usize,
@@ -48,6 +50,7 @@ impl Default for Options {
             round_robin_entries_max: 20,
             consumer_unacked_messages_max: 50_000,
             unacked_messages_max: 200_000,
+            ttl_ms: None,
             delayed_entries_max: 100_000,
             look_ahead_entries_max_per_consumer: 4_000,
             look_ahead_entries_max: 40_000,

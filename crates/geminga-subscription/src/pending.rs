@@ -71,10 +71,13 @@ impl Pending {
         self.slots.get(&slot).map(|&(consumer, _)| consumer)
     }
 
-    /// The first entry of a slot, and who has it. Goes over all that is out.
-    pub(crate) fn first_of(&self, slot: u32) -> Option<(Ordinal, ConsumerKey)> {
-        let mut of_slot = self.entries.iter().filter(|(_, (_, unacked))| unacked.slot == slot);
-        of_slot.next().map(|(&at, &(consumer, _))| (at, consumer))
+    /// The first entry of each slot, and who has it. Goes over all that is out.
+    pub(crate) fn first_by_slot(&self) -> BTreeMap<u32, (Ordinal, ConsumerKey)> {
+        let mut firsts = BTreeMap::new();
+        for (&at, &(consumer, unacked)) in &self.entries {
+            firsts.entry(unacked.slot).or_insert((at, consumer));
+        }
+        firsts
     }
 
     /// Notes that an entry went to `consumer`; it was at nobody. Returns how many messages are there

@@ -157,13 +157,25 @@ impl<P> Subscription<P> {
         self.scarce = scarce;
     }
 
-    /// Changes how many messages of one consumer, and of all, may be unacked.
+    /// Changes how many messages of one consumer, and of all, may be unacked. Nobody is held back any
+    /// longer by the limits before.
     pub fn set_unacked_limits(&mut self, per_consumer_max: u64, max: u64) {
-        self.options.consumer_unacked_messages_max = per_consumer_max;
-        self.options.unacked_messages_max = max;
+        let Options { consumer_unacked_messages_max: each, unacked_messages_max: all, .. } =
+            &mut self.options;
+        if (*each, *all) == (per_consumer_max, max) {
+            return;
+        }
+        (*each, *all) = (per_consumer_max, max);
+        self.is_blocked = false;
+        self.members.iter_mut().for_each(|(_, member)| member.is_blocked = false);
         if self.is_shared() {
             self.refresh_blocked();
         }
+    }
+
+    /// Changes how long entries live.
+    pub const fn set_ttl(&mut self, ttl_ms: Option<u64>) {
+        self.options.ttl_ms = ttl_ms;
     }
 
     /// The topic has grown: its entries before `end` may be read.

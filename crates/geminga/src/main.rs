@@ -69,8 +69,7 @@ struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let is_tool =
-        !matches!(cli.command, Command::Standalone(_));
+    let is_tool = !matches!(cli.command, Command::Standalone(_));
     let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());

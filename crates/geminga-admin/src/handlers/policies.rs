@@ -11,7 +11,7 @@ use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
 
 pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> Answered {
     let namespace = request.namespace()?;
-    let change: Box<dyn FnMut(&mut Policies) + Send> = match route {
+    let mut change: Box<dyn FnMut(&mut Policies) + Send> = match route {
         Route::NamespaceRetention => {
             return shown(&broker.namespace_policies(&namespace).await?.retention_policies);
         }
@@ -71,8 +71,31 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             Box::new(move |policies| policies.max_unacked_messages_per_subscription = value)
         }
     };
-    broker.change_namespace_policies(&namespace, change).await?;
+    let checked = move |policies: &mut Policies| {
+        change(policies);
+        check_together(policies)
+    };
+    broker.change_namespace_policies(&namespace, checked).await?;
     Ok(Answer::done())
+}
+
+/// Pulsar's rule: what is kept although it is acked must be more than what may wait.
+fn check_together(policies: &Policies) -> Result<(), AdminError> {
+    let Some(retention) = policies.retention_policies else { return Ok(()) };
+    let kept_bytes = retention.retention_size_in_mb.saturating_mul(1 << 20);
+    let kept_seconds = i64::from(retention.retention_time_in_minutes) * 60;
+    for quota in policies.backlog_quota_map.values() {
+        let bytes = quota.limit_size.or(quota.limit).unwrap_or(-1);
+        let seconds = i64::from(quota.limit_time.unwrap_or(-1));
+        if 0 < kept_bytes && kept_bytes <= bytes || 0 < kept_seconds && kept_seconds <= seconds {
+            return Err(AdminError::Invalid(format!(
+                "Backlog Quota exceeds configured retention quota for namespace: {bytes} bytes and \
+                 {seconds} s may wait, {kept_bytes} bytes and {kept_seconds} s are kept. Please \
+                 increase retention quota and retry"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn shown<T: Serialize>(value: &Option<T>) -> Answered {
@@ -108,7 +131,12 @@ fn quota_kind(request: &Request) -> Result<&'static str, Failure> {
 }
 
 fn quota(request: &Request) -> Result<Option<BacklogQuota>, Failure> {
-    let value: Option<BacklogQuota> = request.json()?;
+    let mut value: Option<BacklogQuota> = request.json()?;
+    if let Some(quota) = &mut value
+        && quota.limit.or(quota.limit_size).is_none()
+    {
+        quota.limit_size = Some(-1); // Java's admin client insists on a number.
+    }
     let policy = value.as_ref().and_then(|quota| quota.policy.as_deref());
     if let Some(policy) = policy.filter(|policy| QuotaAction::named(policy).is_none()) {
         return Err(AdminError::Invalid(format!(

@@ -243,9 +243,20 @@ fn backlog_quotas_are_set_by_kind() {
         let expected = json!({
             "destination_storage":
                 {"limitSize": 1000, "limitTime": -1, "policy": "producer_exception"},
-            "message_age": {"limitTime": 60, "policy": "consumer_backlog_eviction"},
+            "message_age":
+                {"limitSize": -1, "limitTime": 60, "policy": "consumer_backlog_eviction"},
         });
         assert_eq!(map().await, expected);
+        let retention = "/admin/v2/namespaces/public/default/retention";
+        server
+            .post(retention, r#"{"retentionTimeInMinutes":1,"retentionSizeInMB":1}"#)
+            .await
+            .is(412);
+        server
+            .post(retention, r#"{"retentionTimeInMinutes":2,"retentionSizeInMB":1}"#)
+            .await
+            .is(204);
+        server.post(path, r#"{"limitSize":1048576}"#).await.is(412);
         server.delete(path).await.is(204);
         assert_eq!(map().await.as_object().unwrap().len(), 1);
     });

@@ -96,16 +96,16 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// If there is no such namespace.
+    /// If there is no such namespace, or `change` refuses.
     pub async fn change_namespace_policies(
         &self,
         namespace: &NamespaceName,
-        mut change: impl FnMut(&mut Policies) + Send,
+        mut change: impl FnMut(&mut Policies) -> Result<(), AdminError> + Send,
     ) -> Result<(), AdminError> {
         record::change(self.deps(), &paths::namespace(namespace), |found: Option<&Policies>| {
             let found = found.filter(|found| !found.deleted).ok_or_else(|| missing(namespace))?;
             let mut wanted = found.clone();
-            change(&mut wanted);
+            change(&mut wanted)?;
             Ok::<_, AdminError>((wanted != *found).then_some(wanted))
         })
         .await?;

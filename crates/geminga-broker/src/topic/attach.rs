@@ -14,8 +14,9 @@ pub(super) fn info_of(request: &SubscribeRequest) -> ConsumerInfo {
         SubscriptionKind::Shared => Kind::Shared,
         SubscriptionKind::KeyShared => Kind::KeyShared,
     };
-    // A reader says which hashes it wants to see; other consumers that say so mean nothing by it.
-    let is_reader = kind == Kind::Exclusive && request.sticky_ranges.is_some();
+    // A reader says which hashes it wants to see. What others do not want would be acked for good.
+    let is_reader =
+        kind == Kind::Exclusive && !request.is_durable && request.sticky_ranges.is_some();
     let key_shared = (kind == Kind::KeyShared || is_reader).then(|| KeySharedOptions {
         mode: match &request.sticky_ranges {
             None => KeySharedMode::AutoSplit,

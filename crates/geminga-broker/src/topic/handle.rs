@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError, SubscriptionExplanation,
-    TopicError,
-    TopicStats, consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
+    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError,
+    SubscriptionExplanation, TopicError, TopicStats, consumer::OpenConsumer,
+    policies::TopicPolicies, producer::OpenProducer,
 };
 
 /// Where a subscription made by an administrator begins.

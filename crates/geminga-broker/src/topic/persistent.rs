@@ -16,8 +16,8 @@ mod close;
 mod consumers;
 mod cursor_events;
 mod dispatch;
-mod explain;
 mod expiry;
+mod explain;
 mod positions;
 mod publish;
 mod quota;
@@ -178,13 +178,10 @@ impl Topic {
         self.policies = policies;
         self.apply_policies();
         for (name, sub) in &mut self.subscriptions {
-            let limits = &self.policies;
-            sub.machine.set_unacked_limits(
-                limits.unacked_per_consumer_max,
-                limits.unacked_per_subscription_max,
-            );
+            sub.set_policies(&self.policies);
             self.ready.insert(Arc::clone(name));
         }
+        self.enforce_quota();
     }
 
     /// Lets the managed ledger know; most topics share one set of its options.

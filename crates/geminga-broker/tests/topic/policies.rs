@@ -14,15 +14,16 @@ use crate::{
 };
 
 async fn limit_unacked(world: &World, max: Option<i32>) {
-    let change = |policies: &mut Policies| policies.max_unacked_messages_per_consumer = max;
+    let change = |policies: &mut Policies| {
+        policies.max_unacked_messages_per_consumer = max;
+        Ok(())
+    };
     world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
 }
 
 async fn shared(client: &Client) -> Consumer {
-    let request = SubscribeRequest {
-        kind: SubscriptionKind::Shared,
-        ..client.subscribe_request(1, "sub")
-    };
+    let request =
+        SubscribeRequest { kind: SubscriptionKind::Shared, ..client.subscribe_request(1, "sub") };
     client.try_subscribe("t", request).await.unwrap()
 }
 
@@ -64,7 +65,10 @@ async fn a_limit_reaches_a_topic_that_is_loaded_later() {
 }
 
 async fn set_ttl(world: &World, seconds: i32) {
-    let change = |policies: &mut Policies| policies.message_ttl_in_seconds = Some(seconds);
+    let change = |policies: &mut Policies| {
+        policies.message_ttl_in_seconds = Some(seconds);
+        Ok(())
+    };
     world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
 }
 
@@ -141,6 +145,7 @@ async fn set_quota(world: &World, policy: &str, bytes: i64) {
     };
     let change = |policies: &mut Policies| {
         policies.backlog_quota_map.insert("destination_storage".to_owned(), quota.clone());
+        Ok(())
     };
     world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
 }
@@ -212,7 +217,10 @@ async fn a_subscription_that_nobody_uses_is_deleted_after_its_time() {
     let client = world.client();
     let used = client.subscribe("t", 1, "used").await;
     client.subscribe("t", 2, "unused").await.close().await;
-    let change = |policies: &mut Policies| policies.subscription_expiration_time_minutes = Some(5);
+    let change = |policies: &mut Policies| {
+        policies.subscription_expiration_time_minutes = Some(5);
+        Ok(())
+    };
     world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
     let names = async || world.broker.subscriptions(&topic("t")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(280)).await;

@@ -88,6 +88,12 @@ impl ManagedLedger {
         self.chain_ref().bytes_from(from)
     }
 
+    /// Where its last `bytes` begin; see [`crate::Chain::last_bytes`].
+    #[must_use]
+    pub fn last_bytes(&self, bytes: u64) -> Ordinal {
+        self.chain_ref().last_bytes(bytes)
+    }
+
     /// The ledgers, oldest first.
     #[must_use]
     pub fn ledgers(&self) -> Vec<LedgerStats> {

@@ -45,7 +45,8 @@ impl Connection {
             Err(refusal) => return self.answer_error(request_id, refusal),
         };
         let Some(stop) = self.add_watcher(command.watcher_id) else {
-            let message = format!("Too many topic watchers on this connection, the limit is {WATCHERS_MAX}");
+            let message =
+                format!("Too many topic watchers on this connection, the limit is {WATCHERS_MAX}");
             return self.answer_error(request_id, Refusal::not_allowed(message));
         };
         let me = Arc::clone(self);
@@ -169,7 +170,9 @@ impl Connection {
     }
 }
 
-fn watched(command: &CommandWatchTopicList) -> Result<(NamespaceName, topic_list::Pattern), Refusal> {
+fn watched(
+    command: &CommandWatchTopicList,
+) -> Result<(NamespaceName, topic_list::Pattern), Refusal> {
     let namespace = command.namespace.parse().map_err(refusal)?;
     let pattern = topic_list::Pattern::new(&command.topics_pattern).ok_or_else(|| {
         Refusal::not_allowed(format!(

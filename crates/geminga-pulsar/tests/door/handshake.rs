@@ -29,7 +29,7 @@ async fn connected_says_what_clients_rely_on() {
     let features = connected.feature_flags.unwrap();
     assert!(features.supports_partial_producer());
     assert!(features.supports_get_partitioned_metadata_without_auto_creation());
-    assert!(!features.supports_topic_watchers());
+    assert!(features.supports_topic_watchers());
     assert!(!features.supports_scalable_topics());
     assert!(!features.supports_auth_refresh());
     assert!(!features.supports_broker_entry_metadata());

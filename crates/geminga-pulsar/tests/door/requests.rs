@@ -4,8 +4,9 @@ use bytes::Bytes;
 use geminga_wire::proto::{
     Body, CommandGetOrCreateSchema, CommandGetSchema, CommandGetTopicsOfNamespace,
     CommandLookupTopic, CommandNewTxn, CommandPartitionedTopicMetadata, CommandSeek,
-    CommandWatchTopicList, CommandWatchTopicListClose, Schema, ServerError, command_get_topics_of_namespace::Mode,
-    command_lookup_topic_response, command_partitioned_topic_metadata_response, schema::Type,
+    CommandWatchTopicList, CommandWatchTopicListClose, Schema, ServerError,
+    command_get_topics_of_namespace::Mode, command_lookup_topic_response,
+    command_partitioned_topic_metadata_response, schema::Type,
 };
 
 use crate::server::Server;

@@ -86,9 +86,11 @@ impl<P> Subscription<P> {
     /// not want to see it.
     fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal, now: u64) -> Option<Delivery<P>> {
         let entry = self.queue.take_buffered(at)?;
-        let is_over = entry.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let is_over = |ttl| entry.published_at.saturating_add(ttl) <= now;
         let wants = |member: &Member| member.wants(key_slot(entry.key_hash));
-        if is_over || !self.members.get(consumer).is_some_and(wants) {
+        if self.options.ttl_ms.is_some_and(is_over)
+            || !self.members.get(consumer).is_some_and(wants)
+        {
             self.ack_by_itself(at);
             return None;
         }

@@ -20,7 +20,11 @@ impl<P> Subscription<P> {
             next_due: self.queue.next_due(),
             held_back_entries: if is_by_key { self.held_back() as u64 } else { 0 },
             held_back_entries_max: (is_by_key && max < u64::MAX).then_some(max),
-            consumers: self.members.iter().map(|(key, it)| self.explain_consumer(key, it)).collect(),
+            consumers: self
+                .members
+                .iter()
+                .map(|(key, it)| self.explain_consumer(key, it))
+                .collect(),
             draining: self.explain_draining(),
         }
     }
@@ -62,7 +66,7 @@ impl<P> Subscription<P> {
         let waits = match self.members.active() {
             Some(active) if active != key => Waits::ToBeActive,
             _ if !member.is_writable => Waits::ForConnection,
-            _ if member.is_blocked => Waits::ForAcks,
+            _ if member.is_blocked || self.is_blocked => Waits::ForAcks,
             _ if member.permits() <= 0 => Waits::ForPermits,
             _ => Waits::ForMessages,
         };
@@ -70,15 +74,19 @@ impl<P> Subscription<P> {
             consumer: key,
             waits,
             permits: member.permits(),
-            unacked_messages: self.pending.messages_of(key),
+            unacked_messages: match self.members.active() {
+                Some(active) if active == key => self.acks.unacked_before(self.delivered_end()),
+                _ => self.pending.messages_of(key),
+            },
             waiting_entries: self.queue.lanes.waiting_for(key) as u64,
         }
     }
 
     fn explain_draining(&self) -> Vec<Draining> {
         let lanes = self.queue.lanes.draining();
+        let firsts = self.pending.first_by_slot();
         let explained = lanes.filter_map(|(slot, since, waiting)| {
-            let (held, holder) = self.pending.first_of(slot)?;
+            let &(held, holder) = firsts.get(&slot)?;
             Some(Draining { slot, holder, held, waiting_entries: waiting as u64, since })
         });
         explained.collect()

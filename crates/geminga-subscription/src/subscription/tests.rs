@@ -26,7 +26,7 @@ fn entry(at: u64) -> Entry<u64> {
         bytes: 10,
         key_hash: 0,
         deliver_at: None,
-        expires_at: None,
+        published_at: at,
         visible: true,
         payload: at,
     }

@@ -12,7 +12,7 @@ impl World {
         if !self.is_shared() {
             let is_next = |other: &u64| {
                 let entry = &self.entries[usize::try_from(*other).unwrap()];
-                !self.is_acked(*other) && entry.visible && !entry.is_over(self.now)
+                !self.is_acked(*other) && entry.visible && !self.is_over(*other)
             };
             let next = (self.cursor..self.end()).find(is_next);
             assert_eq!(Some(at), next, "seed {seed}: out of order");
@@ -29,7 +29,7 @@ impl World {
             let entry = &self.entries[usize::try_from(*other).unwrap()];
             let is_elsewhere = entry.at.is_some_and(|holder| holder != key);
             let is_due = entry.deliver_at.is_none();
-            let is_shown = entry.visible && !entry.is_over(self.now);
+            let is_shown = entry.visible && !self.is_over(*other);
             let is_before = *other < at && entry.at.is_none() && is_shown && is_due;
             *other != at
                 && entry.slot == slot

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use geminga_subscription::{
-    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, ReadFailed, Scarce, Subscription,
+    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, Options, ReadFailed, Scarce,
+    Subscription,
 };
 use geminga_types::Ordinal;
 use rand::Rng;
@@ -24,6 +25,7 @@ impl World {
                 4 => self.flow(),
                 5..8 => self.ack_some(),
                 8 => self.redeliver(),
+                _ if self.random.random_bool(0.3) => self.change_policies(),
                 _ => self.set_writable(),
             }
         }
@@ -49,6 +51,25 @@ impl World {
         }
     }
 
+    fn change_policies(&mut self) {
+        self.options.ttl_ms =
+            self.random.random_bool(0.5).then(|| self.random.random_range(1..4_000));
+        self.sub.set_ttl(self.options.ttl_ms);
+        if self.random.random_bool(0.5) {
+            let each = self.random.random_range(0..20);
+            let all = self.random.random_range(0..40);
+            let Options { consumer_unacked_messages_max, unacked_messages_max, .. } =
+                &mut self.options;
+            if (*consumer_unacked_messages_max, *unacked_messages_max) != (each, all) {
+                (*consumer_unacked_messages_max, *unacked_messages_max) = (each, all);
+                self.is_blocked = false;
+                self.consumers.values_mut().for_each(|consumer| consumer.is_blocked = false);
+                self.refresh_blocked();
+            }
+            self.sub.set_unacked_limits(each, all);
+        }
+    }
+
     fn publish(&mut self) {
         for _ in 0..self.random.random_range(1..8) {
             let messages = match self.random.random_range(0..10) {
@@ -57,12 +78,13 @@ impl World {
                 _ => self.random.random_range(60..70),
             };
             let is_delayed = self.random.random_bool(0.15);
-            let expires = self.random.random_bool(0.1);
+            let is_old = self.random.random_bool(0.1);
+            let age = self.random.random_range(0..3_000);
             self.entries.push(Published {
                 messages,
                 slot: 1 + self.random.random_range(0..8) * 8000,
                 deliver_at: is_delayed.then(|| self.now + self.random.random_range(0..3000)),
-                expires_at: expires.then(|| self.now + self.random.random_range(0..3000)),
+                published_at: if is_old { self.now.saturating_sub(age) } else { self.now },
                 visible: self.random.random_bool(0.93),
                 remaining: whole(messages),
                 count: 0,
@@ -193,7 +215,7 @@ impl World {
             bytes: 100,
             key_hash: entry.slot,
             deliver_at: entry.deliver_at,
-            expires_at: entry.expires_at,
+            published_at: entry.published_at,
             visible: entry.visible,
             payload: at,
         }

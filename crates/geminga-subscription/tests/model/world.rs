@@ -14,7 +14,7 @@ pub(crate) struct Published {
     pub(crate) messages: u32,
     pub(crate) slot: u32,
     pub(crate) deliver_at: Option<u64>,
-    pub(crate) expires_at: Option<u64>,
+    pub(crate) published_at: u64,
     pub(crate) visible: bool,
     /// One bit for each message that is not acked.
     pub(crate) remaining: u128,
@@ -52,12 +52,6 @@ pub(crate) struct Out {
     pub(crate) ranges: Vec<Range<Ordinal>>,
     pub(crate) entries_max: usize,
     pub(crate) is_wanted: bool,
-}
-
-impl Published {
-    pub(crate) fn is_over(&self, now: u64) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
-    }
 }
 
 pub(crate) struct World {
@@ -112,6 +106,7 @@ impl World {
             } else {
                 random.random_range(5..40)
             },
+            ttl_ms: random.random_bool(0.3).then(|| random.random_range(1..4_000)),
             delayed_entries_max: random.random_range(1..12),
             look_ahead_entries_max_per_consumer: random.random_range(0..20),
             look_ahead_entries_max: random.random_range(0..50),
@@ -152,6 +147,12 @@ impl World {
 
     pub(crate) fn entry(&mut self, at: u64) -> &mut Published {
         &mut self.entries[usize::try_from(at).unwrap()]
+    }
+
+    /// Whether it is past its time.
+    pub(crate) fn is_over(&self, at: u64) -> bool {
+        let published_at = self.entries[usize::try_from(at).unwrap()].published_at;
+        self.options.ttl_ms.is_some_and(|ttl| published_at + ttl <= self.now)
     }
 
     pub(crate) fn is_acked(&self, at: u64) -> bool {
@@ -274,8 +275,7 @@ impl World {
         for at in change.acked.iter().flat_map(|range| range.start.0..range.end.0) {
             let is_unsaid = self.unsaid.contains(&at);
             self.unsaid.retain(|&unsaid| unsaid != at);
-            let now = self.now;
-            let is_not_for_consumers = !self.entry(at).visible || self.entry(at).is_over(now);
+            let is_not_for_consumers = !self.entry(at).visible || self.is_over(at);
             let may_ack = !self.is_acked(at) && is_not_for_consumers;
             assert!(is_unsaid || may_ack, "seed {seed}: acked {at} by itself");
             self.ack(at, 0);
@@ -290,11 +290,11 @@ impl World {
         let (seed, at, now) = (self.seed, delivery.ordinal.0, self.now);
         assert_eq!(delivery.payload, at, "seed {seed}: another entry's payload");
         assert!(self.is_ready(key), "seed {seed}: {key:?} was sent {at} and is not ready");
+        assert!(!self.is_over(at), "seed {seed}: {at} is past its time");
         self.check_order(key, at);
         let (is_shared, active) = (self.is_shared(), self.active());
         let entry = self.entry(at);
         assert!(entry.visible && entry.remaining != 0, "seed {seed}: {at} is not to be seen");
-        assert!(!entry.is_over(now), "seed {seed}: {at} is past its time");
         assert_eq!(delivery.messages, entry.remaining.count_ones(), "seed {seed}: {at}");
         assert_eq!(delivery.redelivery_count, entry.count, "seed {seed}: {at}");
         let is_whole = entry.remaining == whole(entry.messages);

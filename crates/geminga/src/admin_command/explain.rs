@@ -75,7 +75,11 @@ fn print(
     )?;
     if 0 < explained.delayed_entries {
         let due = explained.next_due.map_or(0, |due| due.saturating_sub(now));
-        writeln!(out, "{} entries wait for their time, the next {due} ms", explained.delayed_entries)?;
+        writeln!(
+            out,
+            "{} entries wait for their time, the next {due} ms",
+            explained.delayed_entries
+        )?;
     }
     if 0 < explained.held_back_entries {
         let max = explained.held_back_entries_max;

@@ -12,7 +12,7 @@ use geminga_managed_ledger::{Job, JobDone};
 use geminga_subscription::{ReadFailed, ReadId};
 use geminga_types::Ordinal;
 
-use super::{super::inbox::Inbox, ReadEntry, SubscriptionName, Topic};
+use super::{super::inbox::Inbox, ReadEntry, SubscriptionName, Topic, expiry::Expired};
 
 /// How long a read may take, the wait for its budget included.
 pub(super) const READ_TIME_MAX: Duration = Duration::from_secs(30);
@@ -38,9 +38,9 @@ pub(super) enum Answer {
         attempt: u64,
         result: Result<Ordinal, String>,
     },
-    /// Everything before is past its time; `None`: that was not found out.
+    /// What is past its time; `None`: that was not found out.
     Expired {
-        before: Option<Ordinal>,
+        found: Option<Expired>,
     },
     /// The oldest unacked entry, and when it was published, if that was found out.
     Oldest {
@@ -137,7 +137,7 @@ impl Topic {
             Answer::SeekFound { subscription, attempt, result } => {
                 self.on_seek_found(&subscription, attempt, result);
             }
-            Answer::Expired { before } => self.on_expired(before),
+            Answer::Expired { found } => self.on_expired(found.as_ref()),
             Answer::Oldest { found } => self.on_oldest(found),
             Answer::StartFound { subscription, attempt, result } => {
                 self.on_start_found(&subscription, attempt, result);

@@ -24,8 +24,6 @@ struct Read {
     ranges: Vec<Range<Ordinal>>,
     entries_max: usize,
     bytes_max: usize,
-    /// How long messages live; `None`: for ever.
-    ttl_ms: Option<u64>,
 }
 
 impl Topic {
@@ -53,9 +51,7 @@ impl Topic {
     fn act(&mut self, name: &SubscriptionName, action: Action<Stored>) {
         match action {
             Action::Read { id, ranges, entries_max, bytes_max } => {
-                let is_durable = self.subscriptions.get(name).is_some_and(|sub| sub.is_durable);
-                let ttl_ms = self.policies.ttl_ms().filter(|_| is_durable);
-                self.read(name, Read { id, ranges, entries_max, bytes_max, ttl_ms });
+                self.read(name, Read { id, ranges, entries_max, bytes_max });
             }
             Action::Deliver { consumer, consumer_epoch, deliveries } => {
                 self.deliver(name, consumer, consumer_epoch, deliveries);
@@ -170,7 +166,7 @@ fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
         for entry in found {
             bytes += entry.body.len();
             let meta = tail.get(entry.ordinal);
-            entries.push(read_entry(entry, meta, read.ttl_ms));
+            entries.push(read_entry(entry, meta));
         }
         if !is_whole {
             break;
@@ -209,18 +205,14 @@ async fn read_ranges(
             for entry in part {
                 bytes += entry.body.len();
                 let meta = Meta::parse(&entry.body);
-                entries.push(read_entry(entry, Some(meta), read.ttl_ms));
+                entries.push(read_entry(entry, Some(meta)));
             }
         }
     }
     Ok(entries)
 }
 
-fn read_entry(
-    entry: geminga_managed_ledger::Entry,
-    meta: Option<Meta>,
-    ttl_ms: Option<u64>,
-) -> ReadEntry {
+fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta>) -> ReadEntry {
     let meta = meta.unwrap_or_else(|| Meta::parse(&entry.body));
     let body: Bytes = entry.body;
     ReadEntry {
@@ -229,7 +221,7 @@ fn read_entry(
         bytes: body.len(),
         key_hash: meta.key_hash,
         deliver_at: meta.deliver_at,
-        expires_at: ttl_ms.map(|ttl| meta.published_at.saturating_add(ttl)),
+        published_at: meta.published_at,
         visible: meta.is_visible,
         payload: Stored { position: entry.position, entry: body },
     }

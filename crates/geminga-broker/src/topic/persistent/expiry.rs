@@ -2,76 +2,120 @@
 //!
 //! That consumers are not sent it is the machines' doing, entry by entry. Here the entries are looked
 //! at from the slowest subscription on, in order, up to the first that is not past its time: clocks of
-//! publishers differ, and no entry goes for the age of its neighbour.
+//! publishers differ, and no entry goes for the age of its neighbour. So one that says it comes from
+//! the future keeps those behind it, until it is acked.
 
+use geminga_managed_ledger::{Chain, ReadError};
 use geminga_types::Ordinal;
 use tracing::warn;
 
-use super::{Topic, background::{Answer, READ_TIME_MAX}, tail::Meta};
+use super::{
+    Topic, TopicDeps,
+    background::{Answer, READ_TIME_MAX},
+    close::Phase,
+    tail::Meta,
+};
 
-/// Entries looked at in one go.
-const ENTRIES_MAX: u64 = 100_000;
-/// Entries read at once.
-const READ_ENTRIES_MAX: u64 = 1_000;
-/// Bytes read at once.
+/// Bytes read in one go; if that was not enough, the next follows at once.
+const BYTES_MAX: usize = 16 << 20;
+/// Bytes and entries read at once. The first read is of one entry, which nearly always is enough.
 const READ_BYTES_MAX: usize = 1 << 20;
+const READ_ENTRIES_MAX: u64 = 1_000;
+
+/// What was found: entries of `looked_at` are older than `age_ms`.
+#[derive(Debug)]
+pub(super) struct Expired {
+    age_ms: u64,
+    from: Ordinal,
+    before: Ordinal,
+    /// Whether there may be more.
+    is_all: bool,
+}
 
 impl Topic {
     /// Looks for entries that are past their time, unless it does already.
     pub(super) fn look_for_expired(&mut self) {
-        let Some(ttl_ms) = self.policies.ttl_ms() else { return };
-        let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
-        let Some(from) = durable.map(|sub| sub.machine.mark_delete()).min() else { return };
-        let to = self.ledger.end().min(from.plus(ENTRIES_MAX));
-        if self.is_expiring || to <= from {
+        let Some(age_ms) = self.policies.lifetime_ms() else { return };
+        let Some(from) = self.slowest_durable().filter(|&from| from < self.ledger.end()) else {
+            return;
+        };
+        if self.is_expiring || !matches!(self.phase, Phase::Serving) {
             return;
         }
         self.is_expiring = true;
-        let oldest = self.deps.ledger.env.clock.wall().0.saturating_sub(ttl_ms);
+        let oldest = self.deps.ledger.env.clock.wall().0.saturating_sub(age_ms);
         let (chain, deps) = (self.ledger.chain(), self.deps.clone());
+        let (topic, to) = (self.name.clone(), self.ledger.end());
         let work = async move {
-            let mut at = from;
-            while at < to {
-                let permit = deps.reads.take(READ_BYTES_MAX).await;
-                let until = to.min(at.plus(READ_ENTRIES_MAX));
-                let entries = chain.read(&deps.ledger, at, until, READ_BYTES_MAX).await?;
-                drop(permit);
-                let is_over = |body: &[u8]| Meta::parse(body).published_at <= oldest;
-                let first = entries.iter().find(|entry| !is_over(&entry.body));
-                match (first, entries.last()) {
-                    (Some(first), _) => return Ok(first.ordinal),
-                    (None, Some(last)) => at = last.ordinal.plus(1),
-                    (None, None) => break,
-                }
+            let mut found = Expired { age_ms, from, before: from, is_all: false };
+            if let Err(error) = look(&chain, &deps, oldest, &mut found, to).await {
+                warn!(%topic, %error, "looking for messages past their time failed; it is tried again");
+                found.is_all = true;
             }
-            Ok::<_, geminga_managed_ledger::ReadError>(at)
+            found
         };
-        let topic = self.name.clone();
-        self.spawn(READ_TIME_MAX, work, move |result| {
-            let result = match result {
-                Ok(found) => found.map_err(|error| error.to_string()),
-                Err(lost) => Err(lost.to_string()),
-            };
-            let before = result.inspect_err(|error| {
-                warn!(%topic, error, "looking for messages past their time failed; it is tried again");
-            });
-            Answer::Expired { before: before.ok() }
-        });
+        self.spawn(READ_TIME_MAX, work, |found| Answer::Expired { found: found.ok() });
     }
 
-    /// What lies before is past its time.
-    pub(super) fn on_expired(&mut self, before: Option<Ordinal>) {
+    pub(super) fn on_expired(&mut self, found: Option<&Expired>) {
         self.is_expiring = false;
-        let Some(before) = before else { return };
-        let durable = self.subscriptions.iter().filter(|(_, sub)| sub.is_durable);
-        let names: Vec<_> = durable.map(|(name, _)| name.clone()).collect();
-        for name in names {
-            let Some(sub) = self.subscriptions.get_mut(&name) else { continue };
-            if sub.machine.mark_delete() < before {
-                let change = sub.machine.ack_before(before);
-                self.note_acks(&name, &change, None);
-                self.ready.insert(name);
-            }
+        let Some(found) = found else { return };
+        let is_still_so = self.policies.lifetime_ms().is_some_and(|now| now <= found.age_ms);
+        if !is_still_so || !matches!(self.phase, Phase::Serving) {
+            return;
+        }
+        // One that has gone back meanwhile has entries before that nobody has looked at.
+        let is_late = |at: Ordinal| found.from <= at && at < found.before;
+        self.ack_before(found.before, is_late);
+        if !found.is_all {
+            self.look_for_expired();
         }
     }
+
+    /// Acks what lies before `to` on durable subscriptions whose mark-delete position `is_meant`.
+    pub(super) fn ack_before(&mut self, to: Ordinal, is_meant: impl Fn(Ordinal) -> bool) {
+        let meant = self
+            .subscriptions
+            .iter()
+            .filter(|(_, sub)| sub.is_durable && is_meant(sub.machine.mark_delete()));
+        let names: Vec<_> = meant.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(sub) = self.subscriptions.get_mut(&name) else { continue };
+            let change = sub.machine.ack_before(to);
+            self.note_acks(&name, &change, None);
+            self.ready.insert(name);
+        }
+    }
+}
+
+/// Moves `found.before` over what was published at `oldest` or before.
+async fn look(
+    chain: &Chain,
+    deps: &TopicDeps,
+    oldest: u64,
+    found: &mut Expired,
+    to: Ordinal,
+) -> Result<(), ReadError> {
+    let mut bytes = 0;
+    let mut entries_max = 1;
+    while found.before < to && bytes < BYTES_MAX {
+        let permit = deps.reads.take(READ_BYTES_MAX).await;
+        let until = to.min(found.before.plus(entries_max));
+        let entries = chain.read(&deps.ledger, found.before, until, READ_BYTES_MAX).await?;
+        drop(permit);
+        if entries.is_empty() {
+            break;
+        }
+        for entry in &entries {
+            if oldest < Meta::parse(&entry.body).published_at {
+                found.is_all = true;
+                return Ok(());
+            }
+            found.before = entry.ordinal.plus(1);
+            bytes += entry.body.len();
+        }
+        entries_max = READ_ENTRIES_MAX;
+    }
+    found.is_all = bytes < BYTES_MAX;
+    Ok(())
 }

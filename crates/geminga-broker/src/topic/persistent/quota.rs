@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::{
     Topic,
     background::{Answer, READ_TIME_MAX},
+    close::Phase,
     tail::Meta,
 };
 use crate::{ProduceError, QuotaAction};
@@ -42,6 +43,9 @@ impl Topic {
     /// Does what the quota wants done. Producers are closed once all that was taken of them has its
     /// receipt, so that nothing is sent again that is stored; meanwhile nothing more is taken.
     pub(super) fn enforce_quota(&mut self) {
+        if !matches!(self.phase, Phase::Serving) {
+            return;
+        }
         if !self.is_closing_producers {
             let Some((action, why)) = self.exceeded() else { return };
             if action == QuotaAction::Evict {
@@ -62,7 +66,9 @@ impl Topic {
     /// Looks how old the backlog is, if that is limited.
     pub(super) fn look_at_age(&mut self) {
         let Some(at) = self.slowest_durable().filter(|&at| at < self.ledger.end()) else { return };
-        if self.policies.backlog_age.is_none() || self.age.is_looking {
+        let is_limited =
+            self.policies.backlog_age.is_some_and(|(_, action)| action != QuotaAction::Evict);
+        if !is_limited || self.age.is_looking || !matches!(self.phase, Phase::Serving) {
             return;
         }
         self.age.is_looking = true;
@@ -72,7 +78,9 @@ impl Topic {
             let found = chain.read(&deps.ledger, at, at.plus(1), 1).await?;
             drop(permit);
             let oldest = found.first().map(|entry| Meta::parse(&entry.body).published_at);
-            Ok::<_, geminga_managed_ledger::ReadError>(oldest.map(|published_at| (at, published_at)))
+            Ok::<_, geminga_managed_ledger::ReadError>(
+                oldest.map(|published_at| (at, published_at)),
+            )
         };
         let topic = self.name.clone();
         self.spawn(READ_TIME_MAX, work, move |result| {
@@ -87,51 +95,42 @@ impl Topic {
 
     pub(super) fn on_oldest(&mut self, found: Option<(Ordinal, u64)>) {
         self.age.is_looking = false;
-        self.age.oldest = found;
+        if found.is_some() {
+            self.age.oldest = found; // Otherwise what was known holds until it is acked.
+        }
         self.enforce_quota();
     }
 
-    /// What is to be done, and why.
+    /// What is to be done, and why. An age quota that evicts is a time to live: see `expiry`.
     fn exceeded(&self) -> Option<(QuotaAction, String)> {
-        let slowest = self.slowest_durable()?;
-        if let Some((max, action)) = self.policies.backlog_bytes {
-            let bytes = self.ledger.bytes_from(slowest);
-            if max < bytes {
-                return Some((action, format!("{bytes} bytes wait, the limit is {max}")));
-            }
+        let Some((max, action)) = self.policies.backlog_bytes else { return self.is_too_old() };
+        let bytes = self.ledger.bytes_from(self.slowest_durable()?);
+        if max <= bytes {
+            return Some((action, format!("{bytes} bytes wait, the limit is {max}")));
         }
+        self.is_too_old()
+    }
+
+    fn is_too_old(&self) -> Option<(QuotaAction, String)> {
         let (max, action) = self.policies.backlog_age?;
+        let slowest = self.slowest_durable()?;
         let (at, published_at) = self.age.oldest.filter(|&(at, _)| slowest <= at)?;
         let age = self.deps.ledger.env.clock.wall().0.saturating_sub(published_at);
         let is_over = max < Duration::from_millis(age) && at < self.ledger.end();
         let seconds = max.as_secs();
-        is_over.then(|| (action, format!("a message waits for {age} ms, the limit is {seconds} s")))
+        (is_over && action != QuotaAction::Evict)
+            .then(|| (action, format!("a message waits for {age} ms, the limit is {seconds} s")))
     }
 
-    fn slowest_durable(&self) -> Option<Ordinal> {
+    pub(super) fn slowest_durable(&self) -> Option<Ordinal> {
         let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
         durable.map(|sub| sub.machine.mark_delete()).min()
     }
 
     fn evict_backlog(&mut self, why: &str) {
-        let kept = self.policies.backlog_bytes.map(|(max, _)| max / 10 * KEPT_TENTHS);
-        let by_size = kept.map(|bytes| self.ledger.chain().last_bytes(bytes));
-        let by_age = self.age.oldest.map(|(at, _)| at.plus(1));
-        let Some(to) = by_size.max(by_age.filter(|_| self.policies.backlog_age.is_some())) else {
-            return;
-        };
-        let late = |(_, sub): &(&_, &Box<super::subscriptions::Sub>)| {
-            sub.is_durable && sub.machine.mark_delete() < to
-        };
-        let names: Vec<_> =
-            self.subscriptions.iter().filter(late).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            let Some(sub) = self.subscriptions.get_mut(&name) else { continue };
-            let change = sub.machine.ack_before(to);
-            warn!(topic = %self.name, subscription = %name, "the oldest messages count as acked: {why}");
-            self.note_acks(&name, &change, None);
-            self.ready.insert(name);
-        }
-        self.look_at_age(); // The next one may be too old as well.
+        let Some((max, _)) = self.policies.backlog_bytes else { return };
+        let to = self.ledger.last_bytes(max / 10 * KEPT_TENTHS);
+        warn!(topic = %self.name, "the oldest messages of slow subscriptions count as acked: {why}");
+        self.ack_before(to, |at| at < to);
     }
 }

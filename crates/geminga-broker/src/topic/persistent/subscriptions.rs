@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     AdminError, ClientKey, Consumer, Outbox, Outgoing, RequestError, SubscribeError,
-    SubscriptionKind, consumer::OpenConsumer,
+    SubscriptionKind, consumer::OpenConsumer, policies::TopicPolicies,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -113,6 +113,13 @@ impl Sub {
         self.timers.set(held.timers);
     }
 
+    pub(super) fn set_policies(&mut self, policies: &TopicPolicies) {
+        let (per_consumer, all) =
+            (policies.unacked_per_consumer_max, policies.unacked_per_subscription_max);
+        self.machine.set_unacked_limits(per_consumer, all);
+        self.machine.set_ttl(policies.ttl_ms().filter(|_| self.is_durable));
+    }
+
     pub(super) const fn has_consumers(&self) -> bool {
         0 < self.consumers
     }
@@ -186,6 +193,7 @@ impl Topic {
             unacked_messages_max: self.policies.unacked_per_subscription_max,
             look_ahead_entries_max_per_consumer: limits.look_ahead_per_consumer_max,
             look_ahead_entries_max: limits.look_ahead_per_subscription_max,
+            ttl_ms: self.policies.ttl_ms().filter(|_| is_durable),
             ..geminga_subscription::Options::default()
         };
         let now = self.now();
@@ -525,6 +533,9 @@ impl Topic {
     /// Deletes durable subscriptions that nobody has used for as long as the policies want.
     pub(super) fn delete_unused(&mut self) {
         let Some(limit) = self.policies.subscription_expiry else { return };
+        if !matches!(self.phase, Phase::Serving) {
+            return;
+        }
         let now = self.now();
         let is_over = |name: &SubscriptionName, sub: &Sub| {
             sub.is_durable

@@ -313,22 +313,48 @@ fn a_limit_is_left_although_somebody_comes_before_the_next_poll() {
     assert_eq!(rig.got(), ones(4..8));
 }
 
-/// An entry past its time is acked instead of delivered, also when it was read in time.
+/// An entry past its time is acked instead of delivered, also when it was read in time; a time to live
+/// that changes counts for what was read before.
 #[test]
 fn what_is_past_its_time_is_acked_and_never_delivered() {
     for kind in [Kind::Exclusive, Kind::Failover, Kind::Shared, Kind::KeyShared] {
-        let mut rig = Rig::new(Options::default(), 0).with(kind, &[A]);
-        for expires_at in [None, Some(1000), Some(3000), None] {
-            rig.publish(|entry| entry.expires_at = expires_at);
+        let options = Options { ttl_ms: Some(100), ..Options::default() };
+        let mut rig = Rig::new(options, 0).with(kind, &[A]);
+        for published_at in [950, 900, 960, 2_000, 3_000] {
+            rig.publish(|entry| entry.published_at = published_at);
         }
-        rig.now = 1000;
+        rig.now = 1_000;
         rig.sub.flow(A, 1);
         assert_eq!(rig.got(), ones([0]), "{kind:?}");
         rig.ack(&[0]);
-        rig.now = 3000;
-        assert_eq!(rig.got(), [], "{kind:?}");
-        rig.sub.flow(A, 9);
-        assert_eq!(rig.got(), ones([3]), "{kind:?}");
+        rig.sub.flow(A, 5);
+        let (id, ranges, _) = rig.read();
+        rig.answer(id, &ranges);
+        rig.now = 2_060;
+        assert_eq!(rig.got(), ones([3, 4]), "{kind:?}");
         assert_eq!(rig.sub.mark_delete(), Ordinal(3), "{kind:?}");
+        rig.sub.redeliver(A, None, None);
+        rig.sub.set_ttl(None);
+        rig.now = 9_000;
+        assert_eq!(rig.got(), ones([3, 4]), "{kind:?}");
+        rig.sub.redeliver(A, None, None);
+        rig.sub.set_ttl(Some(100));
+        assert_eq!(rig.got(), [], "{kind:?}");
+        assert_eq!(rig.sub.backlog(), 0, "{kind:?}");
     }
+}
+
+/// A limit that is raised frees at once who was held back by the one before.
+#[test]
+fn another_unacked_limit_counts_at_once() {
+    let options = Options { consumer_unacked_messages_max: 4, ..Options::default() };
+    let mut rig = Rig::new(options, 20).with(Kind::Shared, &[A]);
+    rig.sub.flow(A, 100);
+    assert_eq!(rig.got(), ones(0..4));
+    rig.sub.set_unacked_limits(6, 0);
+    assert_eq!(rig.got(), ones(4..6));
+    rig.sub.set_unacked_limits(0, 7);
+    assert_eq!(rig.got(), ones([6]));
+    rig.sub.set_unacked_limits(0, 0);
+    assert_eq!(rig.got(), ones(7..20));
 }
