@@ -132,7 +132,7 @@ impl Lanes {
 
     /// Whether entries of `slot` wait for its former owner.
     pub(crate) fn has_draining(&self, slot: u32) -> bool {
-        !self.draining.is_empty() && self.draining.contains_key(&slot)
+        self.draining.contains_key(&slot)
     }
 
     /// Lets the entries of a drained slot go to its owner.

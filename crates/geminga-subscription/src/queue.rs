@@ -93,9 +93,11 @@ impl<P> Queue<P> {
         Some(entry)
     }
 
-    /// Takes out what is to be read again, which stays in the lane of its slot.
-    pub(crate) fn take_replay(&mut self, at: Ordinal) -> Option<u32> {
-        self.replay.remove(&at)
+    /// Takes out what is to be read again; false if that was not so.
+    pub(crate) fn take_replay(&mut self, at: Ordinal, router: Router<'_>) -> bool {
+        let Some(slot) = self.replay.remove(&at) else { return false };
+        self.lanes.remove(router.lane(slot), at);
+        true
     }
 
     /// Puts everything into its lane again, since the lanes of slots have changed.

@@ -453,23 +453,23 @@ impl<P> Subscription<P> {
         if self.pending.forget(range.clone()) {
             self.has_stale_lanes = true; // Slots may have drained.
         }
-        self.forget_waiting(range);
+        let router = Router { members: &self.members, pending: &self.pending };
+        self.queue.forget(range.clone(), router);
+        self.forget_counts(range);
     }
 
     /// The same for one entry, which nearly always is at a consumer.
     fn forget_one(&mut self, at: Ordinal) {
         if let Some(unacked) = self.pending.take_anywhere(at) {
             self.released(unacked.slot);
-            self.redelivery_counts.remove(&at);
-            self.queue.next_read = self.queue.next_read.max(self.acks.next_unacked());
         } else {
-            self.forget_waiting(at..at.plus(1));
+            let router = Router { members: &self.members, pending: &self.pending };
+            self.queue.forget(at..at.plus(1), router);
         }
+        self.forget_counts(at..at.plus(1));
     }
 
-    fn forget_waiting(&mut self, range: Range<Ordinal>) {
-        let router = Router { members: &self.members, pending: &self.pending };
-        self.queue.forget(range.clone(), router);
+    fn forget_counts(&mut self, range: Range<Ordinal>) {
         self.redelivery_counts.extract_if(range, |_, _| true).for_each(drop);
         self.queue.next_read = self.queue.next_read.max(self.acks.next_unacked());
     }

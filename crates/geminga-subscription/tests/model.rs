@@ -4,8 +4,8 @@
 //! or acked by nobody. Method: a world keeps, for each entry and consumer, what must be true in the
 //! plainest form (arrays and flags); it plays random steps (connect, disconnect, flow, acks of all
 //! sorts, nacks, seeks, reads that fail or come late, trims, crashes), polls the machine dry after each
-//! or, of those that need no poll of their own, after some, and compares every action with what it knows. At the end the world heals, and everything must be
-//! delivered and acked.
+//! or, of those that need no poll of their own, after some, and compares every action with what it
+//! knows. At the end the world heals, and everything must be delivered and acked.
 #![cfg(test)]
 
 use geminga_env::sim::Seeds;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use geminga_types::{Ordinal, key_slot};
+use geminga_types::Ordinal;
 
 use super::Subscription;
 use crate::{
@@ -48,20 +48,14 @@ impl<P> Subscription<P> {
     fn accept(&mut self, entry: Entry<P>) -> bool {
         let at = entry.ordinal;
         let is_next = at < self.end && at == self.acks.next_unacked_from(self.queue.next_read);
+        let router = Router { members: &self.members, pending: &self.pending };
         if is_next {
             self.queue.next_read = at.plus(1);
-        }
-        let slot = key_slot(entry.key_hash);
-        let router = Router { members: &self.members, pending: &self.pending };
-        if !is_next {
-            let Some(before) = self.queue.take_replay(at) else { return false };
-            if before != slot {
-                self.queue.lanes.remove(router.lane(before), at); // It is not read as it was.
-            }
+        } else if !self.queue.take_replay(at, router) {
+            return false;
         }
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
-            self.queue.lanes.remove(router.lane(slot), at);
             self.ack_by_itself(at);
         } else {
             self.queue.push_buffer(entry, router);

@@ -121,9 +121,8 @@ const fn mix(block: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use geminga_types::key_slot;
+    use proptest::prelude::*;
 
     use super::*;
 
