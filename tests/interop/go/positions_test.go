@@ -29,6 +29,20 @@ func TestReaderAtLatestWaitsForTheNext(t *testing.T) {
 	equal(t, string(next(t, reader).Payload()), "3", "message")
 }
 
+func TestReaderAtTheLastMessageOfAnEmptyTopicWaitsForTheFirst(t *testing.T) {
+	client, topic := newClient(t), newTopic()
+	reader := newReader(t, client, pulsar.ReaderOptions{
+		Topic: topic, StartMessageID: pulsar.LatestMessageID(), StartMessageIDInclusive: true,
+	})
+	equal(t, reader.HasNext(), false, "message in an empty topic")
+	sendNumbers(t, client, topic, 0, 2)
+	// This client compares with "latest" until it has read a message, and finds that there is none.
+	equal(t, string(next(t, reader).Payload()), "0", "message")
+	equal(t, reader.HasNext(), true, "message")
+	equal(t, string(next(t, reader).Payload()), "1", "message")
+	equal(t, reader.HasNext(), false, "message after the last")
+}
+
 func TestReaderFromAnIdBeginsBehindItOrAtIt(t *testing.T) {
 	client, topic := newClient(t), newTopic()
 	ids := sendNumbers(t, client, topic, 0, 10)

@@ -64,6 +64,41 @@ class PositionsTest extends Topic {
     }
 
     @Test
+    void aReaderAtTheLastMessageOfAnEmptyTopicWaitsForTheFirst() throws Exception {
+        for (boolean isInclusive : new boolean[] {false, true}) {
+            topic = topic + "-" + isInclusive;
+            ReaderBuilder<byte[]> builder = reader(MessageId.latest);
+            Reader<byte[]> reader = (isInclusive ? builder.startMessageIdInclusive() : builder).create();
+            assertFalse(reader.hasMessageAvailable());
+            sendNumbers(0, 2);
+            readNumbers(reader, 0, 2);
+        }
+    }
+
+    @Test
+    void aReaderBehindTheLastMessageWaitsForTheNext() throws Exception {
+        List<MessageId> ids = sendNumbers(0, 3);
+        Reader<byte[]> reader = reader(ids.get(2)).create();
+        assertFalse(reader.hasMessageAvailable());
+        sendNumbers(3, 5);
+        readNumbers(reader, 3, 5);
+    }
+
+    /** Goal: whether there is more for a reader has nothing to do with what others have acknowledged. */
+    @Test
+    void aReaderOfWhatOthersHaveConsumed() throws Exception {
+        Consumer<byte[]> consumer = consumerWithReceipts().subscribe();
+        sendNumbers(0, 3);
+        for (Message<byte[]> message : receiveNumbers(consumer, 0, 3)) {
+            consumer.acknowledge(message);
+        }
+        assertEquals(0, backlog());
+        readNumbers(reader(MessageId.earliest).create(), 0, 3);
+        readNumbers(reader(MessageId.latest).startMessageIdInclusive().create(), 2, 3);
+        assertFalse(reader(MessageId.latest).create().hasMessageAvailable());
+    }
+
+    @Test
     void aReaderFromAnIdBeginsBehindItOrAtIt() throws Exception {
         List<MessageId> ids = sendNumbers(0, 10);
         MessageId saved = MessageId.fromByteArray(ids.get(4).toByteArray());
