@@ -46,8 +46,20 @@ pub enum State {
         /// The limit.
         max: u64,
     },
+    /// For the consumer that was active before to ack what it has. Failover only.
+    HandingOver {
+        /// Which.
+        from: ConsumerKey,
+        /// Until when at most, in milliseconds of wall time; unknown until it is polled.
+        until: Option<u64>,
+    },
     /// For its consumers, none of which can take more: see them one by one.
     NoConsumerReady,
+    /// For its dispatch rate.
+    DispatchRate {
+        /// When it may send more, in milliseconds of wall time.
+        again_at: u64,
+    },
     /// For the time of delayed entries: there are too many to look further.
     TooManyDelayed {
         /// How many.

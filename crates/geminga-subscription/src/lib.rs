@@ -9,8 +9,10 @@
 
 mod acks;
 mod action;
+mod allowance;
 mod consumer;
 pub mod explain;
+mod hand_over;
 mod intervals;
 mod lanes;
 mod members;
@@ -25,7 +27,8 @@ mod subscription;
 
 pub use acks::{Ack, AckChange, AckState, NotCumulative};
 pub use action::{Action, Delivery, Entry, ReadFailed, ReadId};
+pub use allowance::Allowance;
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
-pub use options::Options;
+pub use options::{AutoSplit, Options};
 pub use stats::{ConsumerStats, Held, Scarce, Stats};
 pub use subscription::Subscription;

@@ -14,7 +14,12 @@ use std::{
 
 use geminga_types::KEY_SLOTS;
 
-use crate::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, Kind, slots::Slots};
+use crate::{
+    AttachError, AutoSplit, ConsumerInfo, ConsumerKey, KeySharedMode, Kind, Options, slots::Slots,
+};
+
+/// Points of a Failover consumer on the ring of names.
+const FAILOVER_POINTS: u32 = 100;
 
 /// A consumer while it is attached.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(crate) struct Member {
 #[derive(Debug)]
 pub(crate) struct Members {
     partition: Option<u32>,
+    failover_slot: Option<u32>,
+    auto_split: AutoSplit,
     by_key: BTreeMap<ConsumerKey, Member>,
     arrivals: u64,
     active: Option<ConsumerKey>,
@@ -73,14 +80,16 @@ impl Member {
 }
 
 impl Members {
-    pub(crate) const fn new(partition: Option<u32>) -> Self {
+    pub(crate) const fn new(options: &Options) -> Self {
         Self {
-            partition,
+            partition: options.partition,
+            failover_slot: options.failover_slot,
+            auto_split: options.auto_split,
             by_key: BTreeMap::new(),
             arrivals: 0,
             active: None,
             announcements: BTreeMap::new(),
-            slots: Slots::new(&KeySharedMode::AutoSplit),
+            slots: Slots::new(&KeySharedMode::AutoSplit, options.auto_split),
             last_served: None,
         }
     }
@@ -141,9 +150,9 @@ impl Members {
         if info.kind == Kind::KeyShared {
             let mode = mode_of(&info);
             if self.is_empty() {
-                self.slots = Slots::new(mode);
+                self.slots = Slots::new(mode, self.auto_split);
             }
-            self.slots.add(key, &format!("{}/{namesake}", info.name), mode)?;
+            self.slots.add(key, &ring_name(&info.name, namesake), mode)?;
         }
         let arrival = self.arrivals;
         self.arrivals += 1;
@@ -246,10 +255,19 @@ impl Members {
         true
     }
 
-    /// By priority; then by arrival, or by name and the partition's number on a partition.
+    /// By priority; then by the ring of names, if that is wanted, or by arrival, or by name and the
+    /// partition's number on a partition.
     fn best(&self) -> Option<ConsumerKey> {
         let priority = self.by_key.values().map(|member| member.info.priority).min()?;
         let peers = self.by_key.iter().filter(|(_, member)| member.info.priority == priority);
+        if let Some(slot) = self.failover_slot {
+            let mut ring = Slots::ring(FAILOVER_POINTS);
+            for (&key, member) in peers {
+                let name = ring_name(&member.info.name, member.namesake);
+                ring.add(key, &name, &KeySharedMode::AutoSplit).ok()?;
+            }
+            return ring.owner(slot % KEY_SLOTS);
+        }
         let Some(partition) = self.partition else {
             return peers.min_by_key(|(_, member)| member.arrival).map(|(&key, _)| key);
         };
@@ -274,6 +292,11 @@ impl Member {
             epoch: None,
         }
     }
+}
+
+/// Unique among those attached.
+fn ring_name(name: &str, namesake: u64) -> String {
+    format!("{name}/{namesake}")
 }
 
 fn mode_of(info: &ConsumerInfo) -> &KeySharedMode {

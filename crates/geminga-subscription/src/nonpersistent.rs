@@ -3,7 +3,7 @@
 
 use geminga_types::key_slot;
 
-use crate::{AttachError, ConsumerInfo, ConsumerKey, Kind, members::Members};
+use crate::{AttachError, ConsumerInfo, ConsumerKey, Kind, Options, members::Members};
 
 /// A message, or a batch, as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +35,10 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// No consumers. `partition` is the topic's index if it is a partition.
+    /// No consumers. Of `options` count those that say who is active and who has which key.
     #[must_use]
-    pub const fn new(partition: Option<u32>) -> Self {
-        Self { members: Members::new(partition), dropped_messages: 0 }
+    pub const fn new(options: &Options) -> Self {
+        Self { members: Members::new(options), dropped_messages: 0 }
     }
 
     /// Adds a consumer, without permits.

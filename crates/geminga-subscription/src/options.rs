@@ -1,11 +1,30 @@
 //! The limits of one subscription.
 
+/// How the slots of a `Key_Shared` subscription are divided among consumers that do not name any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoSplit {
+    /// By consistent hashing: each consumer has so many points on a ring
+    /// (`subscriptionKeySharedConsistentHashingReplicaPoints`), at least 1.
+    Ring(u32),
+    /// Each consumer has one range; who comes gets half of the largest, and what was the range of one
+    /// that goes falls to a neighbour (`subscriptionKeySharedUseConsistentHashing=false`).
+    Halves,
+}
+
 /// Limits of a subscription; the defaults are those of Pulsar 5.0's `broker.conf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Index of the partition that the topic is, which spreads the active consumers of Failover
     /// subscriptions; `None` when the topic is not a partition.
     pub partition: Option<u32>,
+    /// Where the topic is on a ring of the consumers' names, if that decides which consumer of a Failover
+    /// subscription is active (`activeConsumerFailoverConsistentHashing`).
+    pub failover_slot: Option<u32>,
+    /// How long a Failover consumer that is active no longer may still ack what it has before the next
+    /// one gets it, in milliseconds (`activeConsumerFailoverDelayTimeMillis`); 0 is not at all.
+    pub hand_over_ms: u64,
+    /// How keys are divided on `Key_Shared`.
+    pub auto_split: AutoSplit,
     /// Most entries asked for in one read (`dispatcherMaxReadBatchSize`), at least 1.
     pub read_entries_max: usize,
     /// Most bytes asked for in one read (`dispatcherMaxReadSizeBytes`).
@@ -45,6 +64,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             partition: None,
+            failover_slot: None,
+            hand_over_ms: 1_000,
+            auto_split: AutoSplit::Ring(100),
             read_entries_max: 100,
             read_bytes_max: 5 * 1024 * 1024,
             round_robin_entries_max: 20,

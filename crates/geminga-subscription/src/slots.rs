@@ -2,47 +2,56 @@
 //!
 //! A key's hash is a slot in `0..65536`. Automatic: each consumer has 100 points on the ring of
 //! slots, derived from its name, and a slot belongs to the next point; so a consumer that comes or
-//! goes moves only its own share, and one that comes back under its name gets the same. Sticky:
-//! the consumers name their slots; a slot that nobody named belongs to nobody.
+//! goes moves only its own share, and one that comes back under its name gets the same. Or each
+//! consumer has one range, and who comes gets half of the largest. Sticky: the consumers name their
+//! slots; a slot that nobody named belongs to nobody.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use geminga_types::KEY_SLOTS;
 
-use crate::{AttachError, ConsumerKey, KeySharedMode};
-
-const POINTS: u32 = 100;
+use crate::{AttachError, AutoSplit, ConsumerKey, KeySharedMode};
 
 /// The slots and their owners.
 #[derive(Debug)]
 pub(crate) enum Slots {
     /// Points on the ring, ascending; where two consumers share one, the lower key has it.
-    Ring(Vec<(u32, ConsumerKey)>),
+    Ring {
+        /// Points of each consumer.
+        each: u32,
+        points: Vec<(u32, ConsumerKey)>,
+    },
+    /// Last slot → owner of what lies behind the range before; the last of them ends with the slots.
+    Halves(BTreeMap<u32, ConsumerKey>),
     /// First slot → last slot and owner.
     Sticky(BTreeMap<u32, (u32, ConsumerKey)>),
 }
 
 impl Slots {
     /// Nobody's slots, to be divided the way `mode` is.
-    pub(crate) const fn new(mode: &KeySharedMode) -> Self {
-        match mode {
-            KeySharedMode::AutoSplit => Self::Ring(Vec::new()),
-            KeySharedMode::Sticky(_) => Self::Sticky(BTreeMap::new()),
+    pub(crate) const fn new(mode: &KeySharedMode, auto_split: AutoSplit) -> Self {
+        match (mode, auto_split) {
+            (KeySharedMode::AutoSplit, AutoSplit::Ring(each)) => Self::ring(each),
+            (KeySharedMode::AutoSplit, AutoSplit::Halves) => Self::Halves(BTreeMap::new()),
+            (KeySharedMode::Sticky(_), _) => Self::Sticky(BTreeMap::new()),
         }
     }
 
+    /// A ring on which each consumer has so many points.
+    pub(crate) const fn ring(each: u32) -> Self {
+        Self::Ring { each, points: Vec::new() }
+    }
+
     pub(crate) const fn is_of(&self, mode: &KeySharedMode) -> bool {
-        matches!(
-            (self, mode),
-            (Self::Ring(_), KeySharedMode::AutoSplit) | (Self::Sticky(_), KeySharedMode::Sticky(_))
-        )
+        matches!(self, Self::Sticky(_)) == matches!(mode, KeySharedMode::Sticky(_))
     }
 
     /// Gives a consumer its slots. `name` is unique among those attached.
     ///
     /// # Errors
     ///
-    /// [`AttachError::Assign`] if it names no slots, or some that are taken or do not exist.
+    /// [`AttachError::Assign`] if it names no slots, or some that are taken or do not exist; or if
+    /// there are no more to be divided.
     pub(crate) fn add(
         &mut self,
         key: ConsumerKey,
@@ -62,11 +71,12 @@ impl Slots {
                 }
                 *owners = claimed;
             }
-            (Self::Ring(points), _) => {
-                points.extend((0..POINTS).map(|point| (slot_of_point(name, point), key)));
+            (Self::Ring { each, points }, _) => {
+                points.extend((0..*each).map(|point| (slot_of_point(name, point), key)));
                 points.sort_unstable();
                 points.dedup();
             }
+            (Self::Halves(owners), _) => halve(owners, key)?,
             (Self::Sticky(_), KeySharedMode::AutoSplit) => {}
         }
         Ok(())
@@ -74,7 +84,14 @@ impl Slots {
 
     pub(crate) fn remove(&mut self, key: ConsumerKey) {
         match self {
-            Self::Ring(points) => points.retain(|&(_, owner)| owner != key),
+            Self::Ring { points, .. } => points.retain(|&(_, owner)| owner != key),
+            Self::Halves(owners) => {
+                owners.retain(|_, &mut owner| owner != key);
+                // What was behind it takes its slots; if nothing was, what was before it.
+                if let Some((last, owner)) = owners.pop_last() {
+                    owners.insert(last.max(KEY_SLOTS - 1), owner);
+                }
+            }
             Self::Sticky(owners) => owners.retain(|_, &mut (_, owner)| owner != key),
         }
     }
@@ -82,16 +99,40 @@ impl Slots {
     /// The consumer that has `slot`, if somebody has.
     pub(crate) fn owner(&self, slot: u32) -> Option<ConsumerKey> {
         match self {
-            Self::Ring(points) => {
+            Self::Ring { points, .. } => {
                 let next = points.partition_point(|&(point, _)| point < slot);
                 points.get(next).or_else(|| points.first()).map(|&(_, owner)| owner)
             }
+            Self::Halves(owners) => owners.range(slot..).next().map(|(_, &owner)| owner),
             Self::Sticky(owners) => {
                 let (_, &(last, owner)) = owners.range(..=slot).next_back()?;
                 (slot <= last).then_some(owner)
             }
         }
     }
+}
+
+/// Gives a consumer the lower half of the largest range, or all slots if it is the first.
+fn halve(owners: &mut BTreeMap<u32, ConsumerKey>, key: ConsumerKey) -> Result<(), AttachError> {
+    let mut first = 0;
+    let mut largest = None;
+    for &last in owners.keys() {
+        if largest.is_none_or(|(_, size)| size < last - first) {
+            largest = Some((first, last - first));
+        }
+        first = last + 1;
+    }
+    match largest {
+        None => _ = owners.insert(KEY_SLOTS - 1, key),
+        Some((first, size)) if 0 < size => _ = owners.insert(first + size / 2, key),
+        Some(_) => {
+            let count = owners.len();
+            return Err(AttachError::Assign(format!(
+                "No more range can assigned to new consumer, assigned consumers {count}."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn claim(

@@ -19,9 +19,10 @@ use std::{collections::BTreeMap, ops::Range};
 use geminga_types::Ordinal;
 
 use crate::{
-    Ack, AckChange, AckState, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats, Held, Kind,
-    NotCumulative, Options, Scarce, Stats,
+    Ack, AckChange, AckState, Allowance, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats,
+    Held, Kind, NotCumulative, Options, Scarce, Stats,
     acks::{self, Acks},
+    hand_over::HandOver,
     lanes::{Lane, Router},
     members::{Member, Members},
     pending::Pending,
@@ -55,6 +56,7 @@ pub struct Subscription<P> {
     /// Whether slots have other owners, or may have drained, since what waits was put into lanes.
     has_stale_lanes: bool,
     reader: Reader,
+    hand_over: Option<HandOver>,
     redelivery_counts: BTreeMap<Ordinal, u32>,
     /// What it acked by itself and has not yet said.
     own_acks: AckChange,
@@ -66,6 +68,7 @@ pub struct Subscription<P> {
     messages_per_entry: u64,
     /// Of what the process has too much.
     scarce: Scarce,
+    allowance: Allowance,
     /// When to look again after nothing new was read for that.
     look_again_at: Option<u64>,
     /// Entries for one turn on Shared, for what the last read brought; 0 is not yet known.
@@ -79,7 +82,7 @@ impl<P> Subscription<P> {
         let end = end.max(first);
         let acks = Acks::new(start, first, end);
         Self {
-            members: Members::new(options.partition),
+            members: Members::new(&options),
             options,
             first,
             end,
@@ -87,12 +90,14 @@ impl<P> Subscription<P> {
             queue: Queue::new(acks.next_unacked()),
             has_stale_lanes: false,
             reader: Reader::default(),
+            hand_over: None,
             redelivery_counts: BTreeMap::new(),
             own_acks: AckChange::default(),
             is_blocked: false,
             may_be_blocked: false,
             messages_per_entry: 1,
             scarce: Scarce::default(),
+            allowance: Allowance::UNLIMITED,
             look_again_at: None,
             turn_entries: 0,
             acks,
@@ -112,7 +117,7 @@ impl<P> Subscription<P> {
             self.pending = Pending::new(self.members.keeps_key_order());
         }
         if self.members.active() != active_before {
-            self.rewind();
+            self.change_active(active_before);
         }
         Ok(())
     }
@@ -127,8 +132,10 @@ impl<P> Subscription<P> {
         for (at, unacked) in self.pending.take_all(key) {
             self.wait_again(at, unacked.slot);
         }
-        if self.members.is_empty() || self.members.active() != active_before {
+        if self.members.is_empty() || self.hand_over.is_some_and(|going| going.from == key) {
             self.rewind();
+        } else if self.members.active() != active_before {
+            self.change_active(active_before);
         }
     }
 
@@ -155,6 +162,11 @@ impl<P> Subscription<P> {
     /// good part of it reads nothing that would add to it.
     pub const fn set_scarce(&mut self, scarce: Scarce) {
         self.scarce = scarce;
+    }
+
+    /// Says how much may be sent from now on. Before each poll, if there is a limit.
+    pub const fn set_allowance(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
     }
 
     /// Changes how many messages of one consumer, and of all, may be unacked. Nobody is held back any
@@ -227,7 +239,7 @@ impl<P> Subscription<P> {
     /// Delivers again what a consumer has not acked. On Shared and `Key_Shared`: the entries `ids`, as
     /// far as they are at this consumer, or all that are, with their redelivery counts raised. On
     /// Exclusive and Failover: everything from the mark-delete position on, in order, if this is the
-    /// active consumer; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
+    /// consumer that has it; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
     pub fn redeliver(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>, epoch: Option<u64>) {
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -238,7 +250,7 @@ impl<P> Subscription<P> {
         member.epoch = epoch.or(member.epoch);
         match self.members.kind() {
             Some(Kind::Shared | Kind::KeyShared) => self.redeliver_shared(key, ids),
-            Some(Kind::Exclusive | Kind::Failover) if self.members.active() == Some(key) => {
+            Some(Kind::Exclusive | Kind::Failover) if self.holder() == Some(key) => {
                 for &at in ids.unwrap_or_default() {
                     if at < self.delivered_end() && !self.acks.is_acked(at) {
                         raise(&mut self.redelivery_counts, at);
@@ -343,13 +355,12 @@ impl<P> Subscription<P> {
     /// acked ranges.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let in_order =
-            self.members.active().map(|_| self.acks.unacked_before(self.delivered_end()));
+        let in_order = self.holder().map(|_| self.acks.unacked_before(self.delivered_end()));
         let consumer = |(key, member): (ConsumerKey, &Member)| ConsumerStats {
             consumer: key,
             permits: member.permits(),
             unacked_messages: match in_order {
-                Some(entries) if self.members.active() == Some(key) => entries,
+                Some(entries) if self.holder() == Some(key) => entries,
                 _ => self.pending.messages_of(key),
             },
             delivered_messages: member.delivered_messages,
@@ -402,8 +413,33 @@ impl<P> Subscription<P> {
         }
     }
 
+    /// Another consumer is active, or none. Who had what is not acked may still ack it for a while, if
+    /// it is there.
+    fn change_active(&mut self, before: Option<ConsumerKey>) {
+        let Some(from) = self.hand_over.map(|going| going.from).or(before) else {
+            return self.rewind();
+        };
+        let may_ack = self.members.kind() == Some(Kind::Failover)
+            && 0 < self.options.hand_over_ms
+            && self.members.get(from).is_some()
+            && self.acks.next_unacked() < self.delivered_end();
+        if self.members.active() == Some(from) {
+            self.hand_over = None; // It has what it had.
+        } else if may_ack {
+            self.hand_over.get_or_insert_with(|| HandOver::new(from));
+        } else {
+            self.rewind();
+        }
+    }
+
+    /// Who has what was delivered on an Exclusive or Failover subscription.
+    fn holder(&self) -> Option<ConsumerKey> {
+        self.hand_over.map(|going| going.from).or_else(|| self.members.active())
+    }
+
     /// Delivers everything again that is not acked, from the mark-delete position on.
     fn rewind(&mut self) {
+        self.hand_over = None;
         self.reader.cancel();
         self.pending.clear();
         self.is_blocked = false; // Nothing is unacked, and the next type may have no such limit.

@@ -6,7 +6,7 @@ fn info(name: &str, kind: Kind) -> ConsumerInfo {
 
 #[test]
 fn consumers_of_one_name_have_different_slots() {
-    let mut members = Members::new(None);
+    let mut members = Members::new(&Options::default());
     for key in [1, 2, 3] {
         members.attach(ConsumerKey(key), info("same", Kind::KeyShared)).unwrap();
     }
@@ -24,7 +24,7 @@ fn consumers_of_one_name_have_different_slots() {
 
 #[test]
 fn turns_go_round_among_those_who_are_ready() {
-    let mut members = Members::new(None);
+    let mut members = Members::new(&Options::default());
     for key in [1, 2, 3] {
         members.attach(ConsumerKey(key), info("c", Kind::Shared)).unwrap();
         members.grant(ConsumerKey(key), 5);
@@ -43,12 +43,36 @@ fn turns_go_round_among_those_who_are_ready() {
 
 #[test]
 fn the_one_who_came_first_is_active_whatever_its_key() {
-    let mut members = Members::new(None);
+    let mut members = Members::new(&Options::default());
     for key in [9, 7, 8] {
         members.attach(ConsumerKey(key), info("c", Kind::Failover)).unwrap();
     }
     for next in [9, 7, 8] {
         assert_eq!(members.active(), Some(ConsumerKey(next)));
         members.detach(ConsumerKey(next));
+    }
+}
+
+/// Goal: topics spread over the consumers, and only those move that a consumer who goes had.
+#[test]
+fn a_ring_of_names_decides_who_is_active_when_that_is_wanted() {
+    let active_of = |slot: u32, keys: &[u64]| {
+        let options = Options { failover_slot: Some(slot), ..Options::default() };
+        let mut members = Members::new(&options);
+        for &key in keys {
+            members.attach(ConsumerKey(key), info(&format!("c{key}"), Kind::Failover)).unwrap();
+        }
+        members.active().unwrap().0
+    };
+    let slots = || (0..64).map(|index| index * 1_000 + 17);
+    for slot in slots() {
+        let before = active_of(slot, &[1, 2, 3]);
+        assert_eq!(active_of(slot, &[3, 1, 2]), before, "arrival counts for slot {slot}");
+        let after = active_of(slot, &[1, 3]);
+        assert!(after == before || before == 2, "slot {slot} moved");
+    }
+    for key in 1..=3 {
+        let count = slots().filter(|&slot| active_of(slot, &[1, 2, 3]) == key).count();
+        assert!(8 < count, "consumer {key} is active for {count} of 64");
     }
 }

@@ -4,7 +4,7 @@ const A: ConsumerKey = ConsumerKey(1);
 const B: ConsumerKey = ConsumerKey(2);
 
 fn dispatch(kind: Kind) -> Dispatch {
-    let mut dispatch = Dispatch::new(None);
+    let mut dispatch = Dispatch::new(&Options::default());
     for key in [A, B] {
         let info = ConsumerInfo {
             name: format!("c{}", key.0).as_str().into(),

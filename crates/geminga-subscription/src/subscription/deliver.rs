@@ -9,7 +9,7 @@ impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered. What is past its time is
     /// acked instead: if that was all, there may be more.
     pub(super) fn deliver(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
-        if self.queue.buffer().is_empty() {
+        if self.queue.buffer().is_empty() || self.waits_for_allowance(now_wall_ms) {
             return None;
         }
         let (consumer, deliveries) = match self.members.kind()? {
@@ -55,6 +55,7 @@ impl<P> Subscription<P> {
         let mut deliveries = Vec::new();
         while deliveries.len() < entries_max
             && !self.is_blocked
+            && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
             && let Some((&at, _)) = self.queue.buffer().first_key_value()
         {
@@ -72,6 +73,7 @@ impl<P> Subscription<P> {
         let consumer = self.queue.take_turn(|key| self.members.is_ready(key))?;
         let mut deliveries = Vec::new();
         while !self.is_blocked
+            && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
             && let Some(at) = self.queue.lanes.first(consumer)
             && self.queue.buffer().contains_key(&at)
@@ -104,6 +106,7 @@ impl<P> Subscription<P> {
             messages,
             payload: entry.payload,
         };
+        self.allowance.charge(u64::from(messages), entry.bytes as u64);
         if let Some(member) = self.members.get_mut(consumer) {
             member.charge(messages);
         }

@@ -44,12 +44,16 @@ impl<P> Subscription<P> {
         } else if self.is_blocked {
             let unacked_messages = self.pending.messages();
             State::TooManyUnacked { unacked_messages, max: self.options.unacked_messages_max }
+        } else if let Some(going) = self.hand_over {
+            State::HandingOver { from: going.from, until: going.known_until() }
         } else if self.reader.is_out() {
             State::Reading
         } else if !self.reader.may_read() {
             State::ReadFailed { retry_at: self.reader.retry_at() }
         } else if !is_ready {
             State::NoConsumerReady
+        } else if self.allowance.is_used_up() {
+            State::DispatchRate { again_at: self.allowance.again_at }
         } else if has_unread && self.readable_end() < self.end {
             State::ScarceMemory
         } else if has_unread && self.is_shared() && delayed_max <= self.queue.delayed_len() {
@@ -74,8 +78,8 @@ impl<P> Subscription<P> {
             consumer: key,
             waits,
             permits: member.permits(),
-            unacked_messages: match self.members.active() {
-                Some(active) if active == key => self.acks.unacked_before(self.delivered_end()),
+            unacked_messages: match self.holder() {
+                Some(holder) if holder == key => self.acks.unacked_before(self.delivered_end()),
                 _ => self.pending.messages_of(key),
             },
             waiting_entries: self.queue.lanes.waiting_for(key) as u64,

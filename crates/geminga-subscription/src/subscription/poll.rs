@@ -16,6 +16,9 @@ impl<P> Subscription<P> {
     pub fn next_action(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
         self.reader.on_time(now_wall_ms, &self.options);
         self.look_again_at = None;
+        if self.hand_over.is_some() && !self.end_hand_over(now_wall_ms) {
+            return self.say_own_acks();
+        }
         if self.is_shared() {
             let router = Router { members: &self.members, pending: &self.pending };
             self.queue.lanes.set_now(now_wall_ms);
@@ -42,6 +45,18 @@ impl<P> Subscription<P> {
         action
     }
 
+    /// Lets the next consumer begin once the former one has acked what it had, or had its time to.
+    fn end_hand_over(&mut self, now_wall_ms: u64) -> bool {
+        let Some(going) = &mut self.hand_over else { return true };
+        let until = going.until(now_wall_ms, &self.options);
+        if now_wall_ms < until && self.acks.next_unacked() < self.delivered_end() {
+            self.look_again(until);
+            return false;
+        }
+        self.rewind();
+        true
+    }
+
     fn say_own_acks(&mut self) -> Option<Action<P>> {
         if self.own_acks.is_empty() {
             return None;
@@ -56,6 +71,20 @@ impl<P> Subscription<P> {
     pub fn next_timeout(&self) -> Option<u64> {
         let due = self.queue.next_due();
         due.into_iter().chain(self.reader.retry_at()).chain(self.look_again_at).min()
+    }
+
+    /// Whether nothing may be sent before there is more allowance, for which it then looks again.
+    pub(super) fn waits_for_allowance(&mut self, now_wall_ms: u64) -> bool {
+        let waits = self.allowance.is_used_up();
+        if waits {
+            self.look_again(self.allowance.again_at.max(now_wall_ms.saturating_add(1)));
+        }
+        waits
+    }
+
+    /// Wants to be polled again by then.
+    pub(super) fn look_again(&mut self, at: u64) {
+        self.look_again_at = Some(self.look_again_at.map_or(at, |before| before.min(at)));
     }
 
     pub(super) fn is_shared(&self) -> bool {

@@ -68,6 +68,9 @@ impl<P> Subscription<P> {
         if !self.reader.may_read() || self.is_blocked || !self.has_to_read() {
             return None;
         }
+        if self.waits_for_allowance(now_wall_ms) {
+            return None;
+        }
         let permits = match self.members.active() {
             Some(active) if !self.members.is_ready(active) => 0,
             Some(active) => self.members.get(active)?.permits().unsigned_abs(),
@@ -85,7 +88,7 @@ impl<P> Subscription<P> {
         let end = self.readable_end();
         self.plan_unread(&mut plan, end);
         if end < self.end {
-            self.look_again_at = Some(now_wall_ms.saturating_add(self.options.scarce_retry_ms));
+            self.look_again(now_wall_ms.saturating_add(self.options.scarce_retry_ms));
         }
         if plan.ranges.is_empty() {
             return None;

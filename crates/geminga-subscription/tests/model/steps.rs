@@ -52,6 +52,7 @@ impl World {
     }
 
     fn change_policies(&mut self) {
+        self.rate = self.random.random_bool(0.5).then(|| self.random.random_range(1..10));
         self.options.ttl_ms =
             self.random.random_bool(0.5).then(|| self.random.random_range(1..4_000));
         self.sub.set_ttl(self.options.ttl_ms);
@@ -129,7 +130,7 @@ impl World {
         let active = self.active();
         self.consumers.insert(key, consumer);
         if active != self.active() {
-            self.rewind();
+            self.change_active(active);
         }
     }
 
@@ -141,8 +142,10 @@ impl World {
         for entry in self.entries.iter_mut().filter(|entry| entry.at == Some(key)) {
             entry.at = None;
         }
-        if active != self.active() || self.consumers.is_empty() {
+        if self.consumers.is_empty() || self.hand_over.is_some_and(|(from, _)| from == key) {
             self.rewind();
+        } else if active != self.active() {
+            self.change_active(active);
         }
     }
 
@@ -310,7 +313,7 @@ impl World {
     }
 
     fn expect_again(&mut self, key: ConsumerKey, ids: &[u64], raises: bool) {
-        let (is_shared, is_active) = (self.is_shared(), self.active() == Some(key));
+        let (is_shared, is_active) = (self.is_shared(), self.holder() == Some(key));
         for &at in ids {
             let is_delivered = at < self.cursor;
             let entry = self.entry(at);
@@ -405,6 +408,7 @@ impl World {
         self.consumers.clear();
         self.reads.clear();
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
+        self.hand_over = None;
         self.entries.iter_mut().for_each(|entry| entry.count = 0);
         self.rewind();
     }

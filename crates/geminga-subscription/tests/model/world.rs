@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use geminga_subscription::{
-    AckChange, AckState, Action, ConsumerInfo, ConsumerKey, Delivery, KeySharedMode,
-    KeySharedOptions, Kind, Options, ReadId, Scarce, Subscription,
+    AckChange, AckState, Action, Allowance, AutoSplit, ConsumerInfo, ConsumerKey, Delivery,
+    KeySharedMode, KeySharedOptions, Kind, Options, ReadId, Scarce, Subscription,
 };
 use geminga_types::Ordinal;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -77,6 +77,12 @@ pub(crate) struct World {
     /// A read failed; until then at most nothing is read.
     pub(crate) retry_at: Option<u64>,
     pub(crate) scarce: Scarce,
+    /// Failover: who has what was delivered although another is active, and until when at most.
+    pub(crate) hand_over: Option<(ConsumerKey, Option<u64>)>,
+    /// Messages in each tenth of a second, what is left of them, and when there are new ones.
+    pub(crate) rate: Option<u64>,
+    pub(crate) tokens: u64,
+    pub(crate) refill_at: u64,
 }
 
 impl World {
@@ -106,6 +112,12 @@ impl World {
             } else {
                 random.random_range(5..40)
             },
+            hand_over_ms: random.random_range(0..3) * 500,
+            auto_split: if random.random_bool(0.5) {
+                AutoSplit::Halves
+            } else {
+                AutoSplit::Ring(20)
+            },
             ttl_ms: random.random_bool(0.3).then(|| random.random_range(1..4_000)),
             delayed_entries_max: random.random_range(1..12),
             look_ahead_entries_max_per_consumer: random.random_range(0..20),
@@ -134,7 +146,53 @@ impl World {
             delivered: 0,
             retry_at: None,
             scarce: Scarce::default(),
+            hand_over: None,
+            rate: None,
+            tokens: u64::MAX,
+            refill_at: 0,
         }
+    }
+
+    /// Who has what was delivered, on Exclusive and Failover.
+    pub(crate) fn holder(&self) -> Option<ConsumerKey> {
+        self.hand_over.map(|(from, _)| from).or_else(|| self.active())
+    }
+
+    /// Another consumer is active than `before`.
+    pub(crate) fn change_active(&mut self, before: Option<ConsumerKey>) {
+        let from = self.hand_over.map(|(from, _)| from).or(before);
+        let has_some = self.mark_delete() < self.cursor.min(self.end());
+        match from {
+            Some(from) if self.active() == Some(from) => self.hand_over = None,
+            Some(from)
+                if self.kind == Kind::Failover
+                    && self.options.hand_over_ms != 0
+                    && self.consumers.contains_key(&from)
+                    && has_some =>
+            {
+                self.hand_over.get_or_insert((from, None));
+            }
+            _ => self.rewind(),
+        }
+    }
+
+    /// What a poll does first.
+    fn end_hand_over(&mut self) {
+        let latest = self.now + self.options.hand_over_ms;
+        let is_acked = self.mark_delete() >= self.cursor.min(self.end());
+        let Some((_, until)) = &mut self.hand_over else { return };
+        let until = *until.get_or_insert(latest);
+        if is_acked || until <= self.now {
+            self.rewind();
+        }
+    }
+
+    fn refill(&mut self) {
+        if self.refill_at <= self.now {
+            (self.tokens, self.refill_at) = (self.rate.unwrap_or(u64::MAX), self.now + 100);
+        }
+        let (messages, again_at) = (self.tokens, self.refill_at);
+        self.sub.set_allowance(Allowance { messages, bytes: u64::MAX, again_at });
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -225,6 +283,7 @@ impl World {
 
     /// The machine has begun anew from the mark-delete position.
     pub(crate) fn rewind(&mut self) {
+        self.hand_over = None;
         self.cursor = self.mark_delete();
         self.reads.iter_mut().for_each(|read| read.is_wanted = false);
         for entry in &mut self.entries {
@@ -243,6 +302,8 @@ impl World {
 
     /// Lets the machine say all it wants.
     pub(crate) fn poll_dry(&mut self) {
+        self.end_hand_over();
+        self.refill();
         self.refresh_blocked();
         let (is_shared, now) = (self.is_shared(), self.now);
         let is_early = |entry: &&mut Published| entry.deliver_at.is_some_and(|due| now < due);
@@ -291,6 +352,9 @@ impl World {
         assert_eq!(delivery.payload, at, "seed {seed}: another entry's payload");
         assert!(self.is_ready(key), "seed {seed}: {key:?} was sent {at} and is not ready");
         assert!(!self.is_over(at), "seed {seed}: {at} is past its time");
+        assert_eq!(self.hand_over, None, "seed {seed}: {at} while the turn passes on");
+        assert_ne!(self.tokens, 0, "seed {seed}: {at} beyond the rate");
+        self.tokens = self.tokens.saturating_sub(u64::from(delivery.messages));
         self.check_order(key, at);
         let (is_shared, active) = (self.is_shared(), self.active());
         let entry = self.entry(at);

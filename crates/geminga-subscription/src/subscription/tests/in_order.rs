@@ -87,6 +87,8 @@ fn failover_follows_priority_then_arrival_and_tells_everybody() {
     assert_eq!(rig.told, [(A, true), (B, false)]);
     rig.told.clear();
     rig.sub.attach(C, info("x", Kind::Failover, 0)).unwrap();
+    assert_eq!((rig.got(), rig.told.len()), (vec![], 0), "A may still ack what it has");
+    rig.now += 1_000;
     assert_eq!(rig.got(), []);
     assert_eq!(rig.told, [(A, false), (B, false), (C, true)]);
     rig.told.clear();
@@ -94,6 +96,79 @@ fn failover_follows_priority_then_arrival_and_tells_everybody() {
     rig.sub.detach(A);
     assert_eq!(rig.got(), [(2, 0), (2, 1), (2, 2), (2, 3)]);
     assert_eq!(rig.told, [(B, true)]);
+}
+
+/// A has two of four when C, who comes first by priority, joins.
+fn passing_on() -> Rig {
+    let mut rig = Rig::new(Options::default(), 4).with(Kind::Failover, &[A]);
+    rig.sub.flow(A, 2);
+    assert_eq!(rig.got(), ones(0..2));
+    rig.sub.attach(C, info("x", Kind::Failover, -1)).unwrap();
+    rig.sub.flow(C, 9);
+    assert_eq!(rig.got(), [], "A may still ack what it has");
+    rig
+}
+
+#[test]
+fn the_next_active_consumer_waits_for_the_acks_of_the_former_one() {
+    let mut rig = passing_on();
+    rig.ack(&[0]);
+    assert_eq!(rig.got(), []);
+    assert_eq!(rig.sub.stats().consumers[0].unacked_messages, 1);
+    rig.ack(&[1]);
+    assert_eq!(rig.got(), [(3, 2), (3, 3)]);
+}
+
+#[test]
+fn the_wait_for_the_former_consumer_is_bounded() {
+    let mut rig = passing_on();
+    assert_eq!(rig.sub.next_timeout(), Some(2_000));
+    rig.now = 1_999;
+    assert_eq!(rig.got(), []);
+    rig.now = 2_000;
+    assert_eq!(rig.got(), [(3, 0), (3, 1), (3, 2), (3, 3)]);
+}
+
+#[test]
+fn a_former_consumer_that_goes_or_gives_back_is_not_waited_for() {
+    let mut rig = passing_on();
+    rig.sub.detach(A);
+    assert_eq!(rig.got(), [(3, 0), (3, 1), (3, 2), (3, 3)]);
+    let mut rig = passing_on();
+    rig.sub.redeliver(C, None, None);
+    assert_eq!(rig.got(), [], "C has nothing to give back");
+    rig.sub.redeliver(A, Some(&[Ordinal(1)]), None);
+    assert_eq!(rig.counts(), [(0, 0), (1, 1), (2, 0), (3, 0)]);
+}
+
+#[test]
+fn the_former_consumer_goes_on_if_the_next_one_leaves_meanwhile() {
+    let mut rig = passing_on();
+    rig.sub.detach(C);
+    rig.sub.flow(A, 9);
+    assert_eq!(rig.got(), ones(2..4));
+}
+
+/// Goal: no more than the allowance goes out, but for the last batch; and the time of the next poll is
+/// told.
+#[test]
+fn nothing_goes_beyond_the_allowance() {
+    let mut rig = Rig::new(Options::default(), 0).with(Kind::Exclusive, &[A]);
+    (0..4).for_each(|_| rig.publish(|entry| entry.messages = 2));
+    rig.sub.flow(A, 100);
+    let allowance = |messages, bytes| Allowance { messages, bytes, again_at: 1_020 };
+    rig.sub.set_allowance(allowance(3, u64::MAX));
+    assert_eq!(rig.got(), ones(0..2));
+    assert_eq!(rig.sub.next_timeout(), Some(1_020));
+    rig.sub.set_allowance(allowance(u64::MAX, 5));
+    assert_eq!(rig.got(), ones(2..3));
+    rig.now = 1_020;
+    rig.sub.set_allowance(allowance(0, 5));
+    assert_eq!(rig.got(), []);
+    assert_eq!(rig.sub.next_timeout(), Some(1_021));
+    rig.sub.set_allowance(Allowance::UNLIMITED);
+    assert_eq!(rig.got(), ones(3..4));
+    assert_eq!(rig.sub.next_timeout(), None);
 }
 
 #[test]
