@@ -46,6 +46,13 @@ pub enum State {
         /// The limit.
         max: u64,
     },
+    /// For acks, here or elsewhere: too many messages are at the consumers of all subscriptions.
+    TooManyUnackedInAll {
+        /// How many are at its own.
+        unacked_messages: u64,
+        /// How many there may be as long as there are too many in all.
+        max: u64,
+    },
     /// For the consumer that was active before to ack what it has. Failover only.
     HandingOver {
         /// Which.

@@ -38,6 +38,9 @@ pub struct Options {
     /// Unacked messages at which nobody gets more, until half are acked; 0 is no limit
     /// (`maxUnackedMessagesPerSubscription`). Shared and `Key_Shared` only.
     pub unacked_messages_max: u64,
+    /// The same while there are too many unacked messages over all subscriptions (of
+    /// `maxUnackedMessagesPerBroker` the part `maxUnackedMessagesPerSubscriptionOnBrokerBlocked`).
+    pub scarce_unacked_messages_max: u64,
     /// How long an entry lives, in milliseconds: older ones count as acked; `None`: for ever.
     pub ttl_ms: Option<u64>,
     /// Most entries remembered as delayed; when they are reached nothing new is read until one is
@@ -72,6 +75,7 @@ impl Default for Options {
             round_robin_entries_max: 20,
             consumer_unacked_messages_max: 50_000,
             unacked_messages_max: 200_000,
+            scarce_unacked_messages_max: 0,
             ttl_ms: None,
             delayed_entries_max: 100_000,
             look_ahead_entries_max_per_consumer: 4_000,

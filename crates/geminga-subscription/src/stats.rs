@@ -49,6 +49,8 @@ pub struct Scarce {
     pub ack_state: bool,
     /// [`Held::timers`].
     pub timers: bool,
+    /// Messages that are at consumers.
+    pub unacked: bool,
 }
 
 /// A consumer at a moment.

@@ -60,8 +60,7 @@ pub struct Subscription<P> {
     redelivery_counts: BTreeMap<Ordinal, u32>,
     /// What it acked by itself and has not yet said.
     own_acks: AckChange,
-    /// Whether the unacked limit of the subscription holds everything back.
-    is_blocked: bool,
+    blocked: Blocked,
     /// Whether a limit may hold back anybody.
     may_be_blocked: bool,
     /// How many messages an entry had in the last read, rounded up.
@@ -73,6 +72,21 @@ pub struct Subscription<P> {
     look_again_at: Option<u64>,
     /// Entries for one turn on Shared, for what the last read brought; 0 is not yet known.
     turn_entries: usize,
+}
+
+/// What holds everything back because too much is unacked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Blocked {
+    /// The limit of this subscription.
+    by_own_limit: bool,
+    /// That of all subscriptions together.
+    by_common_limit: bool,
+}
+
+impl Blocked {
+    const fn is_so(self) -> bool {
+        self.by_own_limit || self.by_common_limit
+    }
 }
 
 impl<P> Subscription<P> {
@@ -93,7 +107,7 @@ impl<P> Subscription<P> {
             hand_over: None,
             redelivery_counts: BTreeMap::new(),
             own_acks: AckChange::default(),
-            is_blocked: false,
+            blocked: Blocked::default(),
             may_be_blocked: false,
             messages_per_entry: 1,
             scarce: Scarce::default(),
@@ -161,6 +175,7 @@ impl<P> Subscription<P> {
     /// Notes of what there is too much, over all subscriptions. As long as there is, one that holds a
     /// good part of it reads nothing that would add to it.
     pub const fn set_scarce(&mut self, scarce: Scarce) {
+        self.may_be_blocked |= self.scarce.unacked != scarce.unacked;
         self.scarce = scarce;
     }
 
@@ -178,7 +193,7 @@ impl<P> Subscription<P> {
             return;
         }
         (*each, *all) = (per_consumer_max, max);
-        self.is_blocked = false;
+        self.blocked.by_own_limit = false;
         self.members.iter_mut().for_each(|(_, member)| member.is_blocked = false);
         if self.is_shared() {
             self.refresh_blocked();
@@ -339,6 +354,12 @@ impl<P> Subscription<P> {
         self.acks.backlog(self.end)
     }
 
+    /// Messages at consumers that are not acked, on Shared and `Key_Shared`.
+    #[must_use]
+    pub const fn unacked_messages(&self) -> u64 {
+        self.pending.messages()
+    }
+
     /// Memory that it holds beside payloads.
     #[must_use]
     pub fn held(&self) -> Held {
@@ -377,7 +398,7 @@ impl<P> Subscription<P> {
             buffered_entries: self.queue.buffer().len() as u64,
             acked_ranges: self.acks.intervals() as u64,
             is_reading: self.reader.is_out(),
-            is_blocked_on_unacked: self.is_blocked,
+            is_blocked_on_unacked: self.blocked.is_so(),
             active: self.members.active(),
             consumers: self.members.iter().map(consumer).collect(),
         }
@@ -442,7 +463,7 @@ impl<P> Subscription<P> {
         self.hand_over = None;
         self.reader.cancel();
         self.pending.clear();
-        self.is_blocked = false; // Nothing is unacked, and the next type may have no such limit.
+        self.blocked = Blocked::default(); // Nothing is unacked, and the next type may have no limit.
         self.queue = Queue::new(self.acks.next_unacked());
     }
 

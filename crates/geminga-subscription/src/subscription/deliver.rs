@@ -33,7 +33,7 @@ impl<P> Subscription<P> {
     /// The next one's turn. What a read has brought is divided evenly, so that none takes all of it;
     /// the remainder moves on the turn.
     fn deliver_shared(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
-        if self.is_blocked {
+        if self.blocked.is_so() {
             return None;
         }
         let (consumer, peers) = self.members.take_turn()?;
@@ -54,7 +54,7 @@ impl<P> Subscription<P> {
     ) -> Vec<Delivery<P>> {
         let mut deliveries = Vec::new();
         while deliveries.len() < entries_max
-            && !self.is_blocked
+            && !self.blocked.is_so()
             && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
             && let Some((&at, _)) = self.queue.buffer().first_key_value()
@@ -67,12 +67,12 @@ impl<P> Subscription<P> {
     /// What waits at the front of a lane, for the next consumer that can take it. An entry that is yet
     /// to be read again holds back the later ones of its lane: it comes with the next read.
     fn deliver_by_key(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
-        if self.is_blocked {
+        if self.blocked.is_so() {
             return None;
         }
         let consumer = self.queue.take_turn(|key| self.members.is_ready(key))?;
         let mut deliveries = Vec::new();
-        while !self.is_blocked
+        while !self.blocked.is_so()
             && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
             && let Some(at) = self.queue.lanes.first(consumer)

@@ -41,9 +41,13 @@ impl<P> Subscription<P> {
             State::NoConsumers
         } else if waiting == 0 && !has_unread {
             State::NothingToDeliver
-        } else if self.is_blocked {
+        } else if self.blocked.by_own_limit {
             let unacked_messages = self.pending.messages();
             State::TooManyUnacked { unacked_messages, max: self.options.unacked_messages_max }
+        } else if self.blocked.by_common_limit {
+            let (unacked_messages, max) =
+                (self.pending.messages(), self.options.scarce_unacked_messages_max);
+            State::TooManyUnackedInAll { unacked_messages, max }
         } else if let Some(going) = self.hand_over {
             State::HandingOver { from: going.from, until: going.known_until() }
         } else if self.reader.is_out() {
@@ -70,7 +74,7 @@ impl<P> Subscription<P> {
         let waits = match self.members.active() {
             Some(active) if active != key => Waits::ToBeActive,
             _ if !member.is_writable => Waits::ForConnection,
-            _ if member.is_blocked || self.is_blocked => Waits::ForAcks,
+            _ if member.is_blocked || self.blocked.is_so() => Waits::ForAcks,
             _ if member.permits() <= 0 => Waits::ForPermits,
             _ => Waits::ForMessages,
         };

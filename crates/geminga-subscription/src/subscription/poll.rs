@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use geminga_types::Ordinal;
 
-use super::Subscription;
-use crate::{Action, ConsumerKey, Kind, lanes::Router};
+use super::{Blocked, Subscription};
+use crate::{Action, ConsumerKey, Kind, Options, lanes::Router};
 
 /// Spans up to which the states of all entries are compared in debug builds.
 const RECOUNT_MAX: u64 = 512;
@@ -28,6 +28,9 @@ impl<P> Subscription<P> {
             self.queue.sort_by_time(now_wall_ms, router);
             if self.may_be_blocked {
                 self.refresh_blocked();
+            }
+            if self.blocked.by_common_limit {
+                self.look_again(now_wall_ms.saturating_add(self.options.scarce_retry_ms));
             }
         }
         if let Some((consumer, active)) = self.members.poll_announcement() {
@@ -93,9 +96,8 @@ impl<P> Subscription<P> {
 
     /// Blocks who has reached an unacked limit, and frees who has come down to half of it.
     pub(super) fn refresh_blocked(&mut self) {
-        let max = self.options.unacked_messages_max;
-        self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
-        self.may_be_blocked = self.is_blocked;
+        self.refresh_all_blocked();
+        self.may_be_blocked = self.blocked.is_so();
         let max = self.options.consumer_unacked_messages_max;
         for (key, member) in self.members.iter_mut() {
             member.is_blocked = is_held_back(member.is_blocked, self.pending.messages_of(key), max);
@@ -105,14 +107,24 @@ impl<P> Subscription<P> {
 
     /// The same after one consumer has been sent something, of which it now has so many messages.
     pub(super) fn refresh_blocked_of(&mut self, consumer: ConsumerKey, unacked: u64) {
-        let max = self.options.unacked_messages_max;
-        self.is_blocked = is_held_back(self.is_blocked, self.pending.messages(), max);
+        self.refresh_all_blocked();
         let max = self.options.consumer_unacked_messages_max;
         if let Some(member) = self.members.get_mut(consumer) {
             member.is_blocked = is_held_back(member.is_blocked, unacked, max);
             self.may_be_blocked |= member.is_blocked;
         }
-        self.may_be_blocked |= self.is_blocked;
+        self.may_be_blocked |= self.blocked.is_so();
+    }
+
+    fn refresh_all_blocked(&mut self) {
+        let unacked = self.pending.messages();
+        let Options { unacked_messages_max: own, scarce_unacked_messages_max: common, .. } =
+            self.options;
+        let Blocked { by_own_limit, by_common_limit } = self.blocked;
+        self.blocked = Blocked {
+            by_own_limit: is_held_back(by_own_limit, unacked, own),
+            by_common_limit: self.scarce.unacked && is_held_back(by_common_limit, unacked, common),
+        };
     }
 
     /// Compares what is known with the invariants; for assertions. Large spans are taken on trust.

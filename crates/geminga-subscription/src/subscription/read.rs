@@ -65,7 +65,7 @@ impl<P> Subscription<P> {
 
     /// The next read, if somebody can take what it brings.
     pub(super) fn read(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
-        if !self.reader.may_read() || self.is_blocked || !self.has_to_read() {
+        if !self.reader.may_read() || self.blocked.is_so() || !self.has_to_read() {
             return None;
         }
         if self.waits_for_allowance(now_wall_ms) {

@@ -104,6 +104,12 @@ impl World {
     /// With no read out and no back-off, whoever is ready has got all there is for it.
     fn check_no_stall(&mut self) {
         let stats = self.sub.stats();
+        assert_eq!(
+            stats.is_blocked_on_unacked,
+            self.is_shared() && (self.is_blocked || self.is_blocked_by_all),
+            "seed {}",
+            self.seed
+        );
         let waits_to_retry = self.retry_at.is_some_and(|at| self.now < at);
         if stats.is_reading || waits_to_retry || self.hand_over.is_some() || self.tokens == 0 {
             return;

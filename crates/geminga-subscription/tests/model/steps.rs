@@ -339,7 +339,8 @@ impl World {
 
     fn set_scarce(&mut self) {
         let ack_state = self.random.random_bool(0.5);
-        self.scarce = Scarce { ack_state, timers: self.random.random_bool(0.5) };
+        let (timers, unacked) = (self.random.random_bool(0.5), self.random.random_bool(0.5));
+        self.scarce = Scarce { ack_state, timers, unacked };
         self.sub.set_scarce(self.scarce);
     }
 
@@ -408,7 +409,7 @@ impl World {
         self.consumers.clear();
         self.reads.clear();
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
-        self.hand_over = None;
+        (self.hand_over, self.is_blocked_by_all) = (None, false);
         self.entries.iter_mut().for_each(|entry| entry.count = 0);
         self.rewind();
     }

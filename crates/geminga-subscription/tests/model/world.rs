@@ -73,6 +73,8 @@ pub(crate) struct World {
     /// Acked by the machine's own doing, not yet said.
     pub(crate) unsaid: Vec<u64>,
     pub(crate) is_blocked: bool,
+    /// The same, since too much is unacked over all subscriptions.
+    pub(crate) is_blocked_by_all: bool,
     pub(crate) delivered: u64,
     /// A read failed; until then at most nothing is read.
     pub(crate) retry_at: Option<u64>,
@@ -118,6 +120,7 @@ impl World {
             } else {
                 AutoSplit::Ring(20)
             },
+            scarce_unacked_messages_max: random.random_range(0..10),
             ttl_ms: random.random_bool(0.3).then(|| random.random_range(1..4_000)),
             delayed_entries_max: random.random_range(1..12),
             look_ahead_entries_max_per_consumer: random.random_range(0..20),
@@ -143,6 +146,7 @@ impl World {
             cursor: 0,
             unsaid: Vec::new(),
             is_blocked: false,
+            is_blocked_by_all: false,
             delivered: 0,
             retry_at: None,
             scarce: Scarce::default(),
@@ -248,6 +252,9 @@ impl World {
         if self.is_shared() {
             self.is_blocked =
                 blocked(self.is_blocked, self.unacked(), self.options.unacked_messages_max);
+            let max = self.options.scarce_unacked_messages_max;
+            self.is_blocked_by_all =
+                self.scarce.unacked && blocked(self.is_blocked_by_all, self.unacked(), max);
             let max = self.options.consumer_unacked_messages_max;
             for key in self.consumers.keys().copied().collect::<Vec<_>>() {
                 let unacked = self.unacked_of(key);
@@ -259,7 +266,7 @@ impl World {
 
     pub(crate) fn is_ready(&self, key: ConsumerKey) -> bool {
         self.consumers.get(&key).is_some_and(|consumer| {
-            let is_held_back = self.is_shared() && self.is_blocked;
+            let is_held_back = self.is_shared() && (self.is_blocked || self.is_blocked_by_all);
             0 < consumer.permits && consumer.is_writable && !consumer.is_blocked && !is_held_back
         })
     }
@@ -381,11 +388,13 @@ impl World {
 
     /// Within a poll, limits that are reached count at once; freeing happens between polls.
     fn refresh_blocked_up(&mut self) {
-        let was =
-            (self.is_blocked, self.consumers.values().map(|c| c.is_blocked).collect::<Vec<_>>());
+        let was = (
+            self.is_blocked || self.is_blocked_by_all,
+            self.consumers.values().map(|c| c.is_blocked).collect::<Vec<_>>(),
+        );
         self.refresh_blocked();
         let is_kept = |(was, now): (&bool, bool)| !was || now;
-        assert!(is_kept((&was.0, self.is_blocked)));
+        assert!(is_kept((&was.0, self.is_blocked || self.is_blocked_by_all)));
         assert!(was.1.iter().zip(self.consumers.values().map(|c| c.is_blocked)).all(is_kept));
     }
 
