@@ -70,6 +70,15 @@ pub(crate) async fn handle(
         | Route::NamespaceSubscriptionExpiry
         | Route::SetNamespaceSubscriptionExpiry
         | Route::RemoveNamespaceSubscriptionExpiry
+        | Route::NamespaceDispatchRate
+        | Route::SetNamespaceDispatchRate
+        | Route::RemoveNamespaceDispatchRate
+        | Route::NamespaceSubscriptionDispatchRate
+        | Route::SetNamespaceSubscriptionDispatchRate
+        | Route::RemoveNamespaceSubscriptionDispatchRate
+        | Route::NamespaceInactiveTopics
+        | Route::SetNamespaceInactiveTopics
+        | Route::RemoveNamespaceInactiveTopics
         | Route::NamespaceBacklogQuotas
         | Route::SetNamespaceBacklogQuota
         | Route::RemoveNamespaceBacklogQuota => policies::handle(route, broker, request).await,

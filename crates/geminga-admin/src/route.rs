@@ -150,6 +150,24 @@ routes! {
     SetNamespaceSubscriptionExpiry = POST "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
     /// Removes it: the broker's configuration counts again.
     RemoveNamespaceSubscriptionExpiry = DELETE "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
+    /// A namespace's policy: how fast a topic's messages go out.
+    NamespaceDispatchRate = GET "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
+    /// Sets it.
+    SetNamespaceDispatchRate = POST "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceDispatchRate = DELETE "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
+    /// A namespace's policy: how fast those of a subscription go out.
+    NamespaceSubscriptionDispatchRate = GET "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSubscriptionDispatchRate = POST "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceSubscriptionDispatchRate = DELETE "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
+    /// A namespace's policy: when topics that are not used are deleted.
+    NamespaceInactiveTopics = GET "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
+    /// Sets it.
+    SetNamespaceInactiveTopics = POST "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceInactiveTopics = DELETE "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
     /// A namespace's policy: how much may wait for a subscription, by kind.
     NamespaceBacklogQuotas = GET "/admin/v2/namespaces/{}/{}/backlogQuotaMap", TenantAdmin;
     /// Sets one of them.

@@ -1,7 +1,7 @@
 //! The broker: what front doors call.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -21,8 +21,10 @@ use crate::{
     namespace,
     ownership::Ownership,
     producer::OpenProducer,
+    rate::Limiter,
     schema,
     topic::{TopicDeps, TopicHandle},
+    unacked::UnackedInAll,
 };
 
 /// What a broker is made of.
@@ -140,12 +142,19 @@ impl Broker {
         let ack_states = Gauge::new(options.limits.ack_state_bytes);
         let timers = Gauge::new(options.limits.timer_bytes);
         let options = Arc::new(options);
-        let deps = TopicDeps { ledger, options, reads, ack_states, timers, tasks };
+        let rate = options.dispatch.broker;
+        let dispatch = rate
+            .is_limited()
+            .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
+        let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
+        let deps =
+            TopicDeps { ledger, options, reads, ack_states, timers, dispatch, unacked, tasks };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
         if let Some(idle) = deps.options.unload_idle_after {
             deps.tasks.spawn(Arc::clone(&topics).put_to_sleep(idle));
         }
+        deps.tasks.spawn(Arc::clone(&topics).delete_inactive());
         let changes = deps.ledger.metadata.watch(paths::POLICIES);
         deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
         let connections = AtomicU64::new(0);

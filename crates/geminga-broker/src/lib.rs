@@ -19,10 +19,12 @@ mod outbox;
 mod ownership;
 mod policies;
 mod producer;
+mod rate;
 mod schema;
 mod stats;
 mod topic;
 mod topic_watch;
+mod unacked;
 
 pub use broker::{Broker, Located, MemoryUse, Parts, StartError, TopicsMode};
 pub use budget::{Budget, BudgetPermit};
@@ -35,10 +37,12 @@ pub use error::{
     SubscribeError, TopicError,
 };
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
-pub use options::{Advertised, Limits, Listener, MemoryPart, Options, PhaseHook};
+pub use geminga_subscription::AutoSplit;
+pub use options::{Advertised, DispatchRates, Limits, Listener, MemoryPart, Options, PhaseHook};
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
-pub use policies::QuotaAction;
+pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
+pub use rate::DispatchRate;
 pub use schema::{Schema, SchemaVersion, StoredSchema};
 pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};
 pub use topic_watch::{TopicChange, TopicWatch};

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use crate::QuotaAction;
+use geminga_subscription::AutoSplit;
+
+use crate::{DispatchRate, InactiveMode, QuotaAction};
 
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +56,11 @@ pub struct Limits {
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.
     pub unacked_per_subscription_max: usize,
+    /// `maxUnackedMessagesPerBroker`; 0 is no limit.
+    pub unacked_per_broker_max: u64,
+    /// How many of those a subscription may have while there are too many
+    /// (`maxUnackedMessagesPerSubscriptionOnBrokerBlocked`, as messages).
+    pub unacked_per_subscription_when_blocked_max: u64,
     /// `keySharedLookAheadMsgInReplayThresholdPerConsumer`, entries.
     pub look_ahead_per_consumer_max: usize,
     /// `keySharedLookAheadMsgInReplayThresholdPerSubscription`, entries.
@@ -62,6 +69,31 @@ pub struct Limits {
     pub read_entries_max: usize,
     /// `dispatcherMaxReadSizeBytes`.
     pub read_bytes_max: usize,
+    /// `dispatcherMaxRoundRobinBatchSize`, entries.
+    pub round_robin_entries_max: usize,
+}
+
+/// How fast messages go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DispatchRates {
+    /// Of all topics together (`dispatchThrottlingRateInMsg`, `dispatchThrottlingRateInByte`).
+    pub broker: DispatchRate,
+    /// Of a topic (`dispatchThrottlingRatePerTopicInMsg`, …).
+    pub topic: DispatchRate,
+    /// Of a subscription (`dispatchThrottlingRatePerSubscriptionInMsg`, …).
+    pub subscription: DispatchRate,
+    /// Whether a batch counts as one message (`dispatchThrottlingOnBatchMessageEnabled`).
+    pub counts_entries: bool,
+}
+
+impl DispatchRates {
+    /// No limits.
+    pub const UNLIMITED: Self = Self {
+        broker: DispatchRate::UNLIMITED,
+        topic: DispatchRate::UNLIMITED,
+        subscription: DispatchRate::UNLIMITED,
+        counts_entries: false,
+    };
 }
 
 /// Told of the beginning (`true`) and end of each phase of a topic's work, such as a ledger rollover.
@@ -116,6 +148,15 @@ pub struct Options {
     pub auto_partitions: Option<u32>,
     /// `allowAutoSubscriptionCreation`.
     pub auto_subscription_creation: bool,
+    /// How fast messages go out.
+    pub dispatch: DispatchRates,
+    /// `activeConsumerFailoverDelayTimeMillis`.
+    pub failover_delay: Duration,
+    /// `activeConsumerFailoverConsistentHashing`.
+    pub failover_by_ring: bool,
+    /// `subscriptionKeySharedUseConsistentHashing`,
+    /// `subscriptionKeySharedConsistentHashingReplicaPoints`.
+    pub auto_split: AutoSplit,
     /// `isSchemaValidationEnforced`.
     pub schema_validation_enforced: bool,
     /// `defaultNumberOfNamespaceBundles`.
@@ -133,6 +174,11 @@ pub struct Options {
     pub backlog_bytes: Option<(u64, QuotaAction)>,
     /// `backlogQuotaDefaultLimitSecond` and `backlogQuotaDefaultRetentionPolicy`.
     pub backlog_age: Option<(Duration, QuotaAction)>,
+    /// When a topic that is not used is deleted (`brokerDeleteInactiveTopicsEnabled`, `…Mode`,
+    /// `…MaxInactiveDurationSeconds`); `None`: never.
+    pub inactivity: Option<(InactiveMode, Duration)>,
+    /// How often such topics are looked for (`brokerDeleteInactiveTopicsFrequencySeconds`).
+    pub inactive_topics_interval: Duration,
     /// A topic that nobody uses is unloaded after this long; `None`: never.
     pub unload_idle_after: Option<Duration>,
     /// Memory beside the broker's own.

@@ -19,12 +19,12 @@ use std::{
 
 use geminga_metadata::{
     Change, MetadataError, Watch, paths,
-    values::policies::{BacklogQuota, Policies},
+    values::policies::{self, BacklogQuota, Policies},
 };
 use geminga_types::{NamespaceName, TopicName};
 use tracing::warn;
 
-use crate::{Options, load::Topics, namespace};
+use crate::{DispatchRate, Options, load::Topics, namespace};
 
 /// How long after a failed look at the policies the next one is.
 const RETRY: Duration = Duration::from_secs(1);
@@ -45,6 +45,27 @@ pub enum QuotaAction {
     Evict,
 }
 
+/// Which topics without producers and consumers are inactive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InactiveMode {
+    /// Those without subscriptions (`delete_when_no_subscriptions`).
+    NoSubscriptions,
+    /// Also those whose subscriptions have everything acked (`delete_when_subscriptions_caught_up`).
+    CaughtUp,
+}
+
+impl InactiveMode {
+    /// The mode of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "delete_when_no_subscriptions" => Some(Self::NoSubscriptions),
+            "delete_when_subscriptions_caught_up" => Some(Self::CaughtUp),
+            _ => None,
+        }
+    }
+}
+
 impl QuotaAction {
     /// The action of that name.
     #[must_use]
@@ -55,6 +76,16 @@ impl QuotaAction {
             "consumer_backlog_eviction" => Some(Self::Evict),
             _ => None,
         }
+    }
+}
+
+fn rate(given: &policies::DispatchRate) -> DispatchRate {
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|&limit| 0 < limit);
+    DispatchRate {
+        messages: limit(i64::from(given.dispatch_throttling_rate_in_msg)),
+        bytes: limit(given.dispatch_throttling_rate_in_byte),
+        period: Duration::from_secs(u64::from(given.rate_period_in_second.unsigned_abs()).max(1)),
+        is_relative: given.relative_to_publish_rate,
     }
 }
 
@@ -77,6 +108,12 @@ pub(crate) struct TopicPolicies {
     pub(crate) backlog_bytes: Option<(u64, QuotaAction)>,
     /// How old what waits for a subscription may be, and what is done beyond.
     pub(crate) backlog_age: Option<(Duration, QuotaAction)>,
+    /// When it is deleted if it is not used, and for how long; `None`: never.
+    pub(crate) inactivity: Option<(InactiveMode, Duration)>,
+    /// How fast the topic's messages go out.
+    pub(crate) dispatch_rate: DispatchRate,
+    /// How fast those of one subscription do.
+    pub(crate) subscription_dispatch_rate: DispatchRate,
     /// Unacked messages of one consumer, at most; 0 is no limit.
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
@@ -112,6 +149,9 @@ impl TopicPolicies {
             subscription_expiry: options.subscription_expiry,
             backlog_bytes: options.backlog_bytes,
             backlog_age: options.backlog_age,
+            inactivity: options.inactivity,
+            dispatch_rate: options.dispatch.topic,
+            subscription_dispatch_rate: options.dispatch.subscription,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
         };
@@ -137,6 +177,19 @@ impl TopicPolicies {
             let limit = quota.limit_time.and_then(|max| u64::try_from(max).ok());
             let limit = limit.filter(|&max| 0 < max);
             found.backlog_age = limit.map(|max| (Duration::from_secs(max), action(quota)));
+        }
+        if let Some(given) = &policies.inactive_topic_policies {
+            let mode = InactiveMode::named(&given.inactive_topic_delete_mode);
+            let seconds = u64::from(given.max_inactive_duration_seconds.unsigned_abs());
+            found.inactivity = mode
+                .filter(|_| given.delete_while_inactive)
+                .map(|mode| (mode, Duration::from_secs(seconds)));
+        }
+        if let Some(given) = policies.topic_dispatch_rate.get(&options.cluster) {
+            found.dispatch_rate = rate(given);
+        }
+        if let Some(given) = policies.subscription_dispatch_rate.get(&options.cluster) {
+            found.subscription_dispatch_rate = rate(given);
         }
         let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
         if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
@@ -168,6 +221,7 @@ impl TopicPolicies {
         Arc::new(Self {
             message_ttl: None,
             subscription_expiry: None,
+            inactivity: None,
             backlog_bytes: None,
             backlog_age: None,
             ..Self::clone(self)

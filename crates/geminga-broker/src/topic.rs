@@ -127,6 +127,12 @@ pub(crate) enum Event {
     Sleep {
         reply: Reply<()>,
     },
+    /// Refused unless it is inactive; else like the next.
+    DeleteInactive {
+        /// For how long nobody has used it.
+        unused: std::time::Duration,
+        reply: Reply<Result<(), AdminError>>,
+    },
     /// Refused while in use unless `force`; once answered `Ok` nothing is attached and the task
     /// ends without sealing: the caller deletes what is stored.
     PrepareDelete {

@@ -39,6 +39,24 @@ pub enum State {
         /// When it tries again; unknown until it is polled.
         retry_at: Option<u64>,
     },
+    /// For the consumer that was active before to ack what it has. Failover only.
+    HandingOver {
+        /// Which.
+        from: ConsumerKey,
+        /// Until when at most, in milliseconds of wall time; unknown until it is polled.
+        until: Option<u64>,
+    },
+    /// For its consumers, none of which can take more: see them one by one.
+    NoConsumerReady,
+    /// For a limit that is reached.
+    AtLimit(Limit),
+    /// For some consumers, or the time of some entries, while others get theirs.
+    PartlyHeldBack,
+}
+
+/// A limit that holds a subscription back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
     /// For acks: too many messages are at its consumers.
     TooManyUnacked {
         /// How many.
@@ -53,15 +71,6 @@ pub enum State {
         /// How many there may be as long as there are too many in all.
         max: u64,
     },
-    /// For the consumer that was active before to ack what it has. Failover only.
-    HandingOver {
-        /// Which.
-        from: ConsumerKey,
-        /// Until when at most, in milliseconds of wall time; unknown until it is polled.
-        until: Option<u64>,
-    },
-    /// For its consumers, none of which can take more: see them one by one.
-    NoConsumerReady,
     /// For its dispatch rate.
     DispatchRate {
         /// When it may send more, in milliseconds of wall time.
@@ -78,8 +87,6 @@ pub enum State {
     TooManyHeldBack,
     /// For memory: the process holds too much of what this subscription would add to.
     ScarceMemory,
-    /// For some consumers, or the time of some entries, while others get theirs.
-    PartlyHeldBack,
 }
 
 /// What a consumer waits for.

@@ -1,31 +1,61 @@
 //! A namespace's policies, one by one: read (204 when it is not set), set, removed.
 
+use std::collections::BTreeMap;
+
 use geminga_broker::{
-    AdminError, Broker, QuotaAction,
-    admin::{BacklogQuota, Policies, RetentionPolicies},
+    AdminError, Broker, InactiveMode, QuotaAction,
+    admin::{BacklogQuota, DispatchRate, InactiveTopicPolicies, Policies, RetentionPolicies},
 };
 use serde::Serialize;
 
 use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
 
+/// Changes one policy, or removes it.
+type Change = Box<dyn FnMut(&mut Policies) + Send>;
+
 pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> Answered {
     let namespace = request.namespace()?;
-    let mut change: Box<dyn FnMut(&mut Policies) + Send> = match route {
-        Route::NamespaceRetention => {
-            return shown(&broker.namespace_policies(&namespace).await?.retention_policies);
-        }
-        Route::NamespaceMessageTtl => {
-            return shown(&broker.namespace_policies(&namespace).await?.message_ttl_in_seconds);
-        }
+    let cluster = &broker.options().cluster;
+    if let Some(shown) = show(route, &broker.namespace_policies(&namespace).await?, cluster) {
+        return Ok(shown);
+    }
+    let mut change = change(route, request, cluster)?;
+    let checked = move |policies: &mut Policies| {
+        change(policies);
+        check_together(policies)
+    };
+    broker.change_namespace_policies(&namespace, checked).await?;
+    Ok(Answer::done())
+}
+
+/// The policy that is asked for; `None` if it is to be changed.
+fn show(route: Route, policies: &Policies, cluster: &str) -> Option<Answer> {
+    Some(match route {
+        Route::NamespaceRetention => shown(policies.retention_policies.as_ref()),
+        Route::NamespaceMessageTtl => shown(policies.message_ttl_in_seconds.as_ref()),
         Route::NamespaceUnackedPerConsumer => {
-            let policies = broker.namespace_policies(&namespace).await?;
-            return shown(&policies.max_unacked_messages_per_consumer);
+            shown(policies.max_unacked_messages_per_consumer.as_ref())
         }
         Route::NamespaceUnackedPerSubscription => {
-            let policies = broker.namespace_policies(&namespace).await?;
-            return shown(&policies.max_unacked_messages_per_subscription);
+            shown(policies.max_unacked_messages_per_subscription.as_ref())
         }
+        Route::NamespaceSubscriptionExpiry => {
+            shown(policies.subscription_expiration_time_minutes.as_ref())
+        }
+        Route::NamespaceDispatchRate => shown(policies.topic_dispatch_rate.get(cluster)),
+        Route::NamespaceSubscriptionDispatchRate => {
+            shown(policies.subscription_dispatch_rate.get(cluster))
+        }
+        Route::NamespaceInactiveTopics => shown(policies.inactive_topic_policies.as_ref()),
+        Route::NamespaceBacklogQuotas => Answer::json(&policies.backlog_quota_map),
+        _ => return None,
+    })
+}
+
+fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Failure> {
+    let cluster = cluster.to_owned();
+    Ok(match route {
         Route::SetNamespaceRetention | Route::RemoveNamespaceRetention => {
             let value = given(route == Route::SetNamespaceRetention, || retention(request))?;
             Box::new(move |policies| policies.retention_policies = value)
@@ -35,30 +65,33 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             let value = given(is_set, || count(request, "message TTL"))?;
             Box::new(move |policies| policies.message_ttl_in_seconds = value)
         }
-        Route::NamespaceSubscriptionExpiry => {
-            let policies = broker.namespace_policies(&namespace).await?;
-            return shown(&policies.subscription_expiration_time_minutes);
-        }
         Route::SetNamespaceSubscriptionExpiry | Route::RemoveNamespaceSubscriptionExpiry => {
             let is_set = route == Route::SetNamespaceSubscriptionExpiry;
             let value = given(is_set, || count(request, "subscription expiration time"))?;
             Box::new(move |policies| policies.subscription_expiration_time_minutes = value)
         }
-        Route::NamespaceBacklogQuotas => {
-            let policies = broker.namespace_policies(&namespace).await?;
-            return Ok(Answer::json(&policies.backlog_quota_map));
+        Route::SetNamespaceDispatchRate | Route::RemoveNamespaceDispatchRate => {
+            let value = given(route == Route::SetNamespaceDispatchRate, || rate(request))?;
+            Box::new(move |policies| {
+                put(&mut policies.topic_dispatch_rate, &cluster, value.clone())
+            })
+        }
+        Route::SetNamespaceSubscriptionDispatchRate
+        | Route::RemoveNamespaceSubscriptionDispatchRate => {
+            let is_set = route == Route::SetNamespaceSubscriptionDispatchRate;
+            let value = given(is_set, || rate(request))?;
+            Box::new(move |policies| {
+                put(&mut policies.subscription_dispatch_rate, &cluster, value.clone())
+            })
+        }
+        Route::SetNamespaceInactiveTopics | Route::RemoveNamespaceInactiveTopics => {
+            let value = given(route == Route::SetNamespaceInactiveTopics, || inactive(request))?;
+            Box::new(move |policies| policies.inactive_topic_policies.clone_from(&value))
         }
         Route::SetNamespaceBacklogQuota | Route::RemoveNamespaceBacklogQuota => {
             let kind = quota_kind(request)?;
-            let is_set = route == Route::SetNamespaceBacklogQuota;
-            let value = given(is_set, || quota(request))?;
-            Box::new(move |policies| {
-                let quotas = &mut policies.backlog_quota_map;
-                match value.clone() {
-                    Some(quota) => _ = quotas.insert(kind.to_owned(), quota),
-                    None => _ = quotas.remove(kind),
-                }
-            })
+            let value = given(route == Route::SetNamespaceBacklogQuota, || quota(request))?;
+            Box::new(move |policies| put(&mut policies.backlog_quota_map, kind, value.clone()))
         }
         Route::SetNamespaceUnackedPerConsumer | Route::RemoveNamespaceUnackedPerConsumer => {
             let is_set = route == Route::SetNamespaceUnackedPerConsumer;
@@ -70,13 +103,7 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             let value = given(is_set, || count(request, "maxUnackedMessagesPerSubscription"))?;
             Box::new(move |policies| policies.max_unacked_messages_per_subscription = value)
         }
-    };
-    let checked = move |policies: &mut Policies| {
-        change(policies);
-        check_together(policies)
-    };
-    broker.change_namespace_policies(&namespace, checked).await?;
-    Ok(Answer::done())
+    })
 }
 
 /// Pulsar's rule: what is kept although it is acked must be more than what may wait.
@@ -98,8 +125,8 @@ fn check_together(policies: &Policies) -> Result<(), AdminError> {
     Ok(())
 }
 
-fn shown<T: Serialize>(value: &Option<T>) -> Answered {
-    Ok(value.as_ref().map_or_else(Answer::done, Answer::json))
+fn shown<T: Serialize>(value: Option<&T>) -> Answer {
+    value.map_or_else(Answer::done, Answer::json)
 }
 
 /// What is to be set; nothing when it is to be removed, or set to nothing.
@@ -117,6 +144,45 @@ fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
         Some(value) => {
             Err(AdminError::Invalid(format!("{what} is {value}, it must be 0 or more")).into())
         }
+    }
+}
+
+fn put<T>(map: &mut BTreeMap<String, T>, key: &str, value: Option<T>) {
+    match value {
+        Some(value) => _ = map.insert(key.to_owned(), value),
+        None => _ = map.remove(key),
+    }
+}
+
+fn inactive(request: &Request) -> Result<Option<InactiveTopicPolicies>, Failure> {
+    let value: Option<InactiveTopicPolicies> = request.json()?;
+    let Some(given) = &value else { return Ok(None) };
+    let mode = &given.inactive_topic_delete_mode;
+    if InactiveMode::named(mode).is_none() {
+        return Err(AdminError::Invalid(format!(
+            "inactiveTopicDeleteMode is {mode:?}, it must be delete_when_no_subscriptions or \
+             delete_when_subscriptions_caught_up"
+        ))
+        .into());
+    }
+    let seconds = given.max_inactive_duration_seconds;
+    if seconds < 0 || seconds == 0 && given.delete_while_inactive {
+        return Err(AdminError::Invalid(format!(
+            "maxInactiveDurationSeconds is {seconds}, it must be more than 0"
+        ))
+        .into());
+    }
+    Ok(value)
+}
+
+fn rate(request: &Request) -> Result<Option<DispatchRate>, Failure> {
+    let value: Option<DispatchRate> = request.json()?;
+    match value.as_ref().map(|rate| rate.rate_period_in_second).filter(|&seconds| seconds < 1) {
+        None => Ok(value),
+        Some(seconds) => Err(AdminError::Invalid(format!(
+            "ratePeriodInSecond is {seconds}, it must be 1 or more"
+        ))
+        .into()),
     }
 }
 

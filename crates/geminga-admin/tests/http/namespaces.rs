@@ -196,6 +196,24 @@ fn policies_are_set_read_and_removed() {
             ("maxUnackedMessagesPerConsumer", "0", vec!["-5", "1.5"]),
             ("maxUnackedMessagesPerSubscription", "7", vec!["-5", "[]"]),
             (
+                "dispatchRate",
+                r#"{"dispatchThrottlingRateInMsg":10,"dispatchThrottlingRateInByte":-1,"relativeToPublishRate":false,"ratePeriodInSecond":1}"#,
+                vec![r#"{"ratePeriodInSecond":0}"#, "7"],
+            ),
+            (
+                "subscriptionDispatchRate",
+                r#"{"dispatchThrottlingRateInMsg":-1,"dispatchThrottlingRateInByte":5,"relativeToPublishRate":true,"ratePeriodInSecond":2}"#,
+                vec![r#"{"dispatchThrottlingRateInByte":"x"}"#],
+            ),
+            (
+                "inactiveTopicPolicies",
+                r#"{"inactiveTopicDeleteMode":"delete_when_no_subscriptions","maxInactiveDurationSeconds":60,"deleteWhileInactive":true}"#,
+                vec![
+                    r#"{"inactiveTopicDeleteMode":"x","maxInactiveDurationSeconds":60}"#,
+                    r#"{"inactiveTopicDeleteMode":"delete_when_no_subscriptions","deleteWhileInactive":true}"#,
+                ],
+            ),
+            (
                 "retention",
                 r#"{"retentionTimeInMinutes":10,"retentionSizeInMB":-1}"#,
                 vec![

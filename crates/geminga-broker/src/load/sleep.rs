@@ -1,19 +1,22 @@
-//! Topics that nobody uses are unloaded, and nobody notices.
+//! Topics that nobody uses are unloaded, and nobody notices; or deleted, if the policies want it.
 //!
 //! # Invariants
 //!
-//! 1. Only a topic that nobody holds a handle of is asked to sleep: who asks for it meanwhile waits,
-//!    and gets it loaded anew, or still awake.
-//! 2. The topic decides whether it is at rest, and may refuse.
+//! 1. Only a topic that nobody holds a handle of is asked to sleep, or deleted: who asks for it
+//!    meanwhile waits, and gets it loaded anew, or still awake.
+//! 2. The topic decides whether it is at rest, or inactive, and may refuse.
 
 use std::{ops::Bound, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
+use geminga_env::Instant;
+use geminga_managed_ledger::DeleteError;
 use geminga_types::TopicName;
 use tokio::sync::oneshot;
+use tracing::{info, warn};
 
 use super::{Slot, Topics};
-use crate::topic::TopicHandle;
+use crate::{namespace, topic::TopicHandle};
 
 /// Topics looked at under one lock.
 const LOOKED_AT_ONCE: usize = 1_000;
@@ -22,11 +25,12 @@ const SLEEPING_AT_ONCE: usize = 64;
 /// Shortest time between two rounds.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 
-/// A topic that is asked to sleep. However that ends, its slot is free again or it is awake.
+/// A topic that is asked to sleep, or being deleted. However that ends, its slot is free again or it is awake.
 struct Closing<'a> {
     topics: &'a Topics,
     name: TopicName,
     handle: TopicHandle,
+    used_at: Instant,
     /// Dropped after the slot is right again: wakes who waits.
     _done: oneshot::Sender<()>,
 }
@@ -48,6 +52,48 @@ impl Topics {
                 futures_util::future::join_all(sleeps).await;
                 after = Some(last);
             }
+        }
+    }
+
+    /// Deletes topics that have been inactive for as long as their policies say, until the broker shuts
+    /// down.
+    pub(crate) async fn delete_inactive(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                () = tokio::time::sleep(self.deps.options.inactive_topics_interval) => {}
+            }
+            let mut after = None;
+            while let Some((unused, last)) = self.find_unused(after.as_ref(), PERIOD_MIN) {
+                let deletions = unused.into_iter().map(|closing| self.delete_if_inactive(closing));
+                futures_util::future::join_all(deletions).await;
+                after = Some(last);
+            }
+        }
+    }
+
+    /// Its slot is taken until it is deleted: who asks for it meanwhile gets a new one.
+    async fn delete_if_inactive(&self, closing: Closing<'_>) {
+        let topic = &closing.name;
+        let unused = self.deps.ledger.env.clock.now().saturating_duration_since(closing.used_at);
+        if closing.handle.delete_inactive(unused).await.is_err() {
+            return; // It is in use, after all.
+        }
+        info!(%topic, seconds = unused.as_secs(), "inactive for so long: deleting");
+        if let Err(error) = self.delete_stored(topic).await {
+            warn!(%topic, error, "an inactive topic was not deleted as a whole");
+        }
+    }
+
+    async fn delete_stored(&self, topic: &TopicName) -> Result<(), String> {
+        if topic.partition().is_none() {
+            let deleted = namespace::delete_schema(&self.deps.ledger, topic).await;
+            deleted.map_err(|error| error.to_string())?;
+        }
+        match geminga_managed_ledger::delete(&self.deps.ledger, topic).await {
+            Ok(()) | Err(DeleteError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -74,9 +120,9 @@ impl Topics {
                 continue;
             }
             let (sender, done) = oneshot::channel();
-            let (name, handle) = (name.clone(), handle.clone());
+            let (name, handle, used_at) = (name.clone(), handle.clone(), *used_at);
             *slot = Slot::Closing { handle: handle.clone(), done: done.shared() };
-            unused.push(Closing { topics: self, name, handle, _done: sender });
+            unused.push(Closing { topics: self, name, handle, used_at, _done: sender });
             if unused.len() == SLEEPING_AT_ONCE {
                 break;
             }
@@ -92,7 +138,7 @@ impl Drop for Closing<'_> {
         if self.handle.is_gone() {
             slots.remove(&self.name);
         } else {
-            let used_at = self.topics.deps.ledger.env.clock.now();
+            let used_at = self.used_at;
             let handle = self.handle.clone();
             slots.insert(self.name.clone(), Slot::Loaded { handle, used_at });
         }

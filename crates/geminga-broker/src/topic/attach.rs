@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use geminga_subscription::{AttachError, ConsumerInfo, KeySharedMode, KeySharedOptions, Kind};
+use geminga_types::{TopicName, key_slot};
+use geminga_wire::entry::key_hash;
 
-use crate::{SubscribeError, SubscribeRequest, SubscriptionKind};
+use crate::{Options, SubscribeError, SubscribeRequest, SubscriptionKind};
 
 /// What the machines need to know of a consumer.
 pub(super) fn info_of(request: &SubscribeRequest) -> ConsumerInfo {
@@ -41,4 +43,9 @@ pub(super) fn refusal(name: &str, error: AttachError) -> SubscribeError {
         )),
         AttachError::Assign(reason) => SubscribeError::Assign(reason),
     }
+}
+
+/// Where a topic is on the ring of its consumers' names, if that decides who is active.
+pub(super) fn failover_slot(topic: &TopicName, options: &Options) -> Option<u32> {
+    options.failover_by_ring.then(|| key_slot(key_hash(topic.to_string().as_bytes())))
 }

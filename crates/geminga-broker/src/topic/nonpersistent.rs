@@ -15,7 +15,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
-    attach::{info_of, refusal},
+    attach::{failover_slot, info_of, refusal},
     consumers::{OpenedConsumer, closing, keys_of, refuse_in_use, twin_of},
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
@@ -261,9 +261,9 @@ impl Topic {
         let key = self.new_key();
         let now = self.deps.ledger.env.clock.now();
         let name: Arc<str> = Arc::from(open.request.subscription.as_str());
-        let partition = self.name.partition();
+        let options = options_of(&self.name, &self.deps.options);
         let sub = self.subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Sub {
-            dispatch: Dispatch::new(partition),
+            dispatch: Dispatch::new(&options),
             kind: open.request.kind,
             flow: Flow::new(now),
         });
@@ -418,5 +418,15 @@ impl Drop for Topic {
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());
         }
+    }
+}
+
+/// What decides who is active, and who has which key.
+fn options_of(topic: &TopicName, options: &crate::Options) -> geminga_subscription::Options {
+    geminga_subscription::Options {
+        partition: topic.partition(),
+        failover_slot: failover_slot(topic, options),
+        auto_split: options.auto_split,
+        ..geminga_subscription::Options::default()
     }
 }

@@ -27,10 +27,11 @@ mod stats;
 mod subscriptions;
 mod tail;
 mod task;
+mod throttle;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -50,7 +51,10 @@ use super::{
     Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
     rates::Flow,
 };
-use crate::{Budget, Options, ownership::Grant, policies::TopicPolicies};
+use crate::{
+    Budget, Options, ownership::Grant, policies::TopicPolicies, rate::Limiter,
+    unacked::UnackedInAll,
+};
 
 pub(super) use task::spawn;
 
@@ -76,6 +80,10 @@ pub(crate) struct TopicDeps {
     pub(crate) ack_states: Gauge,
     /// Memory for what waits for its time, over all subscriptions.
     pub(crate) timers: Gauge,
+    /// The dispatch rate of all topics, if there is one.
+    pub(crate) dispatch: Option<Arc<Mutex<Limiter>>>,
+    /// Unacked messages, over all subscriptions.
+    pub(crate) unacked: UnackedInAll,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -98,6 +106,10 @@ struct Topic {
     busy: BTreeMap<SubscriptionName, Busy>,
     /// Subscriptions that may have something to do.
     ready: BTreeSet<SubscriptionName>,
+    /// Holds its dispatch rate.
+    limiter: Option<Box<Limiter>>,
+    /// Who was last to take of a rate that others take of.
+    last_throttled: Option<SubscriptionName>,
     /// Subscriptions with acks that are not yet in the cursor log.
     unflushed: BTreeSet<SubscriptionName>,
     next_key: u64,
@@ -170,6 +182,7 @@ impl Topic {
             Event::Policies(policies) => self.set_policies(policies),
             Event::Sleep { reply } => self.sleep(reply),
             Event::Unload { reply } => self.start_unload(Some(reply)),
+            Event::DeleteInactive { unused, reply } => self.delete_inactive(unused, reply),
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
         }
     }
@@ -184,8 +197,9 @@ impl Topic {
         self.enforce_quota();
     }
 
-    /// Lets the managed ledger know; most topics share one set of its options.
+    /// Lets the managed ledger and the limiters know; most topics share one set of its options.
     fn apply_policies(&mut self) {
+        self.set_dispatch_rates(&Arc::clone(&self.policies));
         let (time, bytes) = (self.policies.retention_time, self.policies.retention_bytes);
         let options = self.ledger.options();
         if (options.retention_time, options.retention_bytes) != (time, bytes) {

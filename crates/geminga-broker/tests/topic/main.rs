@@ -8,6 +8,7 @@ mod deleting;
 mod formats;
 mod lost_answers;
 mod policies;
+mod rates;
 mod seeking;
 mod store;
 mod subscribing;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use geminga_broker::{
     Consumer, Outgoing, ProduceError, Producer, SubscribeRequest, SubscriptionKind,
-    admin::{BacklogQuota, Policies},
+    admin::{BacklogQuota, InactiveTopicPolicies, Policies, RetentionPolicies},
 };
-use geminga_types::Position;
+use geminga_types::{Domain, EntryId, Position};
 
 use crate::{
     client::{Client, ack, cumulative, publish_at},
@@ -232,4 +232,100 @@ async fn a_subscription_that_nobody_uses_is_deleted_after_its_time() {
     assert_eq!(names().await, ["used"]);
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert!(names().await.is_empty());
+}
+
+fn inactive_after(mode: &str, seconds: i32) -> InactiveTopicPolicies {
+    InactiveTopicPolicies {
+        inactive_topic_delete_mode: mode.to_owned(),
+        max_inactive_duration_seconds: seconds,
+        delete_while_inactive: true,
+        ..InactiveTopicPolicies::default()
+    }
+}
+
+async fn delete_inactive(world: &World, mode: &str, seconds: i32) {
+    let change = |policies: &mut Policies| {
+        policies.inactive_topic_policies = Some(inactive_after(mode, seconds));
+        Ok(())
+    };
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+}
+
+async fn topics(world: &World) -> Vec<String> {
+    let namespace = topic("t").namespace().clone();
+    let names = world.broker.topic_names(&namespace, Domain::Persistent, false).await.unwrap();
+    names.iter().map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+/// Goal: a topic that nobody uses is deleted after its time, and not before; one with a producer, a
+/// consumer, a reader or a subscription is not; it can be used again at once.
+#[tokio::test(start_paused = true)]
+async fn an_inactive_topic_is_deleted_after_its_time() {
+    let world = World::with(|options| {
+        options.inactive_topics_interval = Duration::from_secs(10);
+        options.unload_idle_after = Some(Duration::from_secs(5));
+    })
+    .await;
+    delete_inactive(&world, "delete_when_no_subscriptions", 100).await;
+    let mut client = world.client();
+    for name in ["unused", "stored"] {
+        let producer = client.produce(name).await;
+        if name == "stored" {
+            client.publish(&producer, 0..7).await;
+        }
+        producer.close().await;
+    }
+    let producer = client.produce("produced").await;
+    let consumer = client.subscribe("consumed", 1, "sub").await;
+    let reader = client.read("read", 2).await;
+    client.subscribe("subscribed", 3, "sub").await.close().await;
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert_eq!(topics(&world).await.len(), 6);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(topics(&world).await, ["consumed", "produced", "read", "subscribed"]);
+    let again = client.produce("stored").await;
+    assert_eq!(client.publish(&again, 0..1).await[0].entry_id, EntryId(0));
+    producer.close().await;
+    consumer.close().await;
+    drop(reader);
+}
+
+/// Goal: if the policies want it, subscriptions that have everything acked go with their topic, and a
+/// backlog of one keeps it; so does retention.
+#[tokio::test(start_paused = true)]
+async fn a_topic_whose_subscriptions_are_caught_up_is_deleted_if_that_is_wanted() {
+    let world =
+        World::with(|options| options.inactive_topics_interval = Duration::from_secs(10)).await;
+    let mut client = world.client();
+    for name in ["acked", "behind"] {
+        let consumer = client.subscribe(name, 1, "sub").await;
+        let producer = client.produce(name).await;
+        let positions = client.publish(&producer, 0..3).await;
+        consumer.flow(10).await;
+        client.messages(3).await;
+        let acked = if name == "acked" { &positions[..] } else { &positions[..2] };
+        consumer.ack(ack(acked, Some(1))).await;
+        assert!(client.ack_done(1).await);
+        producer.close().await;
+        consumer.close().await;
+    }
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(topics(&world).await, ["acked", "behind"], "nothing wants it");
+    let retain = |minutes| {
+        move |policies: &mut Policies| {
+            policies.retention_policies = Some(RetentionPolicies {
+                retention_time_in_minutes: minutes,
+                retention_size_in_mb: -1,
+            });
+            Ok(())
+        }
+    };
+    let namespace = topic("t").namespace().clone();
+    world.broker.change_namespace_policies(&namespace, retain(-1)).await.unwrap();
+    delete_inactive(&world, "delete_when_subscriptions_caught_up", 20).await;
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(topics(&world).await, ["acked", "behind"], "it is kept for ever");
+    world.broker.change_namespace_policies(&namespace, retain(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(topics(&world).await, ["behind"]);
 }

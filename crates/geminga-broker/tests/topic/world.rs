@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use geminga_broker::{Advertised, Broker, Limits, Options, Parts, StartError};
+use geminga_broker::{
+    Advertised, AutoSplit, Broker, DispatchRates, Limits, Options, Parts, StartError,
+};
 use geminga_env::{Env, sim};
 use geminga_ledger::{Deps, LedgerOptions};
 use geminga_types::TopicName;
@@ -94,23 +96,11 @@ fn options() -> Options {
     Options {
         cluster: "standalone".to_owned(),
         advertised: Advertised::default(),
-        limits: Limits {
-            read_buffer_bytes: 64 << 20,
-            ack_state_bytes: 64 << 20,
-            timer_bytes: 64 << 20,
-            delivery_buffer_bytes: 64 << 20,
-            message_bytes_max: 100_000,
-            concurrent_topic_loads_max: 10,
-            concurrent_lookups_max: 10,
-            topic_load_timeout: Duration::from_secs(60),
-            publish_buffer_bytes: 1 << 20,
-            unacked_per_consumer_max: 1_000,
-            look_ahead_per_consumer_max: 2_000,
-            look_ahead_per_subscription_max: 20_000,
-            unacked_per_subscription_max: 1_000,
-            read_entries_max: 100,
-            read_bytes_max: 1 << 20,
-        },
+        limits: limits(),
+        dispatch: DispatchRates::UNLIMITED,
+        failover_delay: Duration::from_secs(1),
+        failover_by_ring: false,
+        auto_split: AutoSplit::Ring(100),
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,
@@ -124,6 +114,8 @@ fn options() -> Options {
         backlog_bytes: None,
         backlog_age: None,
         unload_idle_after: None,
+        inactivity: None,
+        inactive_topics_interval: Duration::from_secs(60),
         memory_parts: Vec::new(),
         managed_ledger: geminga_managed_ledger::Options {
             tail_caches: geminga_env::Gauge::new(64 << 20),
@@ -139,5 +131,28 @@ fn options() -> Options {
             cursor_roll_entries: 1_000,
             cursor_roll_bytes: 1 << 20,
         },
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        read_buffer_bytes: 64 << 20,
+        ack_state_bytes: 64 << 20,
+        timer_bytes: 64 << 20,
+        delivery_buffer_bytes: 64 << 20,
+        message_bytes_max: 100_000,
+        concurrent_topic_loads_max: 10,
+        concurrent_lookups_max: 10,
+        topic_load_timeout: Duration::from_secs(60),
+        publish_buffer_bytes: 1 << 20,
+        unacked_per_consumer_max: 1_000,
+        look_ahead_per_consumer_max: 2_000,
+        look_ahead_per_subscription_max: 20_000,
+        unacked_per_subscription_max: 1_000,
+        read_entries_max: 100,
+        read_bytes_max: 1 << 20,
+        round_robin_entries_max: 20,
+        unacked_per_broker_max: 0,
+        unacked_per_subscription_when_blocked_max: 0,
     }
 }

@@ -110,6 +110,23 @@ pub struct Policies {
     /// What is kept although it is acked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_policies: Option<RetentionPolicies>,
+    /// When topics that are not used are deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inactive_topic_policies: Option<InactiveTopicPolicies>,
+    /// How fast a topic's messages go out, by cluster.
+    #[serde(
+        rename = "topicDispatchRate",
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub topic_dispatch_rate: BTreeMap<String, DispatchRate>,
+    /// How fast those of a subscription do, by cluster.
+    #[serde(
+        rename = "subscriptionDispatchRate",
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub subscription_dispatch_rate: BTreeMap<String, DispatchRate>,
     /// Whether duplicates of a producer are dropped.
     #[serde(rename = "deduplicationEnabled", skip_serializing_if = "Option::is_none")]
     pub deduplication_enabled: Option<bool>,
@@ -193,6 +210,50 @@ pub struct BacklogQuota {
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// When topics that are not used are deleted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InactiveTopicPolicies {
+    /// `delete_when_no_subscriptions` or `delete_when_subscriptions_caught_up`.
+    pub inactive_topic_delete_mode: String,
+    /// Seconds that they must have been unused.
+    pub max_inactive_duration_seconds: i32,
+    /// Whether they are deleted at all.
+    pub delete_while_inactive: bool,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// How fast messages go out. −1 and 0 are no limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DispatchRate {
+    /// Messages in a period.
+    pub dispatch_throttling_rate_in_msg: i32,
+    /// Bytes in a period.
+    pub dispatch_throttling_rate_in_byte: i64,
+    /// Whether what is published comes on top.
+    pub relative_to_publish_rate: bool,
+    /// The period.
+    pub rate_period_in_second: i32,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Default for DispatchRate {
+    fn default() -> Self {
+        Self {
+            dispatch_throttling_rate_in_msg: -1,
+            dispatch_throttling_rate_in_byte: -1,
+            relative_to_publish_rate: false,
+            rate_period_in_second: 1,
+            rest: Map::new(),
+        }
+    }
 }
 
 /// What is kept although it is acked. −1 is for ever, 0 is not at all.
@@ -341,7 +402,14 @@ mod tests {
             "deleted": false,
             "schema_validation_enforced": false,
             "properties": {"k": "v"},
-            "topicDispatchRate": {"standalone": {"dispatchThrottlingRateInMsg": 7}},
+            "topicDispatchRate": {"standalone": {
+                "dispatchThrottlingRateInMsg": 7, "dispatchThrottlingRateInByte": -1,
+                "relativeToPublishRate": false, "ratePeriodInSecond": 1, "x": 1
+            }},
+            "inactive_topic_policies": {
+                "inactiveTopicDeleteMode": "delete_when_no_subscriptions",
+                "maxInactiveDurationSeconds": 60, "deleteWhileInactive": true, "x": 1
+            },
             "of_the_future": [1, {"a": null}]
         });
         let mut policies = Policies::decode(stored.to_string().as_bytes()).unwrap();

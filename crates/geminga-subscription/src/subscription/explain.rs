@@ -3,7 +3,7 @@
 use super::Subscription;
 use crate::{
     ConsumerKey, Kind,
-    explain::{ConsumerState, Draining, Explanation, State, Waits},
+    explain::{ConsumerState, Draining, Explanation, Limit, State, Waits},
     members::Member,
 };
 
@@ -43,28 +43,31 @@ impl<P> Subscription<P> {
             State::NothingToDeliver
         } else if self.blocked.by_own_limit {
             let unacked_messages = self.pending.messages();
-            State::TooManyUnacked { unacked_messages, max: self.options.unacked_messages_max }
+            State::AtLimit(Limit::TooManyUnacked {
+                unacked_messages,
+                max: self.options.unacked_messages_max,
+            })
         } else if self.blocked.by_common_limit {
             let (unacked_messages, max) =
                 (self.pending.messages(), self.options.scarce_unacked_messages_max);
-            State::TooManyUnackedInAll { unacked_messages, max }
+            State::AtLimit(Limit::TooManyUnackedInAll { unacked_messages, max })
         } else if let Some(going) = self.hand_over {
             State::HandingOver { from: going.from, until: going.known_until() }
+        } else if is_ready && self.allowance.is_used_up() {
+            State::AtLimit(Limit::DispatchRate { again_at: self.allowance.again_at })
         } else if self.reader.is_out() {
             State::Reading
         } else if !self.reader.may_read() {
             State::ReadFailed { retry_at: self.reader.retry_at() }
         } else if !is_ready {
             State::NoConsumerReady
-        } else if self.allowance.is_used_up() {
-            State::DispatchRate { again_at: self.allowance.again_at }
         } else if has_unread && self.readable_end() < self.end {
-            State::ScarceMemory
+            State::AtLimit(Limit::ScarceMemory)
         } else if has_unread && self.is_shared() && delayed_max <= self.queue.delayed_len() {
             let delayed_entries = self.queue.delayed_len() as u64;
-            State::TooManyDelayed { delayed_entries, max: delayed_max as u64 }
+            State::AtLimit(Limit::TooManyDelayed { delayed_entries, max: delayed_max as u64 })
         } else if has_unread && self.look_ahead_entries_max() <= self.held_back() {
-            State::TooManyHeldBack
+            State::AtLimit(Limit::TooManyHeldBack)
         } else {
             State::PartlyHeldBack
         }

@@ -117,6 +117,38 @@ keys! {
     "maxUnackedMessagesPerConsumer" max_unacked_messages_per_consumer: u64 = "50000";
     /// Messages a Shared subscription may hold unacked; 0 is no limit.
     "maxUnackedMessagesPerSubscription" max_unacked_messages_per_subscription: u64 = "200000";
+    /// Messages that all consumers of this broker may hold unacked; 0 is no limit. Beyond, subscriptions
+    /// with more than their part wait until there are half as many.
+    "maxUnackedMessagesPerBroker" max_unacked_messages_per_broker: u64 = "0";
+    /// The part of them that a subscription may have then.
+    "maxUnackedMessagesPerSubscriptionOnBrokerBlocked" max_unacked_messages_per_subscription_on_broker_blocked: f64 = "0.16";
+    /// Messages that this broker sends to consumers in a second; 0 or less is no limit.
+    "dispatchThrottlingRateInMsg" dispatch_throttling_rate_in_msg: i64 = "0";
+    /// The same in bytes.
+    "dispatchThrottlingRateInByte" dispatch_throttling_rate_in_byte: i64 = "0";
+    /// The same for each topic. A namespace's `dispatchRate` overrides it.
+    "dispatchThrottlingRatePerTopicInMsg" dispatch_throttling_rate_per_topic_in_msg: i64 = "0";
+    /// The same in bytes.
+    "dispatchThrottlingRatePerTopicInByte" dispatch_throttling_rate_per_topic_in_byte: i64 = "0";
+    /// The same for each subscription. A namespace's `subscriptionDispatchRate` overrides it.
+    "dispatchThrottlingRatePerSubscriptionInMsg" dispatch_throttling_rate_per_subscription_in_msg: i64 = "0";
+    /// The same in bytes.
+    "dispatchThrottlingRatePerSubscriptionInByte" dispatch_throttling_rate_per_subscription_in_byte: i64 = "0";
+    /// Whether the rates of topics and subscriptions come on top of what is published.
+    "dispatchThrottlingRateRelativeToPublishRate" dispatch_throttling_rate_relative_to_publish_rate: bool = "false";
+    /// Whether a batch counts as one message there.
+    "dispatchThrottlingOnBatchMessageEnabled" dispatch_throttling_on_batch_message_enabled: bool = "false";
+    /// How long, in milliseconds, a Failover consumer that is active no longer may still ack what it has
+    /// before the next one gets it.
+    "activeConsumerFailoverDelayTimeMillis" active_consumer_failover_delay_time_millis: u64 = "1000";
+    /// Whether a ring of their names decides which consumer of a Failover subscription is active.
+    "activeConsumerFailoverConsistentHashing" active_consumer_failover_consistent_hashing: bool = "false";
+    /// Whether Key_Shared divides keys by consistent hashing; else the largest range is halved.
+    "subscriptionKeySharedUseConsistentHashing" subscription_key_shared_use_consistent_hashing: bool = "true";
+    /// Points of each consumer on that ring.
+    "subscriptionKeySharedConsistentHashingReplicaPoints" subscription_key_shared_consistent_hashing_replica_points: u64 = "100";
+    /// Entries for one consumer of a Shared subscription before the next one's turn.
+    "dispatcherMaxRoundRobinBatchSize" dispatcher_max_round_robin_batch_size: u64 = "20";
     /// Entries that a Key_Shared subscription reads ahead of those that wait for their key's consumer,
     /// for each of its consumers; 0 is no such limit.
     "keySharedLookAheadMsgInReplayThresholdPerConsumer" key_shared_look_ahead_per_consumer: u64 = "4000";
@@ -146,6 +178,15 @@ keys! {
     /// Minutes after which a subscription without consumers is deleted; 0 is never. A namespace's policy
     /// overrides it.
     "subscriptionExpirationTimeMinutes" subscription_expiration_time_minutes: u64 = "0";
+    /// Whether topics that nobody uses are deleted, with what they store. A namespace's
+    /// `inactiveTopicPolicies` override it, as they do the next two but one.
+    "brokerDeleteInactiveTopicsEnabled" broker_delete_inactive_topics_enabled: bool = "true";
+    /// How often they are looked for, seconds.
+    "brokerDeleteInactiveTopicsFrequencySeconds" broker_delete_inactive_topics_frequency_seconds: u64 = "60";
+    /// Which: `delete_when_no_subscriptions`, or also `delete_when_subscriptions_caught_up`.
+    "brokerDeleteInactiveTopicsMode" broker_delete_inactive_topics_mode: String = "delete_when_no_subscriptions";
+    /// Seconds that they must have been unused; if it is empty, the time between two looks.
+    "brokerDeleteInactiveTopicsMaxInactiveDurationSeconds" broker_delete_inactive_topics_max_inactive_duration_seconds: String = "";
     /// Bytes that may wait for a subscription of a topic; −1 is no limit. A namespace's backlog quota
     /// overrides it, as it does the next two.
     "backlogQuotaDefaultLimitBytes" backlog_quota_default_limit_bytes: i64 = "-1";

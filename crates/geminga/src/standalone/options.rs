@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
-use geminga_broker::{Advertised, Budget, Limits, MemoryPart, QuotaAction};
+use geminga_broker::{
+    Advertised, AutoSplit, Budget, DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart,
+    QuotaAction,
+};
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
@@ -103,6 +106,10 @@ pub(super) fn broker(
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions,
         auto_subscription_creation: config.allow_auto_subscription_creation,
+        dispatch: dispatch(config),
+        failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
+        failover_by_ring: config.active_consumer_failover_consistent_hashing,
+        auto_split: auto_split(config),
         schema_validation_enforced: config.is_schema_validation_enforced,
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
@@ -118,6 +125,10 @@ pub(super) fn broker(
             .map(|max| (Duration::from_secs(max), quota_action)),
         message_ttl: (0 < config.ttl_duration_default_in_seconds)
             .then(|| Duration::from_secs(config.ttl_duration_default_in_seconds)),
+        inactivity: inactivity(config)?,
+        inactive_topics_interval: Duration::from_secs(
+            config.broker_delete_inactive_topics_frequency_seconds,
+        ),
         unload_idle_after: (0 < config.topic_idle_unload_seconds)
             .then(|| Duration::from_secs(config.topic_idle_unload_seconds)),
         phases: None,
@@ -146,6 +157,80 @@ pub(super) fn memory_parts(
     ]
 }
 
+fn dispatch(config: &Config) -> DispatchRates {
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|&limit| 0 < limit);
+    let rate = |messages, bytes| DispatchRate {
+        messages: limit(messages),
+        bytes: limit(bytes),
+        ..DispatchRate::UNLIMITED
+    };
+    let is_relative = config.dispatch_throttling_rate_relative_to_publish_rate;
+    let topic = rate(
+        config.dispatch_throttling_rate_per_topic_in_msg,
+        config.dispatch_throttling_rate_per_topic_in_byte,
+    );
+    let subscription = rate(
+        config.dispatch_throttling_rate_per_subscription_in_msg,
+        config.dispatch_throttling_rate_per_subscription_in_byte,
+    );
+    DispatchRates {
+        broker: rate(
+            config.dispatch_throttling_rate_in_msg,
+            config.dispatch_throttling_rate_in_byte,
+        ),
+        topic: DispatchRate { is_relative, ..topic },
+        subscription: DispatchRate { is_relative, ..subscription },
+        counts_entries: config.dispatch_throttling_on_batch_message_enabled,
+    }
+}
+
+fn inactivity(config: &Config) -> anyhow::Result<Option<(InactiveMode, Duration)>> {
+    let name = &config.broker_delete_inactive_topics_mode;
+    let mode = InactiveMode::named(name).with_context(|| {
+        format!(
+            "brokerDeleteInactiveTopicsMode={name}: expected delete_when_no_subscriptions or \
+             delete_when_subscriptions_caught_up"
+        )
+    })?;
+    let text = config.broker_delete_inactive_topics_max_inactive_duration_seconds.trim();
+    let seconds = if text.is_empty() {
+        config.broker_delete_inactive_topics_frequency_seconds
+    } else {
+        text.parse().ok().filter(|&seconds: &u64| seconds <= u64::from(u32::MAX)).with_context(
+            || {
+                format!(
+                    "brokerDeleteInactiveTopicsMaxInactiveDurationSeconds={text}: expected nothing, \
+                     or a number from 0 to {}",
+                    u32::MAX
+                )
+            },
+        )?
+    };
+    let is_on = config.broker_delete_inactive_topics_enabled;
+    Ok(is_on.then(|| (mode, Duration::from_secs(seconds))))
+}
+
+fn auto_split(config: &Config) -> AutoSplit {
+    if config.subscription_key_shared_use_consistent_hashing {
+        let points = config.subscription_key_shared_consistent_hashing_replica_points;
+        AutoSplit::Ring(u32::try_from(points).unwrap_or(u32::MAX))
+    } else {
+        AutoSplit::Halves
+    }
+}
+
+/// A part of the broker's unacked messages, as messages.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part of a count needs no 53 bits"
+)]
+fn unacked_when_blocked(config: &Config) -> u64 {
+    let part = config.max_unacked_messages_per_subscription_on_broker_blocked.clamp(0.0, 1.0);
+    ((config.max_unacked_messages_per_broker as f64 * part) as u64).max(1)
+}
+
 fn limits(config: &Config, plan: &Plan) -> Limits {
     Limits {
         message_bytes_max: size(config.max_message_size),
@@ -159,6 +244,9 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         timer_bytes: size(plan.timers),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
+        unacked_per_broker_max: config.max_unacked_messages_per_broker,
+        unacked_per_subscription_when_blocked_max: unacked_when_blocked(config),
+        round_robin_entries_max: size(config.dispatcher_max_round_robin_batch_size),
         look_ahead_per_consumer_max: size(config.key_shared_look_ahead_per_consumer),
         look_ahead_per_subscription_max: size(config.key_shared_look_ahead_per_subscription),
         read_entries_max: size(config.dispatcher_max_read_batch_size),

@@ -31,7 +31,7 @@ impl Topic {
     pub(super) fn dispatch(&mut self) -> bool {
         let ready = std::mem::take(&mut self.ready);
         let was_ready = !ready.is_empty();
-        for name in ready {
+        for name in self.in_turn(ready) {
             let now = self.deps.ledger.env.clock.wall().0;
             while let Some(action) = self.next_action(&name, now) {
                 self.act(&name, action);
@@ -41,10 +41,13 @@ impl Topic {
     }
 
     fn next_action(&mut self, name: &SubscriptionName, now: u64) -> Option<Action<Stored>> {
+        let allowance = self.allowance(name);
         let sub = self.subscriptions.get_mut(name)?;
         sub.charge();
+        sub.machine.set_allowance(allowance);
         let (ack_state, timers) = (self.deps.ack_states.is_over(), self.deps.timers.is_over());
-        sub.machine.set_scarce(Scarce { ack_state, timers });
+        let unacked = self.deps.unacked.is_over();
+        sub.machine.set_scarce(Scarce { ack_state, timers, unacked });
         sub.machine.next_action(now)
     }
 
@@ -113,11 +116,13 @@ impl Topic {
             detach(&mut deliveries);
         }
         let mut messages = Vec::with_capacity(deliveries.len());
+        let (mut message_count, mut bytes) = (0, 0);
         for delivery in deliveries {
             let size = delivery.payload.entry.len() as u64;
             opened.note_delivered(delivery.messages, size, delivery.redelivery_count);
             sub.note_delivered(delivery.messages, size, delivery.redelivery_count);
-            self.flow_out.add(u64::from(delivery.messages), size);
+            message_count += u64::from(delivery.messages);
+            bytes += size;
             messages.push(OutMessage {
                 position: delivery.payload.position,
                 redelivery_count: delivery.redelivery_count,
@@ -125,7 +130,7 @@ impl Topic {
                 entry: delivery.payload.entry,
             });
         }
-        let key = opened.client_key();
+        let (key, entries) = (opened.client_key(), messages.len() as u64);
         opened.outbox.push(Outgoing::Messages { consumer: key, consumer_epoch, messages });
         if !opened.outbox.is_writable() {
             sub.machine.set_writable(consumer, false);
@@ -133,6 +138,8 @@ impl Topic {
             let waker = Box::new(move || inbox.put_writable(consumer.0));
             opened.outbox.wake_when_writable(waker);
         }
+        self.flow_out.add(message_count, bytes);
+        self.note_dispatched(name, entries, message_count, bytes);
     }
 
     /// Tells consumers of a terminated topic that they have everything.

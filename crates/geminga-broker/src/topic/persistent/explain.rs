@@ -2,7 +2,7 @@
 
 use geminga_subscription::{
     ConsumerKey,
-    explain::{ConsumerState, Draining, Explanation, State, Waits},
+    explain::{ConsumerState, Draining, Explanation, Limit, State, Waits},
 };
 use geminga_types::{Ordinal, Position};
 
@@ -15,7 +15,7 @@ impl Topic {
             return Err(self.no_subscription(name));
         };
         let (stats, explained) = (sub.machine.stats(), sub.machine.explain());
-        let (state, because) = self.words(&explained);
+        let (state, because) = self.words(name, &explained);
         Ok(SubscriptionExplanation {
             topic: self.name.clone(),
             subscription: name.to_owned(),
@@ -69,7 +69,7 @@ impl Topic {
         opened.map(|opened| opened.request.consumer_name.clone()).unwrap_or_default()
     }
 
-    fn words(&self, explained: &Explanation) -> (&'static str, String) {
+    fn words(&self, name: &str, explained: &Explanation) -> (&'static str, String) {
         let wall = self.deps.ledger.env.clock.wall().0;
         let unread = |from: Ordinal| explained.end.0.saturating_sub(from.0);
         match explained.state {
@@ -86,7 +86,37 @@ impl Topic {
                 let wait = retry_at.map_or(0, |at| at.saturating_sub(wall));
                 ("ReadFailed", format!("A read of entries failed; it is tried again in {wait} ms."))
             }
-            State::TooManyUnacked { unacked_messages, max } => (
+            State::HandingOver { from, until } => {
+                let wait = until.map_or(0, |at| at.saturating_sub(wall));
+                let holder = self.name_of(from);
+                (
+                    "HandingOver",
+                    format!(
+                        "Consumer {holder} was active before and has messages that are not acked: the \
+                         next one begins when they are, or in {wait} ms."
+                    ),
+                )
+            }
+            State::NoConsumerReady => (
+                "NoConsumerReady",
+                "No consumer can take more: see what each of them waits for.".to_owned(),
+            ),
+            State::AtLimit(limit) => self.limit_words(name, explained, limit),
+            State::PartlyHeldBack => (
+                "PartlyHeldBack",
+                "What is left waits for its time, or for the consumers of its keys.".to_owned(),
+            ),
+        }
+    }
+
+    fn limit_words(
+        &self,
+        name: &str,
+        explained: &Explanation,
+        limit: Limit,
+    ) -> (&'static str, String) {
+        match limit {
+            Limit::TooManyUnacked { unacked_messages, max } => (
                 "TooManyUnacked",
                 format!(
                     "{unacked_messages} messages are at the consumers and not acked, \
@@ -94,18 +124,31 @@ impl Topic {
                     max / 2
                 ),
             ),
-            State::NoConsumerReady => (
-                "NoConsumerReady",
-                "No consumer can take more: see what each of them waits for.".to_owned(),
+            Limit::TooManyUnackedInAll { unacked_messages, max } => (
+                "TooManyUnackedInAll",
+                format!(
+                    "maxUnackedMessagesPerBroker is reached, {unacked_messages} messages are at this \
+                     subscription's consumers and not acked, and it may have {max}: delivery goes on \
+                     at {}, or when there are fewer in all.",
+                    max / 2
+                ),
             ),
-            State::TooManyDelayed { delayed_entries, max } => (
+            Limit::DispatchRate { again_at } => (
+                "DispatchRate",
+                format!(
+                    "The dispatch rate is used up ({}): more is sent in {} ms.",
+                    self.rates_used_up(name),
+                    again_at.saturating_sub(self.deps.ledger.env.clock.wall().0)
+                ),
+            ),
+            Limit::TooManyDelayed { delayed_entries, max } => (
                 "TooManyDelayed",
                 format!(
                     "{delayed_entries} entries wait for their time, the limit is {max}: nothing new is \
                      read before one is due."
                 ),
             ),
-            State::TooManyHeldBack => (
+            Limit::TooManyHeldBack => (
                 "TooManyHeldBack",
                 format!(
                     "{} entries wait for the consumers of their keys, the limit is {}: nothing new is \
@@ -114,15 +157,11 @@ impl Topic {
                     explained.held_back_entries_max.unwrap_or(0)
                 ),
             ),
-            State::ScarceMemory => (
+            Limit::ScarceMemory => (
                 "ScarceMemory",
                 "The process holds as much for acks or delayed messages as it may, and this \
                  subscription a good part of it: nothing new is read until it has less."
                     .to_owned(),
-            ),
-            State::PartlyHeldBack => (
-                "PartlyHeldBack",
-                "What is left waits for its time, or for the consumers of its keys.".to_owned(),
             ),
         }
     }

@@ -1,7 +1,10 @@
-//! Whether a topic is at rest, so that it may be unloaded without anybody noticing.
+//! Whether a topic is at rest, so that it may be unloaded without anybody noticing, or so long inactive
+//! that it is to be deleted.
 //!
 //! What stores entries stays loaded: unloading seals its open ledger, which is never trimmed, and a
 //! sealed one may be, so a reader would notice.
+
+use std::time::Duration;
 
 use tracing::debug;
 
@@ -11,6 +14,7 @@ use super::{
     close::{Phase, UNLOAD_TIME_MAX},
     subscriptions::Sub,
 };
+use crate::{AdminError, InactiveMode};
 
 impl Topic {
     /// Unloads it if it is at rest; otherwise drops the reply.
@@ -22,18 +26,53 @@ impl Topic {
         }
     }
 
+    /// Begins its deletion if it is inactive, and has been for as long as the policies want.
+    pub(super) fn delete_inactive(
+        &mut self,
+        unused: Duration,
+        reply: Reply<Result<(), AdminError>>,
+    ) {
+        let retention = self.policies.retention_time;
+        let is_over = self
+            .policies
+            .inactivity
+            .is_some_and(|(_, max)| retention.is_some_and(|kept| max.max(kept) <= unused));
+        if is_over && self.is_inactive() {
+            self.prepare_delete(false, reply);
+        } else {
+            let message = format!("Topic {} is not inactive, or not for long enough", self.name);
+            _ = reply.send(Err(AdminError::Busy(message)));
+        }
+    }
+
+    /// Whether the policies have it deleted sooner or later if nobody uses it. Nothing with a cursor
+    /// goes, be it a reader's or one that is being made, except, if that is wanted, durable
+    /// subscriptions that have everything acked.
+    fn is_inactive(&self) -> bool {
+        let Some((mode, _)) = self.policies.inactivity else { return false };
+        let may_go = match mode {
+            InactiveMode::NoSubscriptions => self.subscriptions.is_empty(),
+            InactiveMode::CaughtUp => self.subscriptions.values().all(|sub| is_done(sub)),
+        };
+        may_go && self.is_quiet()
+    }
+
     fn is_at_rest(&self) -> bool {
+        self.jobs == 0
+            && self.is_quiet()
+            && self.subscriptions.values().all(|sub| is_done(sub))
+            && self.ledger.entries() == 0
+            && !self.is_inactive() // It would never be deleted.
+    }
+
+    /// Whether nobody uses it, and nothing is being done.
+    fn is_quiet(&self) -> bool {
         let is_unused = self.producers.len() == 0 && self.consumers.is_empty();
-        let is_settled = self.jobs == 0
-            && self.pending.is_empty()
+        let is_settled = self.pending.is_empty()
             && self.unflushed.is_empty()
             && self.terminating.is_empty()
             && !self.has_busy_names();
-        matches!(self.phase, Phase::Serving)
-            && is_unused
-            && is_settled
-            && self.subscriptions.values().all(|sub| is_done(sub))
-            && self.ledger.entries() == 0
+        matches!(self.phase, Phase::Serving) && is_unused && is_settled
     }
 }
 

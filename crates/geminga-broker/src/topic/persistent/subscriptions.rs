@@ -12,16 +12,18 @@ use geminga_types::{Ordinal, Position};
 use tracing::{info, warn};
 
 use super::{
-    super::{Reply, StartAt, rates::Flow},
+    super::{Reply, StartAt, attach::failover_slot, rates::Flow},
     Stored, SubscriptionName, Topic,
     ack::AckWaiter,
     background::Answer,
     close::Phase,
     seek::Seeking,
+    throttle::limiter_for,
 };
 use crate::{
     AdminError, ClientKey, Consumer, Outbox, Outgoing, RequestError, SubscribeError,
-    SubscriptionKind, consumer::OpenConsumer, policies::TopicPolicies,
+    SubscriptionKind, consumer::OpenConsumer, policies::TopicPolicies, rate::Limiter,
+    unacked::UnackedShare,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -52,6 +54,9 @@ pub(super) struct Sub {
     /// Its shares of what all subscriptions hold.
     ack_state: Share,
     timers: Share,
+    unacked: UnackedShare,
+    /// Holds its dispatch rate.
+    pub(super) limiter: Option<Box<Limiter>>,
     consumers: usize,
     /// Since when it has no consumers; a load begins anew.
     unused_since: Instant,
@@ -111,6 +116,7 @@ impl Sub {
         let held = self.machine.held();
         self.ack_state.set(held.ack_state);
         self.timers.set(held.timers);
+        self.unacked.set(self.machine.unacked_messages());
     }
 
     pub(super) fn set_policies(&mut self, policies: &TopicPolicies) {
@@ -184,9 +190,15 @@ impl Topic {
         is_durable: bool,
         properties: Vec<(String, String)>,
     ) {
-        let limits = &self.deps.options.limits;
+        let options = &self.deps.options;
+        let limits = &options.limits;
         let options = geminga_subscription::Options {
             partition: self.name.partition(),
+            failover_slot: failover_slot(&self.name, options),
+            hand_over_ms: u64::try_from(options.failover_delay.as_millis()).unwrap_or(u64::MAX),
+            auto_split: options.auto_split,
+            round_robin_entries_max: limits.round_robin_entries_max,
+            scarce_unacked_messages_max: limits.unacked_per_subscription_when_blocked_max,
             read_entries_max: limits.read_entries_max,
             read_bytes_max: limits.read_bytes_max,
             consumer_unacked_messages_max: self.policies.unacked_per_consumer_max,
@@ -216,6 +228,8 @@ impl Topic {
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
             ack_state: Share::of(self.deps.ack_states.clone()),
+            unacked: UnackedShare::of(self.deps.unacked.clone()),
+            limiter: limiter_for(&self.policies.subscription_dispatch_rate, None, now),
             timers: Share::of(self.deps.timers.clone()),
             consumers: 0,
             is_abandoned: false,

@@ -57,6 +57,8 @@ pub(in crate::topic) fn spawn(
         subscriptions: std::collections::BTreeMap::new(),
         busy: std::collections::BTreeMap::new(),
         ready: std::collections::BTreeSet::new(),
+        limiter: None,
+        last_throttled: None,
         unflushed: std::collections::BTreeSet::new(),
         next_key: 0,
         next_incarnation: 0,

@@ -1,0 +1,138 @@
+//! The dispatch rates of a topic, of its subscriptions and of the broker.
+
+use std::{collections::BTreeSet, sync::PoisonError};
+
+use geminga_subscription::Allowance;
+
+use super::{SubscriptionName, Topic};
+use crate::{
+    policies::TopicPolicies,
+    rate::{DispatchRate, Left, Limiter},
+};
+
+/// A limiter for a rate; the one there is if the rate is still the same, with what was taken of it.
+pub(super) fn limiter_for(
+    rate: &DispatchRate,
+    before: Option<Box<Limiter>>,
+    now: geminga_env::Instant,
+) -> Option<Box<Limiter>> {
+    match before {
+        Some(before) if before.rate() == rate => Some(before),
+        _ => rate.is_limited().then(|| Box::new(Limiter::new(*rate, now))),
+    }
+}
+
+impl Topic {
+    pub(super) fn set_dispatch_rates(&mut self, policies: &TopicPolicies) {
+        let now = self.now();
+        self.limiter = limiter_for(&policies.dispatch_rate, self.limiter.take(), now);
+        for sub in self.subscriptions.values_mut() {
+            let rate = &policies.subscription_dispatch_rate;
+            sub.limiter = limiter_for(rate, sub.limiter.take(), now);
+        }
+    }
+
+    /// What may be sent to the consumers of a subscription now.
+    pub(super) fn allowance(&mut self, name: &SubscriptionName) -> Allowance {
+        let left = self.dispatch_left(name);
+        let Left { messages, bytes, again_at: Some(again_at) } = left else {
+            return Allowance { messages: left.messages, bytes: left.bytes, again_at: 0 };
+        };
+        let wait = again_at.saturating_duration_since(self.now()).as_millis();
+        let wait = u64::try_from(wait).unwrap_or(u64::MAX).max(1);
+        let wall = self.deps.ledger.env.clock.wall().0;
+        Allowance { messages, bytes, again_at: wall.saturating_add(wait) }
+    }
+
+    fn dispatch_left(&mut self, name: &SubscriptionName) -> Left {
+        let of_sub = self.subscriptions.get(name).and_then(|sub| sub.limiter.as_deref());
+        if of_sub.is_none() && !self.shares_a_rate() {
+            return Left::ALL;
+        }
+        let now = self.now();
+        let (messages, bytes) = self.flow_in.rates(now);
+        let limiters = self.limiter.iter_mut().chain(
+            self.subscriptions.get_mut(name).into_iter().flat_map(|sub| sub.limiter.iter_mut()),
+        );
+        let own = limiters.fold(Left::ALL, |left, limiter| {
+            limiter.note_published(messages, bytes);
+            left.and(limiter.left(now))
+        });
+        match &self.deps.dispatch {
+            Some(all) => own.and(all.lock().unwrap_or_else(PoisonError::into_inner).left(now)),
+            None => own,
+        }
+    }
+
+    /// So much was sent to the consumers of a subscription.
+    pub(super) fn note_dispatched(
+        &mut self,
+        name: &SubscriptionName,
+        entries: u64,
+        messages: u64,
+        bytes: u64,
+    ) {
+        let is_sub_limited = self.subscriptions.get(name).is_some_and(|sub| sub.limiter.is_some());
+        if !is_sub_limited && !self.shares_a_rate() {
+            return;
+        }
+        let now = self.now();
+        let count = if self.deps.options.dispatch.counts_entries { entries } else { messages };
+        if let Some(limiter) = &mut self.limiter {
+            limiter.take(now, count, bytes);
+        }
+        if let Some(limiter) = self.subscriptions.get_mut(name).and_then(|sub| sub.limiter.as_mut())
+        {
+            limiter.take(now, count, bytes);
+        }
+        if let Some(all) = &self.deps.dispatch {
+            all.lock().unwrap_or_else(PoisonError::into_inner).take(now, count, bytes);
+        }
+        if self.shares_a_rate() {
+            self.last_throttled = Some(SubscriptionName::clone(name));
+        }
+    }
+
+    /// Whether subscriptions take from one rate.
+    fn shares_a_rate(&self) -> bool {
+        self.limiter.is_some() || self.deps.dispatch.is_some()
+    }
+
+    /// In turn, if they take from one rate: who took last is last.
+    pub(super) fn in_turn(
+        &self,
+        mut ready: BTreeSet<SubscriptionName>,
+    ) -> impl Iterator<Item = SubscriptionName> + use<> {
+        let behind = match &self.last_throttled {
+            Some(last) if 1 < ready.len() => {
+                let mut behind = ready.split_off(last);
+                if behind.remove(last) {
+                    ready.insert(SubscriptionName::clone(last));
+                }
+                behind
+            }
+            _ => BTreeSet::new(),
+        };
+        behind.into_iter().chain(ready)
+    }
+
+    /// The rates that hold a subscription back, in words.
+    pub(super) fn rates_used_up(&self, name: &str) -> String {
+        let now = self.now();
+        let used_up = |limiter: &Limiter, whose: &str| {
+            let is_so = limiter.left(now).again_at.is_some();
+            is_so.then(|| format!("of the {whose}, {}", limiter.rate().text()))
+        };
+        let of_sub = self.subscriptions.get(name).and_then(|sub| sub.limiter.as_deref());
+        let of_all =
+            self.deps.dispatch.as_ref().and_then(|all| {
+                used_up(&all.lock().unwrap_or_else(PoisonError::into_inner), "broker")
+            });
+        let found = [
+            of_sub.and_then(|limiter| used_up(limiter, "subscription")),
+            self.limiter.as_deref().and_then(|limiter| used_up(limiter, "topic")),
+            of_all,
+        ];
+        found.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
