@@ -48,6 +48,8 @@ class Server:
         broker, web = free_ports()
         self.settings.setdefault("brokerServicePort", broker)
         self.settings.setdefault("webServicePort", web)
+        # Tests look at what is stored, whether somebody uses it or not.
+        self.settings.setdefault("brokerDeleteInactiveTopicsEnabled", "false")
 
     def command(self):
         command = self.prefix + [str(BINARY), "standalone", "--data-dir", str(self.data)]
