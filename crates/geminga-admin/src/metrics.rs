@@ -66,6 +66,8 @@ pub(crate) async fn metrics(broker: &Broker, options: &Options) -> Answer {
     let topics = broker.all_topic_stats().await;
     let mut text = render(&broker.options().cluster, &topics);
     memory(&mut text, &broker.memory());
+    head(&mut text, "geminga_subscription_repairs_total", "counter");
+    line(&mut text, format_args!("geminga_subscription_repairs_total {}", broker.repairs()));
     let process = options.process.as_ref().map(|process| process.metrics());
     for Metric { name, kind, value } in process.unwrap_or_default() {
         head(&mut text, name, kind.as_str());

@@ -147,8 +147,18 @@ impl Broker {
             .is_limited()
             .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
-        let deps =
-            TopicDeps { ledger, options, reads, ack_states, timers, dispatch, unacked, tasks };
+        let repairs = Arc::new(AtomicU64::new(0));
+        let deps = TopicDeps {
+            ledger,
+            options,
+            reads,
+            ack_states,
+            timers,
+            dispatch,
+            repairs,
+            unacked,
+            tasks,
+        };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
         if let Some(idle) = deps.options.unload_idle_after {
@@ -159,6 +169,13 @@ impl Broker {
         deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
         let connections = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner { deps, topics, publishes, deliveries, connections, shutdown })))
+    }
+
+    /// How often the books of a subscription did not balance since the start, and it delivered everything
+    /// again that was not acked.
+    #[must_use]
+    pub fn repairs(&self) -> u64 {
+        self.0.deps.repairs.load(Ordering::Relaxed)
     }
 
     /// What the operator decided.

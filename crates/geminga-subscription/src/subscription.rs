@@ -30,6 +30,7 @@ use crate::{
     reader::Reader,
 };
 
+mod audit;
 mod deliver;
 mod explain;
 mod poll;

@@ -31,7 +31,7 @@ mod throttle;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use bytes::Bytes;
@@ -82,6 +82,8 @@ pub(crate) struct TopicDeps {
     pub(crate) timers: Gauge,
     /// The dispatch rate of all topics, if there is one.
     pub(crate) dispatch: Option<Arc<Mutex<Limiter>>>,
+    /// Subscriptions whose books did not balance.
+    pub(crate) repairs: Arc<AtomicU64>,
     /// Unacked messages, over all subscriptions.
     pub(crate) unacked: UnackedInAll,
     pub(crate) tasks: TaskTracker,
@@ -119,6 +121,8 @@ struct Topic {
     flow_out: Flow,
     last_publish_time: u64,
     next_trim: Instant,
+    /// How often its subscriptions were audited.
+    audits: u64,
     age: quota::Age,
     /// Whether what producers send is left to be sent again, since they are about to be closed.
     is_closing_producers: bool,

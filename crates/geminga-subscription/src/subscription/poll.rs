@@ -1,14 +1,7 @@
 //! What a subscription wants done next, and when it wants to be asked again.
 
-use std::collections::BTreeSet;
-
-use geminga_types::Ordinal;
-
 use super::{Blocked, Subscription};
 use crate::{Action, ConsumerKey, Kind, Options, lanes::Router};
-
-/// Spans up to which the states of all entries are compared in debug builds.
-const RECOUNT_MAX: u64 = 512;
 
 impl<P> Subscription<P> {
     /// What is to be done next. Call until `None`, after anything has happened and at
@@ -125,38 +118,6 @@ impl<P> Subscription<P> {
             by_own_limit: is_held_back(by_own_limit, unacked, own),
             by_common_limit: self.scarce.unacked && is_held_back(by_common_limit, unacked, common),
         };
-    }
-
-    /// Compares what is known with the invariants; for assertions. Large spans are taken on trust.
-    pub(super) fn is_consistent(&self) -> bool {
-        let (from, to) = (self.acks.next_unacked(), self.queue.next_read);
-        if RECOUNT_MAX < to.0.saturating_sub(from.0) {
-            return true;
-        }
-        let replay = self.queue.replay();
-        let states = |at: Ordinal| {
-            [
-                self.acks.is_acked(at),
-                self.pending.contains(at),
-                self.queue.buffer().contains_key(&at),
-                replay.contains_key(&at),
-                self.queue.is_delayed(at),
-            ]
-        };
-        let is_in_one_state = |at: Ordinal| {
-            let count = states(at).into_iter().filter(|&is_so| is_so).count();
-            count == 1 || !self.is_shared() && count == 0
-        };
-        let is_within = |at: &Ordinal| from <= *at && *at < to;
-        let waiting: BTreeSet<Ordinal> =
-            self.queue.buffer().keys().chain(replay.keys()).copied().collect();
-        from <= to
-            && (from.0..to.0).map(Ordinal).all(is_in_one_state)
-            && waiting.iter().all(is_within)
-            && self.redelivery_counts.keys().all(|&at| !self.acks.is_acked(at))
-            && self.queue.is_consistent(Router { members: &self.members, pending: &self.pending })
-            && self.pending.is_consistent()
-            && self.acks.is_consistent()
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{Action, Delivery, Entry, KeySharedMode, KeySharedOptions, ReadFailed, ReadId};
 
+mod auditing;
 mod by_key;
 mod in_order;
 mod reading;

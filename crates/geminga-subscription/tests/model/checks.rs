@@ -66,6 +66,7 @@ impl World {
                 assert_eq!(consumer.told_active, Some(is_active), "seed {seed}: {key:?}");
             }
         }
+        assert!(self.sub.audit(self.now), "seed {seed}: the books do not balance");
         self.check_no_stall();
         let timeout = self.sub.next_timeout();
         assert!(timeout.is_none_or(|at| self.now < at), "seed {seed}: it would spin");

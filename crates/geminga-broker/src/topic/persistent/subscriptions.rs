@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use geminga_env::{Instant, Share};
 use geminga_managed_ledger::{CursorDelta, CursorSeq, CursorState};
 use geminga_subscription::{AckState, Subscription};
 use geminga_types::{Ordinal, Position};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     super::{Reply, StartAt, attach::failover_slot, rates::Flow},
@@ -564,6 +564,24 @@ impl Topic {
             let minutes = limit.as_secs() / 60;
             info!(topic = %self.name, subscription = %name, minutes, "not used for so long: deleted");
             self.remove_subscription(&name);
+        }
+    }
+
+    /// Recounts what the machines know. One that is wrong delivers again what is not acked: a message
+    /// may come twice, and none is stuck.
+    pub(super) fn audit(&mut self) {
+        self.audits += 1;
+        for (name, sub) in &mut self.subscriptions {
+            if !self.ready.contains(name) && !sub.machine.audit(self.audits) {
+                let stats = sub.machine.stats();
+                error!(
+                    topic = %self.name, subscription = %name, ?stats,
+                    "its books did not balance: everything that is not acked is delivered again"
+                );
+                self.deps.repairs.fetch_add(1, Ordering::Relaxed);
+                sub.machine.repair();
+                self.ready.insert(Arc::clone(name));
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub(in crate::topic) fn spawn(
     let mut topic = Box::new(Topic {
         name: name.clone(),
         next_trim: now + deps.options.trim_interval,
+        audits: 0,
         deps,
         policies,
         grant,
@@ -161,6 +162,7 @@ impl Topic {
             self.delete_unused();
             self.look_for_expired();
             self.look_at_age();
+            self.audit();
             self.shrink();
         }
     }
