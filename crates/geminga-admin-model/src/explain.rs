@@ -33,6 +33,9 @@ pub struct SubscriptionExplanation {
     /// How many of those there may be before nothing new is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_back_entries_max: Option<u64>,
+    /// The rates that it is sent at, in words.
+    #[serde(default)]
+    pub rates: Vec<String>,
     /// Everything up to here is acked.
     pub mark_delete: MessageId,
     /// Everything up to here has been read.

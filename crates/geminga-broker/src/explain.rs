@@ -27,6 +27,8 @@ pub struct SubscriptionExplanation {
     pub held_back_entries: u64,
     /// How many of those there may be before nothing new is read.
     pub held_back_entries_max: Option<u64>,
+    /// The rates that it is sent at, in words.
+    pub rates: Vec<String>,
     /// Everything up to here is acked.
     pub mark_delete: Position,
     /// Everything up to here has been read.

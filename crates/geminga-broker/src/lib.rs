@@ -11,6 +11,7 @@ mod budget;
 mod consumer;
 mod error;
 mod explain;
+mod feedback;
 mod formats;
 mod load;
 mod namespace;

@@ -256,25 +256,25 @@ impl<P> Subscription<P> {
     /// far as they are at this consumer, or all that are, with their redelivery counts raised. On
     /// Exclusive and Failover: everything from the mark-delete position on, in order, if this is the
     /// consumer that has it; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
-    pub fn redeliver(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>, epoch: Option<u64>) {
-        let Some(member) = self.members.get_mut(key) else {
-            return;
-        };
+    ///
+    /// Says how many entries were given back.
+    pub fn redeliver(
+        &mut self,
+        key: ConsumerKey,
+        ids: Option<&[Ordinal]>,
+        epoch: Option<u64>,
+    ) -> u64 {
+        let Some(member) = self.members.get_mut(key) else { return 0 };
         if epoch.is_some() && epoch < member.epoch {
-            return;
+            return 0;
         }
         member.epoch = epoch.or(member.epoch);
         match self.members.kind() {
             Some(Kind::Shared | Kind::KeyShared) => self.redeliver_shared(key, ids),
             Some(Kind::Exclusive | Kind::Failover) if self.holder() == Some(key) => {
-                for &at in ids.unwrap_or_default() {
-                    if at < self.delivered_end() && !self.acks.is_acked(at) {
-                        raise(&mut self.redelivery_counts, at);
-                    }
-                }
-                self.rewind();
+                self.redeliver_in_order(ids)
             }
-            Some(Kind::Exclusive | Kind::Failover) | None => {}
+            Some(Kind::Exclusive | Kind::Failover) | None => 0,
         }
     }
 
@@ -405,7 +405,7 @@ impl<P> Subscription<P> {
         }
     }
 
-    fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) {
+    fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) -> u64 {
         let again = match ids {
             None => self.pending.take_all(key),
             Some(ids) => {
@@ -413,11 +413,29 @@ impl<P> Subscription<P> {
                 ids.iter().filter_map(take).collect()
             }
         };
+        let count = again.len() as u64;
         for (at, unacked) in again {
             raise(&mut self.redelivery_counts, at);
             self.released(unacked.slot);
             self.wait_again(at, unacked.slot);
         }
+        count
+    }
+
+    fn redeliver_in_order(&mut self, ids: Option<&[Ordinal]>) -> u64 {
+        let delivered_end = self.delivered_end();
+        let mut count = 0;
+        for &at in ids.unwrap_or_default() {
+            if at < delivered_end && !self.acks.is_acked(at) {
+                raise(&mut self.redelivery_counts, at);
+                count += 1;
+            }
+        }
+        if ids.is_none() {
+            count = self.acks.unacked_before(delivered_end);
+        }
+        self.rewind();
+        count
     }
 
     fn wait_again(&mut self, at: Ordinal, slot: u32) {

@@ -85,6 +85,7 @@ fn explanation(found: geminga_broker::SubscriptionExplanation) -> SubscriptionEx
         next_due: found.next_due,
         held_back_entries: found.held_back_entries,
         held_back_entries_max: found.held_back_entries_max,
+        rates: found.rates,
         mark_delete: message_id(found.mark_delete),
         read: message_id(found.read),
         consumers: consumers.collect(),

@@ -86,6 +86,9 @@ fn print(
         let max = max.map_or_else(|| "no limit".to_owned(), |max| format!("at most {max}"));
         writeln!(out, "{} entries wait for consumers ({max})", explained.held_back_entries)?;
     }
+    for rate in &explained.rates {
+        writeln!(out, "rate by {rate}")?;
+    }
     for consumer in explained.consumers.iter().take(LISTED_MAX) {
         writeln!(
             out,

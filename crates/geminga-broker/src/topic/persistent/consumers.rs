@@ -88,7 +88,10 @@ impl Topic {
         if let Some(consumer) = self.consumers.get(&key)
             && let Some(sub) = self.subscriptions.get_mut(&consumer.subscription)
         {
-            sub.machine.redeliver(ConsumerKey(key), ordinals.as_deref(), epoch);
+            let again = sub.machine.redeliver(ConsumerKey(key), ordinals.as_deref(), epoch);
+            if let Some(feedback) = &mut sub.feedback {
+                feedback.note_again(self.deps.ledger.env.clock.now(), again);
+            }
             self.ready.insert(Arc::clone(&consumer.subscription));
         }
     }

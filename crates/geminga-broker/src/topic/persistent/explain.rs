@@ -30,6 +30,7 @@ impl Topic {
             held_back_entries_max: explained.held_back_entries_max,
             mark_delete: self.position_before(stats.mark_delete),
             read: self.position_before(explained.next_read),
+            rates: self.rates_of(name).into_iter().map(|(text, _)| text).collect(),
             consumers: explained.consumers.iter().map(|it| self.explain_consumer(it)).collect(),
             draining: explained.draining.iter().map(|it| self.explain_draining(it)).collect(),
         })
@@ -107,6 +108,11 @@ impl Topic {
                 "What is left waits for its time, or for the consumers of its keys.".to_owned(),
             ),
         }
+    }
+
+    fn rates_used_up(&self, name: &str) -> String {
+        let used_up = self.rates_of(name).into_iter().filter(|(_, is_used_up)| *is_used_up);
+        used_up.map(|(text, _)| text).collect::<Vec<_>>().join("; ")
     }
 
     fn limit_words(

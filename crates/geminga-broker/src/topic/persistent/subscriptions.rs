@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     AdminError, ClientKey, Consumer, Outbox, Outgoing, RequestError, SubscribeError,
-    SubscriptionKind, consumer::OpenConsumer, policies::TopicPolicies, rate::Limiter,
-    unacked::UnackedShare,
+    SubscriptionKind, consumer::OpenConsumer, feedback::Feedback, policies::TopicPolicies,
+    rate::Limiter, unacked::UnackedShare,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -57,6 +57,8 @@ pub(super) struct Sub {
     unacked: UnackedShare,
     /// Holds its dispatch rate.
     pub(super) limiter: Option<Box<Limiter>>,
+    /// If its properties want it.
+    pub(super) feedback: Option<Box<Feedback>>,
     consumers: usize,
     /// Since when it has no consumers; a load begins anew.
     unused_since: Instant,
@@ -217,6 +219,7 @@ impl Topic {
             incarnation: self.next_incarnation,
             is_durable,
             kind: None,
+            feedback: Feedback::wanted(&properties, now),
             properties,
             delta: CursorDelta::default(),
             delta_waiters: Vec::new(),

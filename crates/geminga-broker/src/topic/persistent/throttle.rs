@@ -45,16 +45,19 @@ impl Topic {
     }
 
     fn dispatch_left(&mut self, name: &SubscriptionName) -> Left {
-        let of_sub = self.subscriptions.get(name).and_then(|sub| sub.limiter.as_deref());
-        if of_sub.is_none() && !self.shares_a_rate() {
+        let Some(sub) = self.subscriptions.get_mut(name) else { return Left::ALL };
+        if sub.limiter.is_none()
+            && sub.feedback.is_none()
+            && self.limiter.is_none()
+            && self.deps.dispatch.is_none()
+        {
             return Left::ALL;
         }
-        let now = self.now();
+        let now = self.deps.ledger.env.clock.now();
         let (messages, bytes) = self.flow_in.rates(now);
-        let limiters = self.limiter.iter_mut().chain(
-            self.subscriptions.get_mut(name).into_iter().flat_map(|sub| sub.limiter.iter_mut()),
-        );
-        let own = limiters.fold(Left::ALL, |left, limiter| {
+        let of_feedback = sub.feedback.as_mut().map_or(Left::ALL, |feedback| feedback.left(now));
+        let limiters = self.limiter.iter_mut().chain(sub.limiter.iter_mut());
+        let own = limiters.fold(of_feedback, |left, limiter| {
             limiter.note_published(messages, bytes);
             left.and(limiter.left(now))
         });
@@ -72,7 +75,10 @@ impl Topic {
         messages: u64,
         bytes: u64,
     ) {
-        let is_sub_limited = self.subscriptions.get(name).is_some_and(|sub| sub.limiter.is_some());
+        let is_sub_limited = self
+            .subscriptions
+            .get(name)
+            .is_some_and(|sub| sub.limiter.is_some() || sub.feedback.is_some());
         if !is_sub_limited && !self.shares_a_rate() {
             return;
         }
@@ -81,9 +87,13 @@ impl Topic {
         if let Some(limiter) = &mut self.limiter {
             limiter.take(now, count, bytes);
         }
-        if let Some(limiter) = self.subscriptions.get_mut(name).and_then(|sub| sub.limiter.as_mut())
-        {
-            limiter.take(now, count, bytes);
+        if let Some(sub) = self.subscriptions.get_mut(name) {
+            if let Some(limiter) = &mut sub.limiter {
+                limiter.take(now, count, bytes);
+            }
+            if let Some(feedback) = &mut sub.feedback {
+                feedback.note_sent(now, entries, messages);
+            }
         }
         if let Some(all) = &self.deps.dispatch {
             all.lock().unwrap_or_else(PoisonError::into_inner).take(now, count, bytes);
@@ -116,23 +126,22 @@ impl Topic {
         behind.into_iter().chain(ready)
     }
 
-    /// The rates that hold a subscription back, in words.
-    pub(super) fn rates_used_up(&self, name: &str) -> String {
+    /// The rates that a subscription has, in words, and whether each is used up.
+    pub(super) fn rates_of(&self, name: &str) -> Vec<(String, bool)> {
         let now = self.now();
-        let used_up = |limiter: &Limiter, whose: &str| {
-            let is_so = limiter.left(now).again_at.is_some();
-            is_so.then(|| format!("of the {whose}, {}", limiter.rate().text()))
+        let say = |limiter: &Limiter, whose: &str| {
+            let is_used_up = limiter.left(now).again_at.is_some();
+            (format!("{whose}: {}", limiter.rate().text()), is_used_up)
         };
-        let of_sub = self.subscriptions.get(name).and_then(|sub| sub.limiter.as_deref());
-        let of_all =
-            self.deps.dispatch.as_ref().and_then(|all| {
-                used_up(&all.lock().unwrap_or_else(PoisonError::into_inner), "broker")
-            });
+        let sub = self.subscriptions.get(name);
+        let of_sub = sub.and_then(|sub| sub.limiter.as_deref());
+        let of_all = self.deps.dispatch.as_ref();
         let found = [
-            of_sub.and_then(|limiter| used_up(limiter, "subscription")),
-            self.limiter.as_deref().and_then(|limiter| used_up(limiter, "topic")),
-            of_all,
+            sub.and_then(|sub| sub.feedback.as_ref()).map(|it| (it.text(), it.is_used_up(now))),
+            of_sub.map(|limiter| say(limiter, "subscription")),
+            self.limiter.as_deref().map(|limiter| say(limiter, "topic")),
+            of_all.map(|all| say(&all.lock().unwrap_or_else(PoisonError::into_inner), "broker")),
         ];
-        found.into_iter().flatten().collect::<Vec<_>>().join("; ")
+        found.into_iter().flatten().collect()
     }
 }
