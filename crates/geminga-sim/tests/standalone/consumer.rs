@@ -209,7 +209,7 @@ impl Consumer {
                     let part = mask & self.rng.random_range(0..=mask);
                     self.ack(position, part, messages).await?;
                 }
-                14..16 if self.kind.sub_type != SubType::Shared => {
+                14..16 if !matches!(self.kind.sub_type, SubType::Shared | SubType::KeyShared) => {
                     self.ack_through(position).await?;
                 }
                 _ => {}

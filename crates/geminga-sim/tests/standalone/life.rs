@@ -29,11 +29,13 @@ const fn kind(topic: usize, name: &'static str, sub_type: SubType) -> Kind {
 }
 
 /// The subscriptions that erratic consumers use.
-pub(crate) const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 8] = [
     kind(0, "exclusive", SubType::Exclusive),
     kind(0, "shared", SubType::Shared),
     kind(0, "failover", SubType::Failover),
     Kind { initial: InitialPosition::Latest, ..kind(0, "late", SubType::Shared) },
+    kind(0, "keyed", SubType::KeyShared),
+    kind(1, "keyed", SubType::KeyShared),
     kind(1, "exclusive", SubType::Exclusive),
     kind(1, "shared", SubType::Shared),
 ];

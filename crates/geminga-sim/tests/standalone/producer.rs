@@ -22,6 +22,8 @@ use crate::{
     model::{TOPICS, payload},
 };
 
+/// Few, so that most entries wait for another of their key.
+const KEYS: usize = 8;
 const PRODUCER_ID: u64 = 7;
 
 struct Producer {
@@ -118,6 +120,7 @@ impl Producer {
             producer_name: self.name.clone(),
             sequence_id,
             publish_time: 1,
+            partition_key: Some(format!("key-{}", entry % KEYS)),
             num_messages_in_batch: is_batch.then_some(messages.cast_signed()),
             ..MessageMetadata::default()
         };
