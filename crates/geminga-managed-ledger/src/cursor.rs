@@ -33,6 +33,8 @@ pub struct CursorState {
     pub acked: Vec<(Position, Position)>,
     /// Entries of which a part is consumed: bit i of word i / 64 is 1 while message i is not.
     pub partial: Vec<(Position, Vec<i64>)>,
+    /// How often entries that are not consumed were asked for again.
+    pub redelivery_counts: Vec<(Position, u32)>,
     /// Pulsar's properties of the last mark-delete.
     pub properties: BTreeMap<String, i64>,
     /// Pulsar's properties of the cursor itself.
@@ -48,6 +50,8 @@ pub struct CursorDelta {
     pub acked: Vec<(Position, Position)>,
     /// Newly consumed in part: what remains of each entry.
     pub partial: Vec<(Position, Vec<i64>)>,
+    /// Redelivery counts that were raised, in the order of that: of one entry's the last one counts.
+    pub redelivery_counts: Vec<(Position, u32)>,
     /// Whether everything before is forgotten first (a seek).
     pub reset: bool,
 }
@@ -134,6 +138,7 @@ impl CursorState {
             mark_delete,
             acked: Vec::new(),
             partial: Vec::new(),
+            redelivery_counts: Vec::new(),
             properties: BTreeMap::new(),
             cursor_properties: BTreeMap::new(),
         }
@@ -154,15 +159,24 @@ impl CursorDelta {
             return;
         }
         self.mark_delete = later.mark_delete.or(self.mark_delete);
-        if self.acked.is_empty() {
-            self.acked = later.acked;
-        } else {
-            self.acked.extend(later.acked);
-        }
-        if self.partial.is_empty() {
-            self.partial = later.partial;
-        } else {
-            self.partial.extend(later.partial);
-        }
+        append(&mut self.acked, later.acked);
+        append(&mut self.partial, later.partial);
+        append(&mut self.redelivery_counts, later.redelivery_counts);
+    }
+
+    /// Whether nothing has changed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let has_items = self.acked.len() + self.partial.len() + self.redelivery_counts.len() != 0;
+        self.mark_delete.is_none() && !has_items && !self.reset
+    }
+}
+
+/// Keeps the memory of the one when the other is empty.
+fn append<T>(items: &mut Vec<T>, later: Vec<T>) {
+    if items.is_empty() {
+        *items = later;
+    } else {
+        items.extend(later);
     }
 }

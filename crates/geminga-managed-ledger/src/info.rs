@@ -158,6 +158,7 @@ pub(crate) fn cursor_state(value: &Bytes) -> Result<CursorState, InvalidValue> {
         mark_delete,
         acked: info.individual_deleted_messages.iter().map(range).collect(),
         partial: info.batched_entry_deletion_index_info.iter().map(partial).collect(),
+        redelivery_counts: Vec::new(),
         properties: info.properties.into_iter().map(property).collect(),
         cursor_properties: info.cursor_properties.into_iter().map(text).collect(),
     })

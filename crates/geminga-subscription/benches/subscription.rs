@@ -23,7 +23,7 @@ struct Bench {
 
 impl Bench {
     fn new(kind: Kind, consumers: u64) -> Self {
-        let none = AckState { next_unacked: Ordinal(0), acked: Vec::new(), partial: Vec::new() };
+        let none = AckState::before(Ordinal(0));
         let mut subscription = Subscription::new(Options::default(), none, Ordinal(0), Ordinal(0));
         let consumers: Vec<_> = (0..consumers).map(ConsumerKey).collect();
         for &key in &consumers {

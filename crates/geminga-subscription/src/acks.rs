@@ -29,6 +29,8 @@ pub struct AckState {
     pub acked: Vec<Range<Ordinal>>,
     /// Batches acked in part: bit 1 = not yet acked.
     pub partial: Vec<(Ordinal, Box<[i64]>)>,
+    /// How often entries that are not acked were asked for again; those that were not are left out.
+    pub redelivery_counts: Vec<(Ordinal, u32)>,
 }
 
 /// An ack of one entry, or of some messages in it.
@@ -57,6 +59,14 @@ pub struct AckChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cumulative acks are not allowed on Shared and Key_Shared subscriptions")]
 pub struct NotCumulative;
+
+impl AckState {
+    /// Everything before `next_unacked` is acked, and nothing behind it.
+    #[must_use]
+    pub const fn before(next_unacked: Ordinal) -> Self {
+        Self { next_unacked, acked: Vec::new(), partial: Vec::new(), redelivery_counts: Vec::new() }
+    }
+}
 
 impl AckChange {
     /// Whether nothing has changed.
@@ -156,11 +166,13 @@ impl Acks {
         self.acked.next_absent(at.max(self.next_unacked))
     }
 
+    /// Without redelivery counts, which are not known here.
     pub(crate) fn state(&self) -> AckState {
         AckState {
             next_unacked: self.next_unacked,
             acked: self.acked.iter().collect(),
             partial: self.partial.iter().map(|(&at, set)| (at, set.clone())).collect(),
+            redelivery_counts: Vec::new(),
         }
     }
 

@@ -31,4 +31,4 @@ pub use allowance::Allowance;
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
 pub use options::{AutoSplit, Options};
 pub use stats::{ConsumerStats, Held, Scarce, Stats};
-pub use subscription::Subscription;
+pub use subscription::{Redelivered, Subscription};

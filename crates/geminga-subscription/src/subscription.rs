@@ -75,6 +75,15 @@ pub struct Subscription<P> {
     turn_entries: usize,
 }
 
+/// What was given back to be delivered again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redelivered {
+    /// How many entries.
+    pub entries: u64,
+    /// The redelivery counts that were raised, to be persisted; of one entry's the last one counts.
+    pub raised: Vec<(Ordinal, u32)>,
+}
+
 /// What holds everything back because too much is unacked.
 #[derive(Clone, Copy, Debug, Default)]
 struct Blocked {
@@ -93,9 +102,11 @@ impl Blocked {
 impl<P> Subscription<P> {
     /// Begins where `start` left off, on a topic that now holds the entries `first..end`.
     #[must_use]
-    pub fn new(options: Options, start: AckState, first: Ordinal, end: Ordinal) -> Self {
+    pub fn new(options: Options, mut start: AckState, first: Ordinal, end: Ordinal) -> Self {
         let end = end.max(first);
+        let counts = std::mem::take(&mut start.redelivery_counts);
         let acks = Acks::new(start, first, end);
+        let counts = counts.into_iter().filter(|&(at, _)| at < end && !acks.is_acked(at));
         Self {
             members: Members::new(&options),
             options,
@@ -106,7 +117,7 @@ impl<P> Subscription<P> {
             has_stale_lanes: false,
             reader: Reader::default(),
             hand_over: None,
-            redelivery_counts: BTreeMap::new(),
+            redelivery_counts: counts.collect(),
             own_acks: AckChange::default(),
             blocked: Blocked::default(),
             may_be_blocked: false,
@@ -256,17 +267,15 @@ impl<P> Subscription<P> {
     /// far as they are at this consumer, or all that are, with their redelivery counts raised. On
     /// Exclusive and Failover: everything from the mark-delete position on, in order, if this is the
     /// consumer that has it; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
-    ///
-    /// Says how many entries were given back.
     pub fn redeliver(
         &mut self,
         key: ConsumerKey,
         ids: Option<&[Ordinal]>,
         epoch: Option<u64>,
-    ) -> u64 {
-        let Some(member) = self.members.get_mut(key) else { return 0 };
+    ) -> Redelivered {
+        let Some(member) = self.members.get_mut(key) else { return Redelivered::default() };
         if epoch.is_some() && epoch < member.epoch {
-            return 0;
+            return Redelivered::default();
         }
         member.epoch = epoch.or(member.epoch);
         match self.members.kind() {
@@ -274,7 +283,7 @@ impl<P> Subscription<P> {
             Some(Kind::Exclusive | Kind::Failover) if self.holder() == Some(key) => {
                 self.redeliver_in_order(ids)
             }
-            Some(Kind::Exclusive | Kind::Failover) | None => 0,
+            Some(Kind::Exclusive | Kind::Failover) | None => Redelivered::default(),
         }
     }
 
@@ -325,10 +334,11 @@ impl<P> Subscription<P> {
         self.acks.next_unacked()
     }
 
-    /// What is acked, as a whole.
+    /// What is acked, as a whole, and the redelivery counts of what is not.
     #[must_use]
     pub fn ack_state(&self) -> AckState {
-        self.acks.state()
+        let counts = self.redelivery_counts.iter().map(|(&at, &count)| (at, count));
+        AckState { redelivery_counts: counts.collect(), ..self.acks.state() }
     }
 
     /// The type of the consumers attached, if any.
@@ -405,7 +415,7 @@ impl<P> Subscription<P> {
         }
     }
 
-    fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) -> u64 {
+    fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) -> Redelivered {
         let again = match ids {
             None => self.pending.take_all(key),
             Some(ids) => {
@@ -413,29 +423,29 @@ impl<P> Subscription<P> {
                 ids.iter().filter_map(take).collect()
             }
         };
-        let count = again.len() as u64;
+        let mut raised = Vec::with_capacity(again.len());
         for (at, unacked) in again {
-            raise(&mut self.redelivery_counts, at);
+            raised.push((at, raise(&mut self.redelivery_counts, at)));
             self.released(unacked.slot);
             self.wait_again(at, unacked.slot);
         }
-        count
+        Redelivered { entries: raised.len() as u64, raised }
     }
 
-    fn redeliver_in_order(&mut self, ids: Option<&[Ordinal]>) -> u64 {
+    fn redeliver_in_order(&mut self, ids: Option<&[Ordinal]>) -> Redelivered {
         let delivered_end = self.delivered_end();
-        let mut count = 0;
+        let mut raised = Vec::new();
         for &at in ids.unwrap_or_default() {
             if at < delivered_end && !self.acks.is_acked(at) {
-                raise(&mut self.redelivery_counts, at);
-                count += 1;
+                raised.push((at, raise(&mut self.redelivery_counts, at)));
             }
         }
-        if ids.is_none() {
-            count = self.acks.unacked_before(delivered_end);
-        }
+        let entries = match ids {
+            Some(_) => raised.len() as u64,
+            None => self.acks.unacked_before(delivered_end),
+        };
         self.rewind();
-        count
+        Redelivered { entries, raised }
     }
 
     fn wait_again(&mut self, at: Ordinal, slot: u32) {
@@ -551,9 +561,10 @@ impl<P> Subscription<P> {
     }
 }
 
-fn raise(counts: &mut BTreeMap<Ordinal, u32>, at: Ordinal) {
+fn raise(counts: &mut BTreeMap<Ordinal, u32>, at: Ordinal) -> u32 {
     let count = counts.entry(at).or_default();
     *count = count.saturating_add(1);
+    *count
 }
 
 #[cfg(test)]

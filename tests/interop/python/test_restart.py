@@ -74,3 +74,36 @@ def test_partitions_and_schemas_survive_a_kill(server, new_client):
     server.restart()
     assert server.get("/admin/v2/persistent/public/default/p/partitions")["partitions"] == 4
     assert server.get("/admin/v2/schemas/public/default/p/schema")["type"] == "STRING"
+
+
+def test_redelivery_counts_survive_a_kill(server, new_client):
+    topic = "persistent://public/default/counts"
+    client = new_client(server)
+
+    def subscribe():
+        return client.subscribe(
+            topic, "s", consumer_type=pulsar.ConsumerType.Shared, negative_ack_redelivery_delay_ms=10)
+
+    consumer = subscribe()
+    producer = client.create_producer(topic, batching_enabled=False)
+    for data in (b"never", b"twice"):
+        producer.send(data)
+    twice = 0
+    while twice < 2:
+        message = consumer.receive(TIMEOUT)
+        if message.data() == b"twice":
+            twice = message.redelivery_count()
+            consumer.negative_acknowledge(message)
+    # Its answer follows the sync of all that was noted before.
+    skip = "/admin/v2/persistent/public/default/counts/subscription/s/skip/0"
+    assert server.rest("POST", skip)[0] == 204
+    consumer.close()
+    server.restart()
+    consumer = subscribe()
+    counts = {}
+    while set(counts) < {b"never", b"twice"}:
+        message = consumer.receive(TIMEOUT)
+        counts[message.data()] = message.redelivery_count()
+    # What was at the consumer when it was closed was not asked for again.
+    assert counts[b"never"] == 0
+    assert 2 <= counts[b"twice"]

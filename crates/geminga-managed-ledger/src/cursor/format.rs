@@ -1,7 +1,7 @@
 //! The entries of a cursor's ledger; `docs/formats/cursor-log.md` has them byte by byte.
 //!
 //! An entry is `version kind …`: a part of the snapshot that every cursor ledger begins with, or a
-//! delta. The digest in the entry's envelope is its checksum.
+//! delta. The digest in the entry's envelope is its checksum. Version 1 had no redelivery counts.
 //!
 //! # Invariants
 //!
@@ -14,7 +14,8 @@ use geminga_types::Position;
 use super::{CursorDelta, CursorState};
 use crate::codec::{Decoder, Encoder, Malformed};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_WITHOUT_COUNTS: u8 = 1;
 const KIND_SNAPSHOT: u8 = 1;
 const KIND_DELTA: u8 = 2;
 const FLAG_LAST: u8 = 1;
@@ -27,6 +28,8 @@ const ITEMS_BYTES_MAX: usize = 512 * 1024;
 const RANGE_BYTES_MAX: usize = 40;
 /// What a partly acked entry takes at most beside its words.
 const PARTIAL_BYTES_MAX: usize = 25;
+/// What a redelivery count takes at most.
+const COUNT_BYTES_MAX: usize = 25;
 
 /// A decoded entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,11 +56,13 @@ pub(super) enum FormatError {
 struct Items<'a> {
     acked: &'a [(Position, Position)],
     partial: &'a [(Position, Vec<i64>)],
+    counts: &'a [(Position, u32)],
 }
 
 /// Encodes a snapshot, in as many entries as it takes.
 pub(crate) fn encode_snapshot(state: &CursorState) -> Vec<Bytes> {
-    let parts = Items { acked: &state.acked, partial: &state.partial }.chunks();
+    let counts = &state.redelivery_counts;
+    let parts = Items { acked: &state.acked, partial: &state.partial, counts }.chunks();
     let last = parts.len() - 1;
     let encode = |(part, items): (usize, Items<'_>)| {
         let mut encoder = Encoder::default();
@@ -90,7 +95,8 @@ fn encode_head(encoder: &mut Encoder, state: &CursorState) {
 
 /// Encodes a change: usually one entry; more when it is large.
 pub(crate) fn encode_delta(delta: &CursorDelta) -> Vec<Bytes> {
-    let parts = Items { acked: &delta.acked, partial: &delta.partial }.chunks();
+    let counts = &delta.redelivery_counts;
+    let parts = Items { acked: &delta.acked, partial: &delta.partial, counts }.chunks();
     let encode = |(part, items): (usize, Items<'_>)| {
         let mark_delete = delta.mark_delete.filter(|_| part == 0);
         let mut encoder = Encoder::default();
@@ -110,21 +116,22 @@ pub(crate) fn encode_delta(delta: &CursorDelta) -> Vec<Bytes> {
 /// Reads an entry.
 pub(super) fn decode(bytes: &[u8]) -> Result<LogEntry, FormatError> {
     let mut decoder = Decoder::new(bytes);
-    match decoder.byte()? {
-        VERSION => {}
+    let has_counts = match decoder.byte()? {
+        VERSION => true,
+        VERSION_WITHOUT_COUNTS => false,
         0 => return Err(decoder.malformed("a version").into()),
         newer => return Err(FormatError::Newer(newer)),
-    }
+    };
     let entry = match decoder.byte()? {
-        KIND_SNAPSHOT => decode_snapshot(&mut decoder)?,
-        KIND_DELTA => LogEntry::Delta(decode_delta(&mut decoder)?),
+        KIND_SNAPSHOT => decode_snapshot(&mut decoder, has_counts)?,
+        KIND_DELTA => LogEntry::Delta(decode_delta(&mut decoder, has_counts)?),
         _ => return Err(decoder.malformed("a kind of entry").into()),
     };
     decoder.finish()?;
     Ok(entry)
 }
 
-fn decode_snapshot(decoder: &mut Decoder<'_>) -> Result<LogEntry, Malformed> {
+fn decode_snapshot(decoder: &mut Decoder<'_>, has_counts: bool) -> Result<LogEntry, Malformed> {
     let part = decoder.unsigned()?;
     let is_last = decoder.byte()? & FLAG_LAST != 0;
     let mut state = CursorState::at(Position::EARLIEST);
@@ -139,15 +146,18 @@ fn decode_snapshot(decoder: &mut Decoder<'_>) -> Result<LogEntry, Malformed> {
     }
     state.acked = decode_acked(decoder)?;
     state.partial = decode_partial(decoder)?;
+    state.redelivery_counts = decode_counts(decoder, has_counts)?;
     Ok(LogEntry::Snapshot { part, is_last, state })
 }
 
-fn decode_delta(decoder: &mut Decoder<'_>) -> Result<CursorDelta, Malformed> {
+fn decode_delta(decoder: &mut Decoder<'_>, has_counts: bool) -> Result<CursorDelta, Malformed> {
     let flags = decoder.byte()?;
     let mark_delete = if flags & FLAG_MARK_DELETE == 0 { None } else { Some(decoder.position()?) };
     let acked = decode_acked(decoder)?;
     let partial = decode_partial(decoder)?;
-    Ok(CursorDelta { mark_delete, acked, partial, reset: flags & FLAG_RESET != 0 })
+    let redelivery_counts = decode_counts(decoder, has_counts)?;
+    let reset = flags & FLAG_RESET != 0;
+    Ok(CursorDelta { mark_delete, acked, partial, redelivery_counts, reset })
 }
 
 fn decode_acked(decoder: &mut Decoder<'_>) -> Result<Vec<(Position, Position)>, Malformed> {
@@ -164,6 +174,21 @@ fn decode_partial(decoder: &mut Decoder<'_>) -> Result<Vec<(Position, Vec<i64>)>
     Ok(partial)
 }
 
+fn decode_counts(
+    decoder: &mut Decoder<'_>,
+    has_counts: bool,
+) -> Result<Vec<(Position, u32)>, Malformed> {
+    if !has_counts {
+        return Ok(Vec::new());
+    }
+    let count = |decoder: &mut Decoder<'_>| {
+        let (position, count) = (decoder.position()?, decoder.unsigned()?);
+        let count = u32::try_from(count).map_err(|_| decoder.malformed("a count below 2^32"))?;
+        Ok((position, count))
+    };
+    (0..decoder.count()?).map(|_| count(decoder)).collect()
+}
+
 impl<'a> Items<'a> {
     /// Cuts them so that each chunk fits in an entry; at least one chunk.
     fn chunks(self) -> Vec<Self> {
@@ -172,7 +197,7 @@ impl<'a> Items<'a> {
         loop {
             let (chunk, more) = rest.split();
             chunks.push(chunk);
-            if more.acked.is_empty() && more.partial.is_empty() {
+            if more.acked.is_empty() && more.partial.is_empty() && more.counts.is_empty() {
                 return chunks;
             }
             rest = more;
@@ -191,7 +216,10 @@ impl<'a> Items<'a> {
         let at_least = usize::from(ranges == 0).min(self.partial.len());
         let (acked, more_acked) = self.acked.split_at(ranges);
         let (partial, more_partial) = self.partial.split_at(fitting.max(at_least));
-        (Self { acked, partial }, Self { acked: more_acked, partial: more_partial })
+        let fitting = if more_partial.is_empty() { room / COUNT_BYTES_MAX } else { 0 };
+        let (counts, more_counts) = self.counts.split_at(fitting.min(self.counts.len()));
+        let more = Self { acked: more_acked, partial: more_partial, counts: more_counts };
+        (Self { acked, partial, counts }, more)
     }
 
     fn encode(self, encoder: &mut Encoder) {
@@ -205,6 +233,11 @@ impl<'a> Items<'a> {
             encoder.position(*position);
             encoder.count(words.len());
             words.iter().for_each(|&word| encoder.fixed(word));
+        }
+        encoder.count(self.counts.len());
+        for &(position, count) in self.counts {
+            encoder.position(position);
+            encoder.unsigned(count.into());
         }
     }
 }

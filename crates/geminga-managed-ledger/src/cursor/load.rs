@@ -91,11 +91,17 @@ impl LogReader {
             LogEntry::Snapshot { is_last, mut state, .. } => {
                 let acked = std::mem::take(&mut state.acked);
                 let partial = std::mem::take(&mut state.partial);
+                let redelivery_counts = std::mem::take(&mut state.redelivery_counts);
                 if self.parts == 0 {
                     self.replay = Replay::new(state.mark_delete);
                     self.head = Some(state);
                 }
-                self.replay.apply(CursorDelta { acked, partial, ..CursorDelta::default() });
+                self.replay.apply(CursorDelta {
+                    acked,
+                    partial,
+                    redelivery_counts,
+                    ..CursorDelta::default()
+                });
                 self.parts += 1;
                 self.is_complete = is_last;
                 Ok(())

@@ -311,12 +311,12 @@ impl OpenLog {
 
 /// Joins ranges that touch, and leaves out what the group's own mark-delete position covers.
 fn compact(group: CursorDelta) -> CursorDelta {
-    if group.acked.len() + group.partial.len() <= 1 {
+    if group.acked.len() + group.partial.len() + group.redelivery_counts.len() <= 1 {
         return group;
     }
-    let CursorDelta { mark_delete, acked, partial, reset } = group;
+    let (mark_delete, reset) = (group.mark_delete, group.reset);
     let mut replay = Replay::new(mark_delete.unwrap_or(Position::EARLIEST));
-    replay.apply(CursorDelta { acked, partial, ..CursorDelta::default() });
-    let CursorState { acked, partial, .. } = replay.into_state();
-    CursorDelta { mark_delete, acked, partial, reset }
+    replay.apply(CursorDelta { mark_delete: None, reset: false, ..group });
+    let CursorState { acked, partial, redelivery_counts, .. } = replay.into_state();
+    CursorDelta { mark_delete, acked, partial, redelivery_counts, reset }
 }

@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! 1. Acked ranges are disjoint, not adjacent within a ledger, and behind the mark-delete position.
-//! 2. No entry is both acked and partly acked.
+//! 2. No entry that is acked is also partly acked, or has a redelivery count.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,17 @@ pub(super) struct Replay {
     mark_delete: Position,
     acked: BTreeMap<Position, Position>,
     partial: BTreeMap<Position, Vec<i64>>,
+    redelivery_counts: BTreeMap<Position, u32>,
 }
 
 impl Replay {
     pub(super) const fn new(mark_delete: Position) -> Self {
-        Self { mark_delete, acked: BTreeMap::new(), partial: BTreeMap::new() }
+        Self {
+            mark_delete,
+            acked: BTreeMap::new(),
+            partial: BTreeMap::new(),
+            redelivery_counts: BTreeMap::new(),
+        }
     }
 
     pub(super) fn apply(&mut self, delta: CursorDelta) {
@@ -31,6 +37,11 @@ impl Replay {
         for (position, ack_set) in delta.partial {
             if self.mark_delete < position && !self.is_acked(position) {
                 self.partial.insert(position, ack_set);
+            }
+        }
+        for (position, count) in delta.redelivery_counts {
+            if self.mark_delete < position && !self.is_acked(position) {
+                self.redelivery_counts.insert(position, count);
             }
         }
         for (start, end) in delta.acked {
@@ -45,6 +56,7 @@ impl Replay {
         CursorState {
             acked: self.acked.into_iter().collect(),
             partial: self.partial.into_iter().collect(),
+            redelivery_counts: self.redelivery_counts.into_iter().collect(),
             ..CursorState::at(self.mark_delete)
         }
     }
@@ -59,9 +71,8 @@ impl Replay {
         if end < start {
             return;
         }
-        for position in self.partial_in(start, end) {
-            self.partial.remove(&position);
-        }
+        self.partial.extract_if(start..=end, |_, _| true).for_each(drop);
+        self.redelivery_counts.extract_if(start..=end, |_, _| true).for_each(drop);
         let (mut start, mut end) = (start, end);
         while let Some((&other, &other_end)) = self.acked.range(..=after(end)).next_back() {
             if after(other_end) < start {
@@ -80,6 +91,7 @@ impl Replay {
         }
         self.mark_delete = to;
         self.partial = self.partial.split_off(&after(to));
+        self.redelivery_counts = self.redelivery_counts.split_off(&after(to));
         let behind = self.acked.split_off(&after(to));
         if let Some((_, &end)) = self.acked.last_key_value()
             && to < end
@@ -89,10 +101,6 @@ impl Replay {
         } else {
             self.acked = behind;
         }
-    }
-
-    fn partial_in(&self, start: Position, end: Position) -> Vec<Position> {
-        self.partial.range(start..=end).map(|(&position, _)| position).collect()
     }
 }
 

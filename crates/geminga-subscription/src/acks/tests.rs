@@ -1,7 +1,7 @@
 use super::*;
 
 fn fresh() -> Acks {
-    let state = AckState { next_unacked: Ordinal(0), acked: vec![], partial: vec![] };
+    let state = AckState::before(Ordinal(0));
     Acks::new(state, Ordinal(0), Ordinal(100))
 }
 

@@ -52,7 +52,7 @@ fn range(start: u64, end: u64) -> Range<Ordinal> {
 impl Rig {
     /// A topic with `count` entries of one message and nothing acked.
     fn new(options: Options, count: u64) -> Self {
-        let start = AckState { next_unacked: Ordinal(0), acked: vec![], partial: vec![] };
+        let start = AckState::before(Ordinal(0));
         Self {
             sub: Subscription::new(options, start, Ordinal(0), Ordinal(count)),
             stored: (0..count).map(entry).collect(),

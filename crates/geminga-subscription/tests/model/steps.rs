@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use geminga_subscription::{
-    Ack, AckState, ConsumerKey, Entry, Kind, NotCumulative, Options, ReadFailed, Scarce,
+    Ack, ConsumerKey, Entry, Kind, NotCumulative, Options, ReadFailed, Redelivered, Scarce,
     Subscription,
 };
 use geminga_types::Ordinal;
@@ -40,7 +40,8 @@ impl World {
             40..62 => self.answer_read(),
             62..74 => self.ack_some(),
             74..78 => self.ack_cumulative(),
-            78..86 => self.redeliver(),
+            78..84 => self.redeliver(),
+            84..86 => self.flush_counts(),
             86..88 => self.set_writable(),
             88..90 => self.set_scarce(),
             90..94 => self.let_time_pass(),
@@ -89,6 +90,7 @@ impl World {
                 visible: self.random.random_bool(0.93),
                 remaining: whole(messages),
                 count: 0,
+                flushed_count: 0,
                 at: None,
                 held: Held::No,
             });
@@ -299,34 +301,53 @@ impl World {
     fn redeliver(&mut self) {
         let Some(key) = self.any_consumer() else { return };
         if self.random.random_bool(0.3) {
-            self.sub.redeliver(key, None, None);
+            let given_back = self.sub.redeliver(key, None, None);
             let all = (0..self.end()).collect::<Vec<_>>();
-            self.expect_again(key, &all, self.is_shared());
+            self.expect_again(key, &all, self.is_shared(), given_back);
             return;
         }
         let count = self.random.random_range(1..5);
         let mut ids: Vec<u64> = (0..count).filter_map(|_| self.any_entry()).collect();
         ids.extend(ids.first().copied().filter(|_| self.is_shared()));
         let ordinals: Vec<Ordinal> = ids.iter().copied().map(Ordinal).collect();
-        self.sub.redeliver(key, Some(&ordinals), None);
-        self.expect_again(key, &ids, true);
+        let given_back = self.sub.redeliver(key, Some(&ordinals), None);
+        self.expect_again(key, &ids, true, given_back);
     }
 
-    fn expect_again(&mut self, key: ConsumerKey, ids: &[u64], raises: bool) {
+    fn expect_again(
+        &mut self,
+        key: ConsumerKey,
+        ids: &[u64],
+        raises: bool,
+        given_back: Redelivered,
+    ) {
+        let raised = given_back.raised;
         let (is_shared, is_active) = (self.is_shared(), self.holder() == Some(key));
+        let mut expected = Vec::new();
         for &at in ids {
             let is_delivered = at < self.cursor;
             let entry = self.entry(at);
             let is_ours = if is_shared { entry.at == Some(key) } else { is_active && is_delivered };
             if is_ours && raises && entry.remaining != 0 {
                 entry.count += 1;
+                expected.push((Ordinal(at), entry.count));
             }
             if is_shared && is_ours {
                 entry.at = None;
             }
         }
+        assert_eq!(raised, expected, "seed {}", self.seed);
+        self.unflushed.extend(raised);
         if is_active {
             self.rewind();
+        }
+    }
+
+    fn flush_counts(&mut self) {
+        for (at, count) in std::mem::take(&mut self.unflushed) {
+            if !self.is_acked(at.0) {
+                self.entry(at.0).flushed_count = count;
+            }
         }
     }
 
@@ -393,24 +414,36 @@ impl World {
         for at in 0..self.end() {
             let entry = self.entry(at);
             entry.remaining = if at < to { 0 } else { whole(entry.messages) };
-            entry.count = 0;
+            (entry.count, entry.flushed_count) = (0, 0);
         }
+        self.unflushed.clear();
         self.rewind();
     }
 
-    /// The broker is gone: only the ack state survives, its parts in any order.
+    /// The broker is gone: only the ack state survives, its parts in any order, with the counts that
+    /// were flushed. Those of entries acked since are found as well, and must not count.
     fn crash(&mut self) {
-        let AckState { next_unacked, mut acked, mut partial } = self.sub.ack_state();
-        acked.reverse();
-        partial.reverse();
-        let state = AckState { next_unacked, acked, partial };
+        let mut state = self.sub.ack_state();
+        let counts = (0..).map(Ordinal).zip(self.entries.iter().map(|entry| entry.count));
+        let counts: Vec<_> = counts.filter(|&(_, count)| 0 < count).collect();
+        assert_eq!(state.redelivery_counts, counts, "seed {}", self.seed);
+        state.acked.reverse();
+        state.partial.reverse();
+        let flushed = (0..).map(Ordinal).zip(&self.entries);
+        let flushed = flushed.map(|(at, entry)| match entry.remaining {
+            0 => (at, 7),
+            _ => (at, entry.flushed_count),
+        });
+        state.redelivery_counts = flushed.filter(|&(_, count)| 0 < count).collect();
+        state.redelivery_counts.reverse();
+        self.unflushed.clear();
         let (first, end) = (Ordinal(self.first), Ordinal(self.end()));
         self.sub = Subscription::new(self.options.clone(), state, first, end);
         self.consumers.clear();
         self.reads.clear();
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
         (self.hand_over, self.is_blocked_by_all) = (None, false);
-        self.entries.iter_mut().for_each(|entry| entry.count = 0);
+        self.entries.iter_mut().for_each(|entry| entry.count = entry.flushed_count);
         self.rewind();
     }
 

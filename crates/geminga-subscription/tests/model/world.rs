@@ -19,6 +19,8 @@ pub(crate) struct Published {
     /// One bit for each message that is not acked.
     pub(crate) remaining: u128,
     pub(crate) count: u32,
+    /// The part of it that survives a crash.
+    pub(crate) flushed_count: u32,
     /// Where it is, on Shared and `Key_Shared`.
     pub(crate) at: Option<ConsumerKey>,
     /// Whether the machine has its payload.
@@ -85,6 +87,8 @@ pub(crate) struct World {
     pub(crate) rate: Option<u64>,
     pub(crate) tokens: u64,
     pub(crate) refill_at: u64,
+    /// Redelivery counts that are not yet flushed.
+    pub(crate) unflushed: Vec<(Ordinal, u32)>,
 }
 
 impl World {
@@ -128,7 +132,7 @@ impl World {
             scarce_bytes: random.random_range(1..600),
             ..Options::default()
         };
-        let start = AckState { next_unacked: Ordinal(0), acked: Vec::new(), partial: Vec::new() };
+        let start = AckState::before(Ordinal(0));
         Self {
             sub: Subscription::new(options.clone(), start, Ordinal(0), Ordinal(0)),
             is_sticky: false,
@@ -154,6 +158,7 @@ impl World {
             rate: None,
             tokens: u64::MAX,
             refill_at: 0,
+            unflushed: Vec::new(),
         }
     }
 
@@ -303,7 +308,8 @@ impl World {
         let entry = self.entry(at);
         entry.remaining &= keep;
         if entry.remaining == 0 {
-            (entry.count, entry.at, entry.held) = (0, None, Held::No);
+            (entry.at, entry.held) = (None, Held::No);
+            (entry.count, entry.flushed_count) = (0, 0);
         }
     }
 

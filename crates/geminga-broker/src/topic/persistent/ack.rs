@@ -1,12 +1,13 @@
 //! Acks: decided by the subscription's machine, then made durable in the cursor log.
 //!
 //! Deltas are merged until they are flushed: at once when somebody waits for the answer, else after
-//! `ack_flush_interval`. The cursor log merges again what comes while a write is in flight.
+//! `ack_flush_interval`. Raised redelivery counts go with them. The cursor log merges again what comes while a write is in flight.
 
 use std::sync::Arc;
 
 use geminga_managed_ledger::CursorDelta;
 use geminga_subscription::{Ack, AckChange, ConsumerKey};
+use geminga_types::{Ordinal, Position};
 use tracing::debug;
 
 use super::{
@@ -119,6 +120,22 @@ impl Topic {
         waiter: Option<AckWaiter>,
     ) {
         let part = self.delta_of(change);
+        self.note_delta(name, part, waiter);
+    }
+
+    /// Notes redelivery counts that were raised, to be flushed with the next delta.
+    pub(super) fn note_counts(&mut self, name: &SubscriptionName, raised: &[(Ordinal, u32)]) {
+        let redelivery_counts = self.positioned(raised).collect();
+        let part = CursorDelta { redelivery_counts, ..CursorDelta::default() };
+        self.note_delta(name, part, None);
+    }
+
+    fn note_delta(
+        &mut self,
+        name: &SubscriptionName,
+        part: CursorDelta,
+        waiter: Option<AckWaiter>,
+    ) {
         let now = self.now();
         let interval = self.deps.options.ack_flush_interval;
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
@@ -131,7 +148,7 @@ impl Topic {
         sub.delta.merge(part);
         let is_urgent = waiter.is_some();
         sub.delta_waiters.extend(waiter);
-        if is_empty(&sub.delta) && sub.delta_waiters.is_empty() {
+        if sub.delta.is_empty() && sub.delta_waiters.is_empty() {
             return;
         }
         let flush_at = if is_urgent { now } else { now + interval };
@@ -141,11 +158,10 @@ impl Topic {
 
     fn delta_of(&self, change: &AckChange) -> CursorDelta {
         let mark_delete = change.mark_delete.map(|next| self.position_before(next));
-        let is_behind = |next: &geminga_types::Ordinal| {
-            change.mark_delete.is_none_or(|mark_delete| mark_delete < *next)
-        };
+        let is_behind =
+            |next: &Ordinal| change.mark_delete.is_none_or(|mark_delete| mark_delete < *next);
         let acked = change.acked.iter().filter(|range| is_behind(&range.end)).filter_map(|range| {
-            let last = range.end.0.checked_sub(1).map(geminga_types::Ordinal)?;
+            let last = range.end.0.checked_sub(1).map(Ordinal)?;
             Some((self.ledger.position_of(range.start)?, self.ledger.position_of(last)?))
         });
         let partial = change.partial.iter().filter_map(|(ordinal, ack_set)| {
@@ -155,8 +171,16 @@ impl Topic {
             mark_delete,
             acked: acked.collect(),
             partial: partial.collect(),
-            reset: false,
+            ..CursorDelta::default()
         }
+    }
+
+    /// Redelivery counts with their positions; entries that are gone are left out.
+    pub(super) fn positioned<'a>(
+        &'a self,
+        counts: &'a [(Ordinal, u32)],
+    ) -> impl Iterator<Item = (Position, u32)> + 'a {
+        counts.iter().filter_map(|&(at, count)| Some((self.ledger.position_of(at)?, count)))
     }
 
     /// Sends deltas to the cursor log whose time has come. False: there was none.
@@ -182,7 +206,7 @@ impl Topic {
         sub.flush_at = None;
         let delta = std::mem::take(&mut sub.delta);
         let waiters = std::mem::take(&mut sub.delta_waiters);
-        if is_empty(&delta) {
+        if delta.is_empty() {
             // Nothing new: durable once what is in flight is.
             match sub.in_flight.back_mut() {
                 Some(last) => last.waiters.extend(waiters),
@@ -195,8 +219,4 @@ impl Topic {
         let seq = self.ledger.append_cursor(name, delta);
         sub.in_flight.push_back(InFlight { seq, waiters, mark_delete });
     }
-}
-
-const fn is_empty(delta: &CursorDelta) -> bool {
-    delta.mark_delete.is_none() && delta.acked.is_empty() && delta.partial.is_empty()
 }

@@ -90,9 +90,13 @@ impl Topic {
         {
             let again = sub.machine.redeliver(ConsumerKey(key), ordinals.as_deref(), epoch);
             if let Some(feedback) = &mut sub.feedback {
-                feedback.note_again(self.deps.ledger.env.clock.now(), again);
+                feedback.note_again(self.deps.ledger.env.clock.now(), again.entries);
             }
-            self.ready.insert(Arc::clone(&consumer.subscription));
+            let name = Arc::clone(&consumer.subscription);
+            if !again.raised.is_empty() {
+                self.note_counts(&name, &again.raised);
+            }
+            self.ready.insert(name);
         }
     }
 

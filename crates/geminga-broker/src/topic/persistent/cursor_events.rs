@@ -58,10 +58,12 @@ impl Topic {
         let partial = acks.partial.iter().filter_map(|(ordinal, ack_set)| {
             Some((self.ledger.position_of(*ordinal)?, ack_set.to_vec()))
         });
+        let counts = self.positioned(&acks.redelivery_counts);
         let mark_delete = self.ledger.mark_delete_position(acks.next_unacked);
         let state = CursorState {
             acked: acked.collect(),
             partial: partial.collect(),
+            redelivery_counts: counts.collect(),
             cursor_properties: sub.properties.iter().cloned().collect(),
             ..CursorState::at(mark_delete)
         };

@@ -38,7 +38,7 @@ pub(super) struct Sub {
     /// Kind of the last consumer that was attached.
     pub(super) kind: Option<SubscriptionKind>,
     pub(super) properties: Vec<(String, String)>,
-    /// Acks that are not yet in the cursor log.
+    /// Acks, and raised redelivery counts, that are not yet in the cursor log.
     pub(super) delta: CursorDelta,
     /// Who wants to know when `delta` is durable.
     pub(super) delta_waiters: Vec<AckWaiter>,
@@ -182,7 +182,15 @@ impl Topic {
         let partial = state.partial.iter().filter_map(|(position, ack_set)| {
             Some((self.exact_ordinal(*position)?, ack_set.clone().into_boxed_slice()))
         });
-        AckState { next_unacked, acked: acked.collect(), partial: partial.collect() }
+        let counts = state.redelivery_counts.iter();
+        let counts =
+            counts.filter_map(|&(position, count)| Some((self.exact_ordinal(position)?, count)));
+        AckState {
+            next_unacked,
+            acked: acked.collect(),
+            partial: partial.collect(),
+            redelivery_counts: counts.collect(),
+        }
     }
 
     fn insert_subscription(
@@ -346,7 +354,7 @@ impl Topic {
             let properties = open.request.subscription_properties.clone();
             self.create_durable(name, at, properties).opens.push((open, reply));
         } else {
-            let acks = acked_before(at);
+            let acks = AckState::before(at);
             let properties = open.request.subscription_properties.clone();
             self.insert_subscription(Arc::clone(&name), acks, false, properties);
             self.attach(&name, *open, reply);
@@ -372,7 +380,7 @@ impl Topic {
         let opens = std::mem::take(&mut busy.opens);
         if let (Ok(()), BusyWith::Creating { at, properties }) = (&result, &busy.what) {
             info!(topic = %self.name, subscription = %name, "subscription created");
-            let acks = acked_before(*at);
+            let acks = AckState::before(*at);
             self.insert_subscription(Arc::clone(&name), acks, true, properties.clone());
         }
         for (open, reply) in opens {
@@ -624,10 +632,6 @@ impl Topic {
     pub(super) fn position_before(&self, next: Ordinal) -> Position {
         self.ledger.mark_delete_position(next)
     }
-}
-
-const fn acked_before(next_unacked: Ordinal) -> AckState {
-    AckState { next_unacked, acked: Vec::new(), partial: Vec::new() }
 }
 
 fn in_progress(name: &str) -> AdminError {

@@ -14,6 +14,10 @@ fn partial() -> impl Strategy<Value = Vec<(Position, Vec<i64>)>> {
     prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 0..4)), 0..5)
 }
 
+fn counts() -> impl Strategy<Value = Vec<(Position, u32)>> {
+    prop::collection::vec((position(), any::<u32>()), 0..5)
+}
+
 fn decode_parts(parts: &[Bytes]) -> CursorState {
     let mut whole = CursorState::at(Position::EARLIEST);
     for (index, bytes) in parts.iter().enumerate() {
@@ -27,6 +31,7 @@ fn decode_parts(parts: &[Bytes]) -> CursorState {
         } else {
             whole.acked.append(&mut state.acked);
             whole.partial.append(&mut state.partial);
+            whole.redelivery_counts.append(&mut state.redelivery_counts);
         }
     }
     whole
@@ -34,25 +39,25 @@ fn decode_parts(parts: &[Bytes]) -> CursorState {
 
 proptest! {
     #[test]
-    fn a_delta_is_read_back(mark_delete in prop::option::of(position()), acked in acked(), partial in partial(), reset: bool) {
-        let delta = CursorDelta { mark_delete, acked, partial, reset };
+    fn a_delta_is_read_back(mark_delete in prop::option::of(position()), acked in acked(), partial in partial(), redelivery_counts in counts(), reset: bool) {
+        let delta = CursorDelta { mark_delete, acked, partial, redelivery_counts, reset };
         let entries = encode_delta(&delta);
         prop_assert_eq!(entries.len(), 1);
         prop_assert_eq!(decode(&entries[0]), Ok(LogEntry::Delta(delta)));
     }
 
     #[test]
-    fn a_snapshot_is_read_back(mark_delete in position(), acked in acked(), partial in partial(), number: i64, text: String) {
+    fn a_snapshot_is_read_back(mark_delete in position(), acked in acked(), partial in partial(), redelivery_counts in counts(), number: i64, text: String) {
         let properties = [(text.clone(), number)].into();
         let cursor_properties = [("a".to_owned(), text)].into();
-        let state = CursorState { mark_delete, acked, partial, properties, cursor_properties };
+        let state = CursorState { mark_delete, acked, partial, redelivery_counts, properties, cursor_properties };
         prop_assert_eq!(decode_parts(&encode_snapshot(&state)), state);
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, kind in 1..3_u8) {
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, version in 1..=VERSION, kind in 1..3_u8) {
         _ = decode(&bytes);
-        _ = decode(&[&[VERSION, kind], bytes.as_slice()].concat());
+        _ = decode(&[&[version, kind], bytes.as_slice()].concat());
     }
 }
 
@@ -62,6 +67,7 @@ fn a_large_state_is_cut_into_parts_of_bounded_size() {
     let state = CursorState {
         acked: (0..30_000).map(range).collect(),
         partial: (0..500).map(|n| (Position::new(n, n), vec![-1; 300])).collect(),
+        redelivery_counts: (0..50_000).map(|n| (Position::new(n, i64::MAX - n), 3)).collect(),
         ..CursorState::at(Position::new(3, 4))
     };
     let parts = encode_snapshot(&state);
@@ -74,6 +80,16 @@ fn a_large_state_is_cut_into_parts_of_bounded_size() {
         ..CursorState::at(Position::new(1, 0))
     };
     assert_eq!(decode_parts(&encode_snapshot(&one_huge)), one_huge);
+
+    let counts =
+        CursorDelta { redelivery_counts: state.redelivery_counts, ..CursorDelta::default() };
+    let parts = encode_delta(&counts);
+    assert!(1 < parts.len());
+    let read = parts.iter().map(|part| match decode(part).unwrap() {
+        LogEntry::Delta(delta) => delta.redelivery_counts,
+        LogEntry::Snapshot { .. } => panic!("not a delta"),
+    });
+    assert_eq!(read.flatten().collect::<Vec<_>>(), counts.redelivery_counts);
 }
 
 #[test]
@@ -82,13 +98,15 @@ fn the_bytes_are_as_documented() {
         mark_delete: Some(Position::new(3, 5)),
         acked: vec![(Position::new(3, 7), Position::new(3, 9))],
         partial: vec![(Position::new(4, 0), vec![2])],
+        redelivery_counts: vec![(Position::new(4, 0), 3)],
         reset: true,
     };
     let expected: &[u8] = &[
-        1, 2, 3, // version, kind, flags
+        2, 2, 3, // version, kind, flags
         6, 10, // mark-delete 3:5
         1, 0, 4, 0, 4, // one range: 3:7 to 3:9
         1, 2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, // 4:0, one word
+        1, 0, 0, 3, // 4:0, asked for again three times
     ];
     assert_eq!(encode_delta(&delta), [expected]);
 
@@ -96,18 +114,54 @@ fn the_bytes_are_as_documented() {
     state.properties.insert("p".to_owned(), -1);
     state.cursor_properties.insert("c".to_owned(), "d".to_owned());
     let expected: &[u8] = &[
-        1, 1, 0, 1, // version, kind, part, flags
+        2, 1, 0, 1, // version, kind, part, flags
         2, 1, // mark-delete 1:-1
         1, 1, b'p', 1, // one property
         1, 1, b'c', 1, b'd', // one property of the cursor
-        0, 0, // nothing behind
+        0, 0, 0, // nothing behind
     ];
     assert_eq!(encode_snapshot(&state), [expected]);
 }
 
 #[test]
+fn entries_of_version_1_are_read() {
+    let delta: &[u8] = &[
+        1, 2, 3, // version, kind, flags
+        6, 10, // mark-delete 3:5
+        1, 0, 4, 0, 4, // one range: 3:7 to 3:9
+        1, 2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, // 4:0, one word
+    ];
+    let expected = CursorDelta {
+        mark_delete: Some(Position::new(3, 5)),
+        acked: vec![(Position::new(3, 7), Position::new(3, 9))],
+        partial: vec![(Position::new(4, 0), vec![2])],
+        redelivery_counts: Vec::new(),
+        reset: true,
+    };
+    assert_eq!(decode(delta), Ok(LogEntry::Delta(expected)));
+
+    let snapshot: &[u8] = &[
+        1, 1, 0, 1, // version, kind, part, flags
+        2, 1, // mark-delete 1:-1
+        1, 1, b'p', 1, // one property
+        1, 1, b'c', 1, b'd', // one property of the cursor
+        1, 0, 6, 0, 2, // one range: 1:2 to 1:3
+        0, // nothing acked in part
+    ];
+    let state = CursorState {
+        acked: vec![(Position::new(1, 2), Position::new(1, 3))],
+        properties: [("p".to_owned(), -1)].into(),
+        cursor_properties: [("c".to_owned(), "d".to_owned())].into(),
+        ..CursorState::at(Position::new(1, -1))
+    };
+    assert_eq!(decode(snapshot), Ok(LogEntry::Snapshot { part: 0, is_last: true, state }));
+    // What version 2 has more is no part of version 1.
+    assert!(decode(&[delta, &[1, 0, 0, 3]].concat()).is_err());
+}
+
+#[test]
 fn a_newer_version_says_so_and_a_damaged_entry_too() {
-    assert_eq!(decode(&[2, 1]), Err(FormatError::Newer(2)));
+    assert_eq!(decode(&[3, 1]), Err(FormatError::Newer(3)));
     assert!(matches!(decode(&[1, 9]), Err(FormatError::Malformed(_))));
     assert!(matches!(decode(&[]), Err(FormatError::Malformed(_))));
     let whole = encode_delta(&CursorDelta::default());

@@ -10,6 +10,7 @@ struct Model {
     mark_delete: Option<Position>,
     acked: BTreeSet<Position>,
     partial: BTreeMap<Position, Vec<i64>>,
+    counts: BTreeMap<Position, u32>,
 }
 
 const ENTRIES: i64 = 12;
@@ -26,6 +27,7 @@ impl Model {
         for (position, ack_set) in &delta.partial {
             self.partial.insert(*position, ack_set.clone());
         }
+        self.counts.extend(delta.redelivery_counts.iter().copied());
         for &(start, end) in &delta.acked {
             self.acked.extend(positions().filter(|p| start <= *p && *p <= end));
         }
@@ -52,8 +54,16 @@ fn delta() -> impl Strategy<Value = CursorDelta> {
     let acked = prop::collection::vec(range(), 0..4);
     let partial =
         prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 1..3)), 0..3);
-    (prop::option::weighted(0.3, position()), acked, partial, prop::bool::weighted(0.1)).prop_map(
-        |(mark_delete, acked, partial, reset)| CursorDelta { mark_delete, acked, partial, reset },
+    let counts = prop::collection::vec((position(), 1..9_u32), 0..3);
+    let mark_delete = prop::option::weighted(0.3, position());
+    (mark_delete, acked, partial, counts, prop::bool::weighted(0.1)).prop_map(
+        |(mark_delete, acked, partial, redelivery_counts, reset)| CursorDelta {
+            mark_delete,
+            acked,
+            partial,
+            redelivery_counts,
+            reset,
+        },
     )
 }
 
@@ -65,6 +75,9 @@ fn check(state: &CursorState, model: &Model) {
         let partial = state.partial.iter().find(|(at, _)| *at == position).map(|(_, set)| set);
         let expected = model.partial.get(&position).filter(|_| !is_consumed);
         assert_eq!(partial, expected, "{position}");
+        let count = state.redelivery_counts.iter().find(|(at, _)| *at == position);
+        let expected = model.counts.get(&position).filter(|_| !is_consumed);
+        assert_eq!(count.map(|(_, count)| count), expected, "{position}");
     }
     assert!(state.acked.iter().all(|(start, end)| start <= end && state.mark_delete < *start));
     let is_apart = |pair: &[(Position, Position)]| after(pair[0].1) < pair[1].0;
@@ -82,6 +95,7 @@ proptest! {
             // A part acked once the entry is consumed says nothing.
             let consumed: Vec<Position> = positions().filter(|&p| model.is_consumed(p)).collect();
             model.partial.retain(|position, _| !consumed.contains(position));
+            model.counts.retain(|position, _| !consumed.contains(position));
             replay.apply(delta);
         }
         check(&replay.into_state(), &model);

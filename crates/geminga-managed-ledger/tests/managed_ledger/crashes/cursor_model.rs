@@ -11,6 +11,7 @@ struct Acks {
     mark_delete: Position,
     acked: BTreeSet<Position>,
     partial: BTreeMap<Position, Vec<i64>>,
+    counts: BTreeMap<Position, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ impl Acks {
             mark_delete: state.mark_delete,
             acked: state.acked.iter().flat_map(entries).collect(),
             partial: state.partial.iter().cloned().collect(),
+            counts: state.redelivery_counts.iter().copied().collect(),
         }
     }
 
@@ -51,11 +53,14 @@ impl Acks {
             *self = Self::of(&CursorState::default());
         }
         self.partial.extend(delta.partial.iter().cloned());
+        self.counts.extend(delta.redelivery_counts.iter().copied());
         self.acked.extend(delta.acked.iter().map(|(position, _)| *position));
         self.mark_delete = self.mark_delete.max(delta.mark_delete.unwrap_or(self.mark_delete));
         self.acked.retain(|position| self.mark_delete < *position);
-        let Self { mark_delete, acked, partial } = self;
-        partial.retain(|position, _| *mark_delete < *position && !acked.contains(position));
+        let Self { mark_delete, acked, partial, counts } = self;
+        let is_open = |position: &Position| *mark_delete < *position && !acked.contains(position);
+        partial.retain(|position, _| is_open(position));
+        counts.retain(|position, _| is_open(position));
     }
 }
 
@@ -105,6 +110,7 @@ impl CursorModel {
         Some(CursorState {
             acked: last.acked.iter().map(|&position| (position, position)).collect(),
             partial: last.partial.clone().into_iter().collect(),
+            redelivery_counts: last.counts.clone().into_iter().collect(),
             ..CursorState::at(last.mark_delete)
         })
     }
@@ -116,7 +122,11 @@ impl CursorModel {
             10..14 if state.mark_delete < at => {
                 CursorDelta { mark_delete: Some(at), ..CursorDelta::default() }
             }
-            10..18 => {
+            10..14 => {
+                let redelivery_counts = vec![(at, rng.random_range(1..9))];
+                CursorDelta { redelivery_counts, ..CursorDelta::default() }
+            }
+            14..18 => {
                 let ack_set = vec![rng.random_range(1..16)];
                 CursorDelta { partial: vec![(at, ack_set)], ..CursorDelta::default() }
             }

@@ -171,6 +171,7 @@ fn begins_where_it_left_off_whatever_has_gone_since() {
             (Ordinal(9), [1].into()),
             (Ordinal(3), [1].into()),
         ],
+        redelivery_counts: vec![(Ordinal(9), 1), (Ordinal(8), 2), (Ordinal(5), 3), (Ordinal(3), 4)],
     };
     let sub: Subscription<u64> =
         Subscription::new(Options::default(), state, Ordinal(0), Ordinal(9));
@@ -178,6 +179,7 @@ fn begins_where_it_left_off_whatever_has_gone_since() {
         next_unacked: Ordinal(4),
         acked: vec![range(7, 9)],
         partial: vec![(Ordinal(5), [1].into())],
+        redelivery_counts: vec![(Ordinal(5), 3)],
     };
     assert_eq!(sub.ack_state(), expected);
     assert_eq!(sub.backlog(), 3);
