@@ -6,6 +6,7 @@
 //! 2. Only the last span may be open.
 //! 3. An entry's ordinal does not change while the topic is loaded.
 
+mod lookup;
 mod read;
 mod spans;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use geminga_env::Timestamp;
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
+pub use lookup::Lookup;
 pub use read::{Entry, ReadError};
 pub(crate) use spans::Spans;
 
@@ -85,6 +87,12 @@ impl Chain {
     #[must_use]
     pub fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
         self.span_of(ordinal)?.position_of(ordinal)
+    }
+
+    /// For many questions about places near each other.
+    #[must_use]
+    pub const fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(self)
     }
 
     /// The mark-delete position of a cursor whose next entry to consume is `next`: where the entry

@@ -27,7 +27,7 @@ mod tail_cache;
 mod tombstone;
 
 pub use append::{AppendError, Confirmed, Outcome};
-pub use chain::{Chain, Entry, ReadError, Span};
+pub use chain::{Chain, Entry, Lookup, ReadError, Span};
 pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState};
 pub use delete::{DeleteError, delete};
 pub use geminga_ledger::{Deps, LedgerOptions};

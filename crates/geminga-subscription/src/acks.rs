@@ -100,11 +100,12 @@ impl Acks {
     /// Takes over what was recovered, whatever its order; entries outside `first..end` do not count.
     pub(crate) fn new(state: AckState, first: Ordinal, end: Ordinal) -> Self {
         let next_unacked = state.next_unacked.min(end).max(first);
-        let (acked, partial) = (Intervals::default(), BTreeMap::new());
-        let mut acks = Self { next_unacked, acked, partial, partial_words: 0 };
-        for range in state.acked {
-            acks.acked.insert(range.start.max(next_unacked)..range.end.min(end));
+        let mut acked = state.acked;
+        for range in &mut acked {
+            *range = range.start.max(next_unacked)..range.end.min(end);
         }
+        let (acked, partial) = (Intervals::of(acked), BTreeMap::new());
+        let mut acks = Self { next_unacked, acked, partial, partial_words: 0 };
         acks.advance(&mut AckChange::default());
         for (ordinal, ack_set) in state.partial {
             if ordinal < end {

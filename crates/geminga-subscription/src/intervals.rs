@@ -18,6 +18,24 @@ pub(crate) struct Intervals {
 }
 
 impl Intervals {
+    /// All of `ranges`, whatever their order; when they ascend, in time that follows their number.
+    pub(crate) fn of(mut ranges: Vec<Range<Ordinal>>) -> Self {
+        ranges.retain(|range| range.start < range.end);
+        ranges.sort_by_key(|range| range.start);
+        ranges.dedup_by(|next, last| {
+            let touches = next.start <= last.end;
+            if touches {
+                last.end = last.end.max(next.end);
+            }
+            touches
+        });
+        let len = ranges.iter().map(|range| range.end.0 - range.start.0).sum();
+        let ends = ranges.into_iter().map(|range| (range.start, range.end)).collect();
+        let intervals = Self { ends, len };
+        debug_assert!(intervals.is_consistent());
+        intervals
+    }
+
     pub(crate) const fn len(&self) -> u64 {
         self.len
     }

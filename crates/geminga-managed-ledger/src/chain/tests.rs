@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
 use super::*;
 
 /// Closed ledgers 3 (4 entries), 5 (none) and 6 (2 entries), and open ledger 9 with 3 entries.
@@ -50,6 +52,28 @@ fn a_position_between_entries_means_the_next_one() {
     assert_eq!(ordinal_of(9, i64::MAX), 9);
     assert_eq!(ordinal_of(10, 0), 9);
     assert_eq!(spans.chain().ordinal_of(Position::LATEST), Ordinal(9));
+}
+
+#[test]
+fn a_lookup_answers_as_the_chain_does() {
+    let mut spans = spans();
+    for _ in 0..2 {
+        let chain = spans.chain();
+        let mut lookup = chain.lookup();
+        let mut random = StdRng::seed_from_u64(1);
+        for _ in 0..10_000 {
+            let position = Position::new(random.random_range(2..11), random.random_range(-1..6));
+            let ordinal = chain.ordinal_of(position);
+            let exact = chain.position_of(ordinal) == Some(position);
+            assert_eq!(lookup.ordinal_of(position), ordinal, "{position}");
+            let next = if exact { ordinal.plus(1) } else { ordinal };
+            assert_eq!(lookup.next_after(position), next, "{position}");
+            assert_eq!(lookup.exact_ordinal(position), exact.then_some(ordinal), "{position}");
+            let ordinal = Ordinal(random.random_range(0..12));
+            assert_eq!(lookup.position_of(ordinal), chain.position_of(ordinal), "{ordinal:?}");
+        }
+        spans.remove(&BTreeSet::from([LedgerId(3)]));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use geminga_ledger::{Deps, ReadError, RecoverError};
 use geminga_types::{EntryId, LedgerId, Position};
 
 use super::{
-    CursorDelta, CursorState,
+    CursorState,
     format::{FormatError, LogEntry, decode},
     replay::Replay,
 };
@@ -64,66 +64,61 @@ pub(crate) async fn load(deps: &Deps, ledger_id: LedgerId) -> Result<CursorState
 /// Checks that a whole snapshot comes first, then deltas.
 #[derive(Debug)]
 struct LogReader {
-    /// Part 0 of the snapshot, without its items.
-    head: Option<CursorState>,
-    replay: Replay,
+    /// What has been read of the snapshot; when it is complete, without its items.
+    snapshot: CursorState,
     parts: u64,
-    is_complete: bool,
+    /// Once the snapshot is complete.
+    replay: Option<Replay>,
 }
 
 impl LogReader {
     const fn new() -> Self {
-        let replay = Replay::new(Position::EARLIEST);
-        Self { head: None, replay, parts: 0, is_complete: false }
+        Self { snapshot: CursorState::at(Position::EARLIEST), parts: 0, replay: None }
     }
 
     fn push(&mut self, entry: LogEntry) -> Result<(), &'static str> {
-        match entry {
-            LogEntry::Delta(_) if !self.is_complete => Err("a delta before the snapshot's end"),
-            LogEntry::Delta(delta) => {
-                self.replay.apply(delta);
+        match (entry, &mut self.replay) {
+            (LogEntry::Delta(_), None) => Err("a delta before the snapshot's end"),
+            (LogEntry::Delta(delta), Some(replay)) => {
+                replay.apply(delta);
                 Ok(())
             }
-            LogEntry::Snapshot { .. } if self.is_complete => Err("a second snapshot"),
-            LogEntry::Snapshot { part, .. } if part != self.parts => {
+            (LogEntry::Snapshot { .. }, Some(_)) => Err("a second snapshot"),
+            (LogEntry::Snapshot { part, .. }, None) if part != self.parts => {
                 Err("a part of the snapshot is missing")
             }
-            LogEntry::Snapshot { is_last, mut state, .. } => {
-                let acked = std::mem::take(&mut state.acked);
-                let partial = std::mem::take(&mut state.partial);
-                let redelivery_counts = std::mem::take(&mut state.redelivery_counts);
-                if self.parts == 0 {
-                    self.replay = Replay::new(state.mark_delete);
-                    self.head = Some(state);
+            (LogEntry::Snapshot { is_last, state, .. }, None) => {
+                self.push_part(state);
+                if is_last {
+                    self.replay = Some(Replay::of(&mut self.snapshot));
                 }
-                self.replay.apply(CursorDelta {
-                    acked,
-                    partial,
-                    redelivery_counts,
-                    ..CursorDelta::default()
-                });
-                self.parts += 1;
-                self.is_complete = is_last;
                 Ok(())
             }
         }
     }
 
-    fn finish(self) -> Result<CursorState, &'static str> {
-        match self.head {
-            Some(head) if self.is_complete => {
-                let CursorState { properties, cursor_properties, .. } = head;
-                Ok(CursorState { properties, cursor_properties, ..self.replay.into_state() })
-            }
-            _ => Err("the snapshot has no end"),
+    fn push_part(&mut self, mut part: CursorState) {
+        if self.parts == 0 {
+            self.snapshot = part;
+        } else {
+            self.snapshot.acked.append(&mut part.acked);
+            self.snapshot.partial.append(&mut part.partial);
+            self.snapshot.redelivery_counts.append(&mut part.redelivery_counts);
         }
+        self.parts += 1;
+    }
+
+    fn finish(self) -> Result<CursorState, &'static str> {
+        let replay = self.replay.ok_or("the snapshot has no end")?;
+        let CursorState { properties, cursor_properties, .. } = self.snapshot;
+        Ok(CursorState { properties, cursor_properties, ..replay.into_state() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::{encode_delta, encode_snapshot};
+    use crate::cursor::{CursorDelta, encode_delta, encode_snapshot};
 
     fn read(entries: &[bytes::Bytes]) -> Result<CursorState, &'static str> {
         let mut reader = LogReader::new();

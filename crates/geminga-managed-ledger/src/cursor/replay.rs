@@ -5,7 +5,7 @@
 //! 1. Acked ranges are disjoint, not adjacent within a ledger, and behind the mark-delete position.
 //! 2. No entry that is acked is also partly acked, or has a redelivery count.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 use geminga_types::{EntryId, Position};
 
@@ -28,6 +28,29 @@ impl Replay {
             partial: BTreeMap::new(),
             redelivery_counts: BTreeMap::new(),
         }
+    }
+
+    /// Begins with a snapshot, whose items it takes, in time that follows their number.
+    pub(super) fn of(snapshot: &mut CursorState) -> Self {
+        let mark_delete = snapshot.mark_delete;
+        let mut acked = take(&mut snapshot.acked);
+        let partial = take(&mut snapshot.partial);
+        let redelivery_counts = take(&mut snapshot.redelivery_counts);
+        acked.retain(|&(start, end)| start <= end && mark_delete < end);
+        acked.sort_by_key(|&(start, _)| start); // It nearly always is.
+        if let Some((start, _)) = acked.first_mut() {
+            *start = (*start).max(after(mark_delete));
+        }
+        acked.dedup_by(|next, last| {
+            let touches = next.0 <= after(last.1);
+            if touches {
+                last.1 = last.1.max(next.1);
+            }
+            touches
+        });
+        let mut replay = Self { acked: acked.into_iter().collect(), ..Self::new(mark_delete) };
+        replay.apply(CursorDelta { partial, redelivery_counts, ..CursorDelta::default() });
+        replay
     }
 
     pub(super) fn apply(&mut self, delta: CursorDelta) {

@@ -239,6 +239,39 @@ fn a_damaged_log_is_an_error_and_not_an_empty_cursor() {
 }
 
 #[test]
+fn many_holes_over_a_billion_entries_are_found_again() {
+    run(async {
+        let world = World::new(1);
+        // Ledgers are told from one another only by what the topic's key says of them.
+        world.list_ledgers(20_000, 50_000).await;
+        let mut topic = world.open().await;
+        assert_eq!(topic.ledger.entries(), 1_000_000_000);
+        topic.create_cursor("a", Position::new(0, 6)).await;
+        topic.ledger.append_cursor("a", CursorDelta { acked: vec![], ..moved(7) });
+        assert_eq!(topic.event().await, needs_snapshot());
+        // Five in each ledger.
+        let hole = |n: i64| (n / 5, 9_999 * (n % 5) + n % 7);
+        let ranges = (0..100_000).map(|n| {
+            let (ledger, entry) = hole(n);
+            (Position::new(ledger, entry + 8), Position::new(ledger, entry + 9_990))
+        });
+        let snapshot = CursorState { acked: ranges.collect(), ..state(7, &[]) };
+        topic.ledger.snapshot_cursor("a", snapshot.clone());
+        assert_eq!(topic.event().await, durable(1));
+        drop(topic);
+        let bytes: usize = world.bookie.state().entries.values().map(bytes::Bytes::len).sum();
+        assert!(bytes < 100_000 * 8, "{bytes}");
+        let mut topic = world.open().await;
+        assert_eq!(topic.recovered("a"), snapshot);
+        let chain = topic.ledger.chain();
+        let mut lookup = chain.lookup();
+        for (first, last) in snapshot.acked {
+            assert_eq!(lookup.next_after(last).0 - lookup.ordinal_of(first).0, 9_983);
+        }
+    });
+}
+
+#[test]
 fn acks_survive_in_a_size_that_follows_the_holes() {
     run(async {
         let world = World::new(1);

@@ -15,7 +15,12 @@ use geminga_managed_ledger::{
     AppendError, CursorEvent, CursorState, Deps, Entry, JobDone, LedgerOptions, ManagedLedger,
     OpenError, Options, Outcome, open,
 };
-use geminga_metadata::{MemoryStore, SharedStore, adversary::Adversary};
+use geminga_metadata::{
+    Expected, Lifetime, MemoryStore, SharedStore,
+    adversary::Adversary,
+    paths,
+    values::managed_ledger::{LedgerInfo, ManagedLedgerInfo, encode},
+};
 use geminga_types::{EntryId, LedgerId, Ordinal, Position, TopicName};
 use tokio::{
     sync::Notify,
@@ -90,6 +95,21 @@ impl World {
         let adversary = Arc::new(Adversary::new(Arc::clone(&self.store), seed));
         let store: SharedStore = Arc::<Adversary>::clone(&adversary);
         (Deps::new(self.env.clone(), store, Arc::new(self.bookie.clone())), adversary)
+    }
+
+    /// Makes the topic's key as if it had so many closed ledgers with so many entries each.
+    pub(crate) async fn list_ledgers(&self, ledgers: i64, entries: i64) {
+        let ledger = |ledger_id| LedgerInfo {
+            ledger_id,
+            entries: Some(entries),
+            size: Some(entries * 100),
+            timestamp: Some(1),
+            ..LedgerInfo::default()
+        };
+        let ledger_info = (0..ledgers).map(ledger).collect();
+        let value = encode(&ManagedLedgerInfo { ledger_info, ..ManagedLedgerInfo::default() });
+        let path = paths::managed_ledger(&topic());
+        self.store.put(&path, value, Expected::Absent, Lifetime::Persistent).await.unwrap();
     }
 
     pub(crate) async fn open(&self) -> Topic {

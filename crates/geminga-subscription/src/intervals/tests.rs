@@ -9,6 +9,19 @@ fn range(start: u64, end: u64) -> Range<Ordinal> {
 }
 
 #[test]
+fn many_at_once_are_the_same_as_one_by_one() {
+    for seed in 0..1000 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let count = random.random_range(0..10);
+        let mut any = || range(random.random_range(0..60), random.random_range(0..60));
+        let ranges: Vec<_> = (0..count).map(|_| any()).collect();
+        let mut one_by_one = Intervals::default();
+        ranges.iter().for_each(|range| one_by_one.insert(range.clone()));
+        assert_eq!(Intervals::of(ranges), one_by_one, "seed {seed}");
+    }
+}
+
+#[test]
 fn behaves_as_a_set_of_numbers() {
     for seed in 0..1000 {
         let mut random = StdRng::seed_from_u64(seed);

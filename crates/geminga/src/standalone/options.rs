@@ -22,7 +22,8 @@ const IN_FLIGHT_MAX: usize = 16_384;
 const CURSOR_IN_FLIGHT_MAX: usize = 16;
 /// Newest entries of one topic that are held in memory.
 const TAIL_CACHE_BYTES: usize = 4 << 20;
-const CURSOR_ROLL_BYTES: u64 = 64 * MIB;
+/// A load reads back what was written since the last snapshot, or as much as that is itself.
+const CURSOR_ROLL_BYTES: u64 = 4 * MIB;
 /// Longest time that an ack without receipt waits for its group commit.
 const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use geminga_managed_ledger::CursorDelta;
 use geminga_subscription::{Ack, AckChange, ConsumerKey};
-use geminga_types::{Ordinal, Position};
+use geminga_types::Ordinal;
 use tracing::debug;
 
 use super::{
@@ -125,7 +125,7 @@ impl Topic {
 
     /// Notes redelivery counts that were raised, to be flushed with the next delta.
     pub(super) fn note_counts(&mut self, name: &SubscriptionName, raised: &[(Ordinal, u32)]) {
-        let redelivery_counts = self.positioned(raised).collect();
+        let redelivery_counts = self.positions_of_counts(raised);
         let part = CursorDelta { redelivery_counts, ..CursorDelta::default() };
         self.note_delta(name, part, None);
     }
@@ -160,27 +160,12 @@ impl Topic {
         let mark_delete = change.mark_delete.map(|next| self.position_before(next));
         let is_behind =
             |next: &Ordinal| change.mark_delete.is_none_or(|mark_delete| mark_delete < *next);
-        let acked = change.acked.iter().filter(|range| is_behind(&range.end)).filter_map(|range| {
-            let last = range.end.0.checked_sub(1).map(Ordinal)?;
-            Some((self.ledger.position_of(range.start)?, self.ledger.position_of(last)?))
-        });
-        let partial = change.partial.iter().filter_map(|(ordinal, ack_set)| {
-            Some((self.ledger.position_of(*ordinal)?, ack_set.to_vec()))
-        });
         CursorDelta {
             mark_delete,
-            acked: acked.collect(),
-            partial: partial.collect(),
+            acked: self.positions_of(change.acked.iter().filter(|range| is_behind(&range.end))),
+            partial: self.positions_of_partial(&change.partial),
             ..CursorDelta::default()
         }
-    }
-
-    /// Redelivery counts with their positions; entries that are gone are left out.
-    pub(super) fn positioned<'a>(
-        &'a self,
-        counts: &'a [(Ordinal, u32)],
-    ) -> impl Iterator<Item = (Position, u32)> + 'a {
-        counts.iter().filter_map(|&(at, count)| Some((self.ledger.position_of(at)?, count)))
     }
 
     /// Sends deltas to the cursor log whose time has come. False: there was none.

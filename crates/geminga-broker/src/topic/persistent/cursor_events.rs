@@ -51,19 +51,11 @@ impl Topic {
     fn send_snapshot(&mut self, name: &str) {
         let Some(sub) = self.subscriptions.get(name) else { return };
         let acks = sub.machine.ack_state();
-        let acked = acks.acked.iter().filter_map(|range| {
-            let last = range.end.0.checked_sub(1).map(geminga_types::Ordinal)?;
-            Some((self.ledger.position_of(range.start)?, self.ledger.position_of(last)?))
-        });
-        let partial = acks.partial.iter().filter_map(|(ordinal, ack_set)| {
-            Some((self.ledger.position_of(*ordinal)?, ack_set.to_vec()))
-        });
-        let counts = self.positioned(&acks.redelivery_counts);
         let mark_delete = self.ledger.mark_delete_position(acks.next_unacked);
         let state = CursorState {
-            acked: acked.collect(),
-            partial: partial.collect(),
-            redelivery_counts: counts.collect(),
+            acked: self.positions_of(acks.acked.iter()),
+            partial: self.positions_of_partial(&acks.partial),
+            redelivery_counts: self.positions_of_counts(&acks.redelivery_counts),
             cursor_properties: sub.properties.iter().cloned().collect(),
             ..CursorState::at(mark_delete)
         };

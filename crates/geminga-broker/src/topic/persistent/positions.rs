@@ -1,5 +1,7 @@
 //! Between positions, which clients and metadata name, and ordinals, which the machines count in.
 
+use std::ops::Range;
+
 use geminga_types::{Ordinal, Position};
 
 use super::{
@@ -20,6 +22,36 @@ impl Topic {
             Some(ordinal) => ordinal.plus(1),
             None => self.ledger.ordinal_of(position),
         }
+    }
+
+    /// The first and last positions of ranges; what is gone is left out.
+    pub(super) fn positions_of<'a>(
+        &self,
+        ranges: impl Iterator<Item = &'a Range<Ordinal>>,
+    ) -> Vec<(Position, Position)> {
+        let mut lookup = self.ledger.chain_ref().lookup();
+        let positions = ranges.filter_map(|range| {
+            let last = Ordinal(range.end.0.checked_sub(1)?);
+            Some((lookup.position_of(range.start)?, lookup.position_of(last)?))
+        });
+        positions.collect()
+    }
+
+    /// The same for batches acked in part.
+    pub(super) fn positions_of_partial(
+        &self,
+        partial: &[(Ordinal, Box<[i64]>)],
+    ) -> Vec<(Position, Vec<i64>)> {
+        let mut lookup = self.ledger.chain_ref().lookup();
+        let partial = partial.iter();
+        partial.filter_map(|(at, set)| Some((lookup.position_of(*at)?, set.to_vec()))).collect()
+    }
+
+    /// The same for redelivery counts.
+    pub(super) fn positions_of_counts(&self, counts: &[(Ordinal, u32)]) -> Vec<(Position, u32)> {
+        let mut lookup = self.ledger.chain_ref().lookup();
+        let counts = counts.iter();
+        counts.filter_map(|&(at, count)| Some((lookup.position_of(at)?, count))).collect()
     }
 
     /// Whether it is before everything that is stored here.

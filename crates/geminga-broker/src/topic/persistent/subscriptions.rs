@@ -174,23 +174,20 @@ impl Topic {
     }
 
     fn ack_state_of(&self, state: &CursorState) -> AckState {
-        let next_unacked = self.next_after(state.mark_delete);
-        let acked = state
-            .acked
-            .iter()
-            .map(|&(first, last)| self.ledger.ordinal_of(first)..self.next_after(last));
+        let mut lookup = self.ledger.chain_ref().lookup();
+        let acked = state.acked.iter();
+        let acked = acked.map(|&(first, last)| lookup.ordinal_of(first)..lookup.next_after(last));
+        let acked = acked.collect();
         let partial = state.partial.iter().filter_map(|(position, ack_set)| {
-            Some((self.exact_ordinal(*position)?, ack_set.clone().into_boxed_slice()))
+            Some((lookup.exact_ordinal(*position)?, ack_set.clone().into_boxed_slice()))
         });
+        let partial = partial.collect();
         let counts = state.redelivery_counts.iter();
-        let counts =
-            counts.filter_map(|&(position, count)| Some((self.exact_ordinal(position)?, count)));
-        AckState {
-            next_unacked,
-            acked: acked.collect(),
-            partial: partial.collect(),
-            redelivery_counts: counts.collect(),
-        }
+        let counts = counts
+            .filter_map(|&(position, count)| Some((lookup.exact_ordinal(position)?, count)))
+            .collect();
+        let next_unacked = self.next_after(state.mark_delete);
+        AckState { next_unacked, acked, partial, redelivery_counts: counts }
     }
 
     fn insert_subscription(

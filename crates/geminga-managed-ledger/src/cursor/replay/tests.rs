@@ -102,6 +102,17 @@ proptest! {
     }
 
     #[test]
+    fn begins_with_a_snapshot_as_with_a_delta(mut delta in delta(), mark_delete in position()) {
+        (delta.mark_delete, delta.reset) = (None, false);
+        let mut one_by_one = Replay::new(mark_delete);
+        one_by_one.apply(delta.clone());
+        let CursorDelta { acked, partial, redelivery_counts, .. } = delta;
+        let mut snapshot =
+            CursorState { acked, partial, redelivery_counts, ..CursorState::at(mark_delete) };
+        prop_assert_eq!(Replay::of(&mut snapshot).into_state(), one_by_one.into_state());
+    }
+
+    #[test]
     fn merged_deltas_do_what_they_do_one_by_one(deltas in prop::collection::vec(delta(), 1..10), at in 0..10_usize) {
         let mut one_by_one = Replay::new(Position::EARLIEST);
         for delta in &deltas {
