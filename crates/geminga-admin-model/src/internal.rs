@@ -78,6 +78,12 @@ pub struct CursorStats {
     pub pending_read_ops: u32,
     /// Messages consumed since the topic was loaded.
     pub messages_consumed_counter: u64,
+    /// The ledger that its acks go to; -1 when there is none now.
+    pub cursor_ledger: i64,
+    /// Bytes in that. Not in Pulsar.
+    pub cursor_ledger_size: u64,
+    /// How many ranges are acked behind the mark-delete position.
+    pub total_non_contiguous_deleted_messages_range: u64,
     /// Acked ranges behind the mark-delete position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub individually_deleted_messages: Option<String>,

@@ -131,6 +131,9 @@ fn ledger(found: &admin::LedgerStats) -> LedgerInfo {
 fn cursor(found: &admin::SubscriptionStats) -> CursorStats {
     CursorStats {
         mark_delete_position: position(found.mark_delete),
+        cursor_ledger: found.cursor_log.map_or(-1, |(ledger_id, _)| ledger_id.0),
+        cursor_ledger_size: found.cursor_log.map_or(0, |(_, bytes)| bytes),
+        total_non_contiguous_deleted_messages_range: found.acked_ranges,
         messages_consumed_counter: found.messages_out,
         state: "Open".to_owned(),
         waiting_read_op: found.backlog_entries == 0,

@@ -1,6 +1,6 @@
 //! What a topic tells of itself. Front doors give it Pulsar's field names.
 
-use geminga_types::{Position, TopicName};
+use geminga_types::{LedgerId, Position, TopicName};
 
 /// Stats of one topic (partition).
 #[derive(Clone, Debug)]
@@ -110,6 +110,10 @@ pub struct SubscriptionStats {
     pub messages_dropped: u64,
     /// Where its mark-delete position is.
     pub mark_delete: Position,
+    /// Ranges acked behind that.
+    pub acked_ranges: u64,
+    /// The ledger that its acks go to, and how many bytes are in it, if there is one now.
+    pub cursor_log: Option<(LedgerId, u64)>,
     /// Name of the active consumer of an Exclusive or Failover subscription.
     pub active_consumer: Option<String>,
     /// Properties given at its creation.

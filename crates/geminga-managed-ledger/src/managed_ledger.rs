@@ -261,6 +261,13 @@ impl ManagedLedger {
         self.cursors.snapshot(name, state);
     }
 
+    /// The ledger that a cursor's changes go to, and what is in it, in bytes. `None` before the first
+    /// change since the load, and while it is replaced.
+    #[must_use]
+    pub fn cursor_log(&self, name: &str) -> Option<(LedgerId, u64)> {
+        self.cursors.log_size(name)
+    }
+
     /// Takes out what became of cursors. Call until `None`.
     pub fn poll_cursor_event(&mut self) -> Option<CursorEvent> {
         self.cursors.poll_event()

@@ -26,6 +26,8 @@ fn subscription(name: &str) -> SubscriptionStats {
         bytes_out: 12,
         messages_dropped: 0,
         mark_delete: Position::EARLIEST,
+        acked_ranges: 3,
+        cursor_log: None,
         active_consumer: None,
         properties: Vec::new(),
         consumers: vec![consumer],

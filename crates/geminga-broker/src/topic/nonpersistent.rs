@@ -392,6 +392,8 @@ impl Topic {
                 bytes_out: sub.flow.bytes,
                 messages_dropped: sub.dispatch.dropped_messages(),
                 mark_delete: Position::EARLIEST,
+                acked_ranges: 0,
+                cursor_log: None,
                 active_consumer: active.map(|consumer| consumer.request.consumer_name.clone()),
                 properties: Vec::new(),
                 consumers,

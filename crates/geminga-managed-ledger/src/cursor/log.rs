@@ -189,6 +189,14 @@ impl CursorLog {
         }
     }
 
+    /// The open ledger and what is in it, in bytes.
+    pub(super) fn size(&self) -> Option<(LedgerId, u64)> {
+        match &self.phase {
+            Phase::Open(open) => Some((open.writer.ledger_id(), open.snapshot_bytes + open.bytes)),
+            _ => None,
+        }
+    }
+
     /// Starts the next group if none is on its way, and takes out what is to be sent.
     pub(super) fn poll_send(&mut self) -> Option<(BookieId, Vec<AddEntry>)> {
         let Phase::Open(open) = &mut self.phase else { return None };

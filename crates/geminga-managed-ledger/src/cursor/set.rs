@@ -224,6 +224,11 @@ impl Cursors {
         doomed
     }
 
+    /// The ledger that a cursor's changes go to, and what is in it, in bytes.
+    pub(crate) fn log_size(&self, name: &str) -> Option<(LedgerId, u64)> {
+        self.logs.get(name)?.size()
+    }
+
     /// Takes out what is to be sent, into `outbox`.
     pub(crate) fn poll_send(&mut self, outbox: &mut VecDeque<(BookieId, Vec<AddEntry>)>) {
         while let Some(name) = self.to_send.pop_first() {

@@ -73,6 +73,7 @@ impl Topic {
                 keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect::<Vec<_>>();
             let mark_delete = self.subscriptions.get(&name)?.machine.mark_delete();
             let mark_delete = self.position_before(mark_delete);
+            let cursor_log = self.ledger.cursor_log(&name);
             let sub = self.subscriptions.get_mut(&name)?;
             let machine = sub.machine.stats();
             let (message_rate_out, byte_rate_out) = sub.flow_out.rates(now);
@@ -93,6 +94,8 @@ impl Topic {
                 bytes_out: sub.flow_out.bytes,
                 messages_dropped: 0,
                 mark_delete,
+                acked_ranges: machine.acked_ranges,
+                cursor_log,
                 active_consumer: active.map(|consumer| consumer.request.consumer_name.clone()),
                 properties: sub.properties.clone(),
                 consumers,
