@@ -5,6 +5,7 @@
 //! told otherwise). Results go to `target/bench/*.json` and to a section of `docs/performance.md`.
 
 mod compare;
+mod cursor;
 mod figures;
 mod limits;
 mod million;
@@ -36,11 +37,13 @@ struct Options {
     seconds: u64,
     /// Pairs of measurements that medians are of.
     pairs: usize,
+    /// Entries of the topic whose cursor is measured.
+    entries: u64,
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|moving|recovery|million|compare|nats|profile
-    [--dir DIR] [--server BINARY] [--seconds N] [--pairs N]";
+cargo xtask bench limits|figures|moving|recovery|million|cursor|compare|nats|profile
+    [--dir DIR] [--server BINARY] [--seconds N] [--pairs N] [--entries N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -52,6 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         "moving" => moving::run(&options),
         "recovery" => recovery::run(&options),
         "million" => million::run(&options),
+        "cursor" => cursor::run(&options),
         "nats" => nats::run(&options),
         "compare" => compare::run(&options),
         "profile" => profile::run(&options),
@@ -61,7 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 fn parse(arguments: &[String]) -> anyhow::Result<Options> {
     let dir = root().join("target/bench");
-    let mut options = Options { dir, server: None, seconds: 5, pairs: 5 };
+    let mut options = Options { dir, server: None, seconds: 5, pairs: 5, entries: 20_000_000 };
     for pair in arguments.chunks(2) {
         let [name, value] = pair else { bail!("{}: a value is missing\n{USAGE}", pair.join(" ")) };
         match name.as_str() {
@@ -69,6 +73,7 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
             "--server" => options.server = Some(value.into()),
             "--seconds" => options.seconds = value.parse().context("--seconds")?,
             "--pairs" => options.pairs = value.parse().context("--pairs")?,
+            "--entries" => options.entries = value.parse().context("--entries")?,
             _ => bail!("unknown option {name}\n{USAGE}"),
         }
     }
