@@ -120,13 +120,14 @@ impl EmbeddedStore {
     pub fn first_unreserved(&self, path: &str) -> Result<u64, MetadataError> {
         let open = self.open()?;
         let key = key::encode(path)?;
-        let record = || {
+        // The table keeps pages from being freed; what was found in it does not.
+        let number = || {
             let table = open.database.begin_read()?.open_table(SEQUENCES)?;
-            Ok::<_, redb::Error>(table.get(key.as_slice())?)
+            let record = table.get(key.as_slice())?;
+            Ok::<_, redb::Error>(record.map(|it| format::decode_number(&key, it.value())))
         };
-        match guarded(record) {
-            Ok(Some(record)) => format::decode_number(&key, record.value()),
-            Ok(None) => Ok(0),
+        match guarded(number) {
+            Ok(number) => number.unwrap_or(Ok(0)),
             Err(error) => Err(read_error(&self.shared, &error)),
         }
     }
@@ -136,13 +137,13 @@ impl EmbeddedStore {
         if let Some(found) = self.shared.memory.get(key) {
             return Ok(Some(found));
         }
-        let record = || {
+        let value = || {
             let table = open.database.begin_read()?.open_table(KEYS)?;
-            Ok::<_, redb::Error>(table.get(key)?)
+            let record = table.get(key)?;
+            Ok::<_, redb::Error>(record.map(|it| format::decode_value(key, it.value())))
         };
-        match guarded(record) {
-            Ok(Some(record)) => format::decode_value(key, record.value()).map(Some),
-            Ok(None) => Ok(None),
+        match guarded(value) {
+            Ok(value) => value.transpose(),
             Err(error) => Err(read_error(&self.shared, &error)),
         }
     }

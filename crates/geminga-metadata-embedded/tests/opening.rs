@@ -1,7 +1,14 @@
 #![cfg(test)]
 //! Opening again, and files that must be refused.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use geminga_env::{Disk, Env, disk::OpenMode, sim::World};
@@ -293,5 +300,38 @@ async fn all_numbers_given_out_are_below_the_first_unreserved() {
             last = Some(number);
         }
         store.close().await;
+    }
+}
+
+/// Goal: who reads while others write gets what was written, and no page is freed under it. Method: the
+/// library's own checks, which are compiled into tests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reads_go_on_while_pages_are_freed() {
+    let (env, dir) = (Env::system(), tempfile::tempdir().unwrap());
+    let store = Arc::new(open(&env, dir.path(), &Options::default()).unwrap());
+    for key in 0..100 {
+        put(&store, &format!("/k/{key}"), &[0; 900]).await;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers = (0..3).map(|reader| {
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        tokio::spawn(async move {
+            let mut rng = StdRng::seed_from_u64(reader);
+            while !stop.load(Ordering::Relaxed) {
+                let path = format!("/k/{}", rng.random_range(0..100));
+                assert_eq!(store.get(&path).await.unwrap().unwrap().value.len(), 900);
+                store.first_unreserved("/s").unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    for round in 0..1_500_u64 {
+        put(&store, &format!("/k/{}", round % 100), &[1; 900]).await;
+        store.next_in_sequence("/s").await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
     }
 }
