@@ -36,6 +36,7 @@ use std::{
 use futures_util::FutureExt as _;
 use geminga_broker::{Broker, Consumer, Outbox, Producer};
 use geminga_env::{Env, Instant, net::Stream};
+use geminga_wire::proto::command_ack::ValidationError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{
     sync::CancellationToken,
@@ -239,6 +240,17 @@ impl Connection {
             debug!(%peer, what, id, reason, "refused");
         } else {
             warn!(%peer, what, id, reason, "refused; more of this connection is logged as DEBUG");
+        }
+    }
+
+    /// Logs that a consumer acks what it can not read: the first time as a warning.
+    fn note_unreadable(&self, id: u64, messages: usize, error: i32) {
+        let error = ValidationError::try_from(error).map_or("unknown", |it| it.as_str_name());
+        let peer = self.peer;
+        if self.has_complained.swap(true, Ordering::Relaxed) {
+            debug!(%peer, id, messages, error, "a consumer acks messages that it can not read");
+        } else {
+            warn!(%peer, id, messages, error, "a consumer acks messages that it can not read");
         }
     }
 

@@ -123,7 +123,7 @@ struct Topic {
     next_trim: Instant,
     /// How often its subscriptions were audited.
     audits: u64,
-    age: quota::Age,
+    backlog: quota::Backlog,
     /// Whether what producers send is left to be sent again, since they are about to be closed.
     is_closing_producers: bool,
     /// Whether somebody looks for what is past its time.

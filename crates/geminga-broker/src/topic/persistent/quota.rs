@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use geminga_env::Instant;
 use geminga_types::Ordinal;
 use tracing::{info, warn};
 
@@ -20,9 +21,14 @@ use crate::{ProduceError, QuotaAction};
 /// An eviction goes down to so many tenths of the quota, so that there is not one for each publish.
 const KEPT_TENTHS: u64 = 9;
 
-/// What is known of the age of the backlog.
+/// Of large messages each publish evicts some: the log need not say it each time.
+const EVICTIONS_SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// What is known of the backlog.
 #[derive(Debug, Default)]
-pub(super) struct Age {
+pub(super) struct Backlog {
+    /// When it was last said that something was evicted.
+    evicted_at: Option<Instant>,
     is_looking: bool,
     /// The oldest unacked entry, and when it was published.
     oldest: Option<(Ordinal, u64)>,
@@ -68,10 +74,10 @@ impl Topic {
         let Some(at) = self.slowest_durable().filter(|&at| at < self.ledger.end()) else { return };
         let is_limited =
             self.policies.backlog_age.is_some_and(|(_, action)| action != QuotaAction::Evict);
-        if !is_limited || self.age.is_looking || !matches!(self.phase, Phase::Serving) {
+        if !is_limited || self.backlog.is_looking || !matches!(self.phase, Phase::Serving) {
             return;
         }
-        self.age.is_looking = true;
+        self.backlog.is_looking = true;
         let (chain, deps) = (self.ledger.chain(), self.deps.clone());
         let work = async move {
             let permit = deps.reads.take(1).await;
@@ -94,9 +100,9 @@ impl Topic {
     }
 
     pub(super) fn on_oldest(&mut self, found: Option<(Ordinal, u64)>) {
-        self.age.is_looking = false;
+        self.backlog.is_looking = false;
         if found.is_some() {
-            self.age.oldest = found; // Otherwise what was known holds until it is acked.
+            self.backlog.oldest = found; // Otherwise what was known holds until it is acked.
         }
         self.enforce_quota();
     }
@@ -114,7 +120,7 @@ impl Topic {
     fn is_too_old(&self) -> Option<(QuotaAction, String)> {
         let (max, action) = self.policies.backlog_age?;
         let slowest = self.slowest_durable()?;
-        let (at, published_at) = self.age.oldest.filter(|&(at, _)| slowest <= at)?;
+        let (at, published_at) = self.backlog.oldest.filter(|&(at, _)| slowest <= at)?;
         let age = self.deps.ledger.env.clock.wall().0.saturating_sub(published_at);
         let is_over = max < Duration::from_millis(age) && at < self.ledger.end();
         let seconds = max.as_secs();
@@ -130,7 +136,11 @@ impl Topic {
     fn evict_backlog(&mut self, why: &str) {
         let Some((max, _)) = self.policies.backlog_bytes else { return };
         let to = self.ledger.last_bytes(max / 10 * KEPT_TENTHS);
-        warn!(topic = %self.name, "the oldest messages of slow subscriptions count as acked: {why}");
+        let now = self.now();
+        if self.backlog.evicted_at.is_none_or(|at| at + EVICTIONS_SAID_EVERY <= now) {
+            self.backlog.evicted_at = Some(now);
+            warn!(topic = %self.name, "the oldest messages of slow subscriptions count as acked: {why}");
+        }
         self.ack_before(to, |at| at < to);
     }
 }

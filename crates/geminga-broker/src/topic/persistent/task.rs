@@ -44,7 +44,7 @@ pub(in crate::topic) fn spawn(
         deps,
         policies,
         grant,
-        age: super::quota::Age::default(),
+        backlog: super::quota::Backlog::default(),
         is_closing_producers: false,
         is_expiring: false,
         inbox: Inbox::default(),

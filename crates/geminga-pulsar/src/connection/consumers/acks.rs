@@ -67,9 +67,7 @@ impl Connection {
         }
         if let Some(error) = command.validation_error {
             // The client skips what it can't read: that counts as acked, and somebody may wonder.
-            let ids = command.message_ids.len();
-            let reason = format!("{ids} messages were unreadable: validation error {error}");
-            self.complain("ACK", command.consumer_id, &reason);
+            self.note_unreadable(command.consumer_id, command.message_ids.len(), error);
         }
         let consumer_id = command.consumer_id;
         let mut request = request_of(command);
