@@ -83,7 +83,7 @@ impl Feedback {
 
     /// What it does now, in words.
     pub(crate) fn text(&self) -> String {
-        let (share, max) = (self.share * 100.0, self.share_max * 100.0);
+        let (share, max) = (self.share.min(1.0) * 100.0, self.share_max * 100.0);
         let why = format!("{share:.0} % were asked for again, {max:.0} % may be");
         match &self.slowed {
             Some(Slowed { rate, from, .. }) => {
@@ -106,7 +106,7 @@ impl Feedback {
             self.share = self.again_entries as f64 / self.sent_entries.max(1) as f64;
         }
         if is_much && self.share_max < self.share {
-            self.slow_down(sent.max(1), now);
+            self.slow_down(sent, now);
         } else {
             let windows = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).min(WINDOWS_MAX);
             (0..windows).for_each(|_| self.speed_up(now));
@@ -116,11 +116,12 @@ impl Feedback {
     }
 
     fn slow_down(&mut self, sent: u64, now: Instant) {
-        let (rate, from) = self
-            .slowed
-            .as_ref()
-            .map_or((sent, sent), |slowed| (slowed.rate.min(sent), slowed.from));
-        self.hold((rate / 2).max(1), from, now);
+        let before = self.slowed.as_ref().map(|slowed| (slowed.rate, slowed.from));
+        let (rate, from) = before.unwrap_or((sent, sent));
+        // What was given back may have been sent in the window before.
+        if 0 < sent || before.is_some() {
+            self.hold((rate / 2).max(1), from, now);
+        }
     }
 
     fn speed_up(&mut self, now: Instant) {
@@ -131,7 +132,12 @@ impl Feedback {
 
     fn hold(&mut self, rate: u64, from: u64, now: Instant) {
         let limit = DispatchRate { messages: Some(rate), ..DispatchRate::UNLIMITED };
-        self.slowed = Some(Slowed { limiter: Limiter::new(limit, now), rate, from });
+        let slowed = self.slowed.get_or_insert_with(|| {
+            let limiter = Limiter::new(limit, now);
+            Slowed { limiter, rate, from }
+        });
+        slowed.limiter.change(now, rate);
+        (slowed.rate, slowed.from) = (rate, from);
     }
 }
 
@@ -185,6 +191,43 @@ mod tests {
         let (feedback, mut now) = feedback("0.1");
         let sent = run(&mut feedback.unwrap(), &mut now, 5, 20);
         assert_eq!(sent, [1_000; 5]);
+    }
+
+    /// Goal: what comes back all at once, after a second in which nothing was sent, is no reason to stop.
+    #[tokio::test(start_paused = true)]
+    async fn half_is_taken_away_at_a_time() {
+        let (feedback, mut now) = feedback("0.1");
+        let mut feedback = feedback.unwrap();
+        feedback.note_again(now, 1_000);
+        now += Duration::from_secs(1);
+        assert_eq!(feedback.left(now), Left::ALL);
+        run(&mut feedback, &mut now, 2, 2);
+        feedback.left(now);
+        let rate = feedback.slowed.as_ref().unwrap().rate;
+        assert!((200..=500).contains(&rate), "{rate}");
+        feedback.note_again(now, 1_000);
+        now += Duration::from_secs(1);
+        feedback.left(now);
+        assert_eq!(feedback.slowed.as_ref().unwrap().rate, rate / 2);
+    }
+
+    /// Goal: a batch that is larger than the rate is paid for, however often the rate changes.
+    #[tokio::test(start_paused = true)]
+    async fn batches_do_not_escape() {
+        let (feedback, mut now) = feedback("0.1");
+        let mut feedback = feedback.unwrap();
+        let mut sent = 0;
+        for second in 0..40 {
+            for _ in 0..10 {
+                now += Duration::from_millis(100);
+                if 0 < feedback.left(now).messages {
+                    feedback.note_sent(now, 10, 1_000);
+                    feedback.note_again(now, 5);
+                    sent += u64::from(20 < second);
+                }
+            }
+        }
+        assert!(sent <= 10, "{sent} batches of 1,000");
     }
 
     #[tokio::test(start_paused = true)]

@@ -180,10 +180,9 @@ impl TopicPolicies {
         }
         if let Some(given) = &policies.inactive_topic_policies {
             let mode = InactiveMode::named(&given.inactive_topic_delete_mode);
-            let seconds = u64::from(given.max_inactive_duration_seconds.unsigned_abs());
-            found.inactivity = mode
-                .filter(|_| given.delete_while_inactive)
-                .map(|mode| (mode, Duration::from_secs(seconds)));
+            let seconds = u64::try_from(given.max_inactive_duration_seconds).ok();
+            let seconds = seconds.filter(|&seconds| 0 < seconds && given.delete_while_inactive);
+            found.inactivity = mode.zip(seconds.map(Duration::from_secs));
         }
         if let Some(given) = policies.topic_dispatch_rate.get(&options.cluster) {
             found.dispatch_rate = rate(given);

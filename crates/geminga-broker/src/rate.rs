@@ -98,11 +98,18 @@ impl Limiter {
     }
 
     /// Messages and bytes published in a second, for a rate that is relative to them.
-    pub(crate) fn note_published(&mut self, messages: f64, bytes: f64) {
+    pub(crate) fn note_published(&mut self, now: Instant, messages: f64, bytes: f64) {
         if self.rate.is_relative {
-            self.messages.amount = more(self.rate.messages, messages, self.rate.period);
-            self.bytes.amount = more(self.rate.bytes, bytes, self.rate.period);
+            let period = self.rate.period;
+            self.messages.change(now, more(self.rate.messages, messages, period));
+            self.bytes.change(now, more(self.rate.bytes, bytes, period));
         }
+    }
+
+    /// So many messages from now on. What was taken stays taken.
+    pub(crate) fn change(&mut self, now: Instant, messages: u64) {
+        self.rate.messages = Some(messages);
+        self.messages.change(now, Some(messages.max(1)));
     }
 
     pub(crate) fn left(&self, now: Instant) -> Left {
@@ -130,6 +137,19 @@ fn more(amount: Option<u64>, published: f64, period: Duration) -> Option<u64> {
 }
 
 impl Bucket {
+    /// Another amount: what is owed is as much as before, and so is paid sooner or later.
+    fn change(&mut self, now: Instant, amount: Option<u64>) {
+        let debt = self.paid_until.saturating_duration_since(now);
+        if let (Some(old), Some(new)) = (self.amount, amount)
+            && old != new
+            && !debt.is_zero()
+        {
+            let nanos = debt.as_nanos() * u128::from(old) / u128::from(new.max(1));
+            self.paid_until = now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        }
+        self.amount = amount;
+    }
+
     /// How much may be taken now. The last of it is on credit.
     fn left(&self, now: Instant) -> u64 {
         let Some(amount) = self.amount else { return u64::MAX };
@@ -218,9 +238,23 @@ mod tests {
     async fn what_is_published_comes_on_top_if_the_rate_says_so() {
         let relative = DispatchRate { is_relative: true, ..rate(Some(50), None) };
         let mut limiter = Limiter::new(relative, now());
-        limiter.note_published(150.0, 0.0);
+        limiter.note_published(now(), 150.0, 0.0);
         let taken = run(&mut limiter, 1, 10);
         assert!((1_900..2_100).contains(&taken), "{taken}");
+    }
+
+    /// Goal: what a batch costs is paid at the rate that holds later, not at the one that held then.
+    #[tokio::test(start_paused = true)]
+    async fn a_debt_is_paid_at_the_new_rate() {
+        let relative = DispatchRate { is_relative: true, ..rate(Some(10), None) };
+        let begin = now();
+        let mut limiter = Limiter::new(relative, begin);
+        limiter.take(begin, 1_000, 0);
+        assert_eq!(limiter.left(begin).again_at, Some(begin + Duration::from_secs(100)));
+        limiter.note_published(begin, 990.0, 0.0);
+        assert_eq!(limiter.left(begin).again_at, Some(begin + Duration::from_secs(1)));
+        limiter.change(begin, 500);
+        assert_eq!(limiter.left(begin).again_at, Some(begin + Duration::from_secs(2)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,8 +129,6 @@ pub(crate) enum Event {
     },
     /// Refused unless it is inactive; else like the next.
     DeleteInactive {
-        /// For how long nobody has used it.
-        unused: std::time::Duration,
         reply: Reply<Result<(), AdminError>>,
     },
     /// Refused while in use unless `force`; once answered `Ok` nothing is attached and the task

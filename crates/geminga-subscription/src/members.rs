@@ -15,7 +15,8 @@ use std::{
 use geminga_types::KEY_SLOTS;
 
 use crate::{
-    AttachError, AutoSplit, ConsumerInfo, ConsumerKey, KeySharedMode, Kind, Options, slots::Slots,
+    AttachError, AutoSplit, ConsumerInfo, ConsumerKey, KeySharedMode, Kind, Options,
+    slots::{Slots, slot_of_point},
 };
 
 /// Points of a Failover consumer on the ring of names.
@@ -261,12 +262,12 @@ impl Members {
         let priority = self.by_key.values().map(|member| member.info.priority).min()?;
         let peers = self.by_key.iter().filter(|(_, member)| member.info.priority == priority);
         if let Some(slot) = self.failover_slot {
-            let mut ring = Slots::ring(FAILOVER_POINTS);
-            for (&key, member) in peers {
+            let distance = |(key, member): (&ConsumerKey, &Member)| {
                 let name = ring_name(&member.info.name, member.namesake);
-                ring.add(key, &name, &KeySharedMode::AutoSplit).ok()?;
-            }
-            return ring.owner(slot % KEY_SLOTS);
+                let points = (0..FAILOVER_POINTS).map(|point| slot_of_point(&name, point));
+                (points.map(|point| point.wrapping_sub(slot) % KEY_SLOTS).min(), *key)
+            };
+            return peers.map(distance).min().map(|(_, key)| key);
         }
         let Some(partition) = self.partition else {
             return peers.min_by_key(|(_, member)| member.arrival).map(|(&key, _)| key);

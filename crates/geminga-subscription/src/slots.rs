@@ -31,15 +31,12 @@ impl Slots {
     /// Nobody's slots, to be divided the way `mode` is.
     pub(crate) const fn new(mode: &KeySharedMode, auto_split: AutoSplit) -> Self {
         match (mode, auto_split) {
-            (KeySharedMode::AutoSplit, AutoSplit::Ring(each)) => Self::ring(each),
+            (KeySharedMode::AutoSplit, AutoSplit::Ring(each)) => {
+                Self::Ring { each, points: Vec::new() }
+            }
             (KeySharedMode::AutoSplit, AutoSplit::Halves) => Self::Halves(BTreeMap::new()),
             (KeySharedMode::Sticky(_), _) => Self::Sticky(BTreeMap::new()),
         }
-    }
-
-    /// A ring on which each consumer has so many points.
-    pub(crate) const fn ring(each: u32) -> Self {
-        Self::Ring { each, points: Vec::new() }
     }
 
     pub(crate) const fn is_of(&self, mode: &KeySharedMode) -> bool {
@@ -160,7 +157,7 @@ fn claim(
 }
 
 /// FNV-1a over name and point, its bits mixed by `SplitMix64`'s finish.
-fn slot_of_point(name: &str, point: u32) -> u32 {
+pub(crate) fn slot_of_point(name: &str, point: u32) -> u32 {
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let bytes = name.bytes().chain([0]).chain(point.to_be_bytes());
     let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325, fnv);

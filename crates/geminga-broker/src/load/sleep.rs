@@ -13,7 +13,7 @@ use geminga_env::Instant;
 use geminga_managed_ledger::DeleteError;
 use geminga_types::TopicName;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{Slot, Topics};
 use crate::{namespace, topic::TopicHandle};
@@ -76,18 +76,19 @@ impl Topics {
     /// Its slot is taken until it is deleted: who asks for it meanwhile gets a new one.
     async fn delete_if_inactive(&self, closing: Closing<'_>) {
         let topic = &closing.name;
-        let unused = self.deps.ledger.env.clock.now().saturating_duration_since(closing.used_at);
-        if closing.handle.delete_inactive(unused).await.is_err() {
-            return; // It is in use, after all.
+        if closing.handle.delete_inactive().await.is_err() {
+            return; // It is in use, after all, or was until a moment ago.
         }
-        info!(%topic, seconds = unused.as_secs(), "inactive for so long: deleting");
         if let Err(error) = self.delete_stored(topic).await {
             warn!(%topic, error, "an inactive topic was not deleted as a whole");
         }
     }
 
     async fn delete_stored(&self, topic: &TopicName) -> Result<(), String> {
-        if topic.partition().is_none() {
+        // Partitions have the schema of the whole, which may also be a topic of its own.
+        let partitions = namespace::partition_count(&self.deps.ledger, topic).await;
+        let has_partitions = partitions.map_err(|error| error.to_string())?.is_some();
+        if topic.partition().is_none() && !has_partitions {
             let deleted = namespace::delete_schema(&self.deps.ledger, topic).await;
             deleted.map_err(|error| error.to_string())?;
         }

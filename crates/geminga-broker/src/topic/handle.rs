@@ -100,15 +100,15 @@ impl TopicHandle {
         }
     }
 
-    /// Ends the task so that what is stored can be deleted; nothing of it is written any more.
-    /// Ends its task if it has been inactive for long enough, for the caller to delete what is stored.
-    pub(crate) async fn delete_inactive(
-        &self,
-        unused: std::time::Duration,
-    ) -> Result<(), AdminError> {
-        self.ask(|reply| Event::DeleteInactive { unused, reply }).await?
+    /// Ends its task if it has been inactive for long enough, for the caller to delete what is stored;
+    /// nothing of it is written any more.
+    pub(crate) async fn delete_inactive(&self) -> Result<(), AdminError> {
+        self.ask(|reply| Event::DeleteInactive { reply }).await??;
+        self.mailbox.closed().await;
+        Ok(())
     }
 
+    /// Ends the task so that what is stored can be deleted; nothing of it is written any more.
     pub(crate) async fn prepare_delete(&self, force: bool) -> Result<(), AdminError> {
         if let Ok(answer) = self.ask(|reply| Event::PrepareDelete { force, reply }).await {
             answer?;

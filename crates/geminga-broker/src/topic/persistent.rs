@@ -112,6 +112,8 @@ struct Topic {
     limiter: Option<Box<Limiter>>,
     /// Who was last to take of a rate that others take of.
     last_throttled: Option<SubscriptionName>,
+    /// Who found nothing left of such a rate.
+    throttled: BTreeSet<SubscriptionName>,
     /// Subscriptions with acks that are not yet in the cursor log.
     unflushed: BTreeSet<SubscriptionName>,
     next_key: u64,
@@ -121,6 +123,8 @@ struct Topic {
     flow_out: Flow,
     last_publish_time: u64,
     next_trim: Instant,
+    /// When something that uses it was there last.
+    unused_since: Instant,
     /// How often its subscriptions were audited.
     audits: u64,
     backlog: quota::Backlog,
@@ -147,6 +151,7 @@ impl Topic {
             Event::Publish { producer, batch } => self.publish(producer, batch),
             Event::CloseProducer { producer, reply } => {
                 self.producers.remove(producer);
+                self.unused_since = self.now();
                 _ = reply.send(());
             }
             Event::OpenConsumer { open, reply } => self.open_consumer(open, reply),
@@ -186,7 +191,7 @@ impl Topic {
             Event::Policies(policies) => self.set_policies(policies),
             Event::Sleep { reply } => self.sleep(reply),
             Event::Unload { reply } => self.start_unload(Some(reply)),
-            Event::DeleteInactive { unused, reply } => self.delete_inactive(unused, reply),
+            Event::DeleteInactive { reply } => self.delete_inactive(reply),
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
         }
     }

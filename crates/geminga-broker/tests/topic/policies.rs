@@ -286,8 +286,13 @@ async fn an_inactive_topic_is_deleted_after_its_time() {
     let again = client.produce("stored").await;
     assert_eq!(client.publish(&again, 0..1).await[0].entry_id, EntryId(0));
     producer.close().await;
+    drop(producer);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(topics(&world).await.contains(&"produced".to_owned()), "in use until a moment ago");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(topics(&world).await, ["consumed", "read", "stored", "subscribed"]);
     consumer.close().await;
-    drop(reader);
+    drop((reader, again));
 }
 
 /// Goal: if the policies want it, subscriptions that have everything acked go with their topic, and a

@@ -37,7 +37,7 @@ fn sticky_slots_that_are_taken_or_senseless_are_refused_and_leave_no_trace() {
 
 #[test]
 fn automatic_slots_are_shared_evenly_and_only_the_leavers_move() {
-    let mut slots = Slots::ring(100);
+    let mut slots = Slots::new(&KeySharedMode::AutoSplit, AutoSplit::Ring(100));
     assert_eq!(slots.owner(0), None);
     for key in 0..8 {
         slots.add(ConsumerKey(key), &format!("consumer-{key}"), &KeySharedMode::AutoSplit).unwrap();

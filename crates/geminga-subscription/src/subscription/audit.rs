@@ -23,7 +23,8 @@ impl<P> Subscription<P> {
         }
         let parts = (to.0 - from.0).div_ceil(AUDITED_MAX).max(1);
         let part = from.plus(round % parts * AUDITED_MAX);
-        let in_maps = self.pending.len() + self.queue.replay().len() + self.queue.buffer().len();
+        let waiting = self.queue.replay().len() + self.queue.buffer().len();
+        let in_maps = self.pending.len() + waiting + self.redelivery_counts.len();
         let is_small = (in_maps + self.queue.delayed_len()) as u64 <= AUDITED_MAX;
         self.is_in_one_state_each(part..to.min(part.plus(AUDITED_MAX)))
             && (!is_small || self.has_consistent_maps())

@@ -69,13 +69,27 @@ impl<P> Subscription<P> {
         due.into_iter().chain(self.reader.retry_at()).chain(self.look_again_at).min()
     }
 
-    /// Whether nothing may be sent before there is more allowance, for which it then looks again.
+    /// Whether nothing may be sent before there is more allowance, for which it then looks again if
+    /// somebody could take something.
     pub(super) fn waits_for_allowance(&mut self, now_wall_ms: u64) -> bool {
         let waits = self.allowance.is_used_up();
-        if waits {
+        if waits && self.has_ready() {
             self.look_again(self.allowance.again_at.max(now_wall_ms.saturating_add(1)));
         }
         waits
+    }
+
+    fn has_ready(&self) -> bool {
+        match self.members.active() {
+            Some(active) => self.members.is_ready(active),
+            None => 0 < self.members.ready_permits(),
+        }
+    }
+
+    /// Whether it waits for more allowance.
+    #[must_use]
+    pub fn is_out_of_allowance(&self) -> bool {
+        self.allowance.is_used_up() && self.look_again_at.is_some()
     }
 
     /// Wants to be polled again by then.

@@ -114,6 +114,7 @@ impl Topic {
     pub(super) fn detach(&mut self, key: u64) -> Option<SubscriptionName> {
         let now = self.now();
         let consumer = self.consumers.remove(&key)?;
+        self.unused_since = now;
         if let Some(sub) = self.subscriptions.get_mut(&consumer.subscription) {
             sub.machine.detach(ConsumerKey(key));
             sub.note_detached(now);

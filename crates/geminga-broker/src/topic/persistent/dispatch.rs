@@ -36,6 +36,7 @@ impl Topic {
             while let Some(action) = self.next_action(&name, now) {
                 self.act(&name, action);
             }
+            self.note_polled(&name);
         }
         was_ready
     }

@@ -111,7 +111,10 @@ impl Topic {
     }
 
     fn rates_used_up(&self, name: &str) -> String {
-        let used_up = self.rates_of(name).into_iter().filter(|(_, is_used_up)| *is_used_up);
+        let rates = self.rates_of(name);
+        let is_any = rates.iter().any(|(_, is_used_up)| *is_used_up);
+        // At this moment there may be some again.
+        let used_up = rates.into_iter().filter(|(_, is_used_up)| *is_used_up || !is_any);
         used_up.map(|(text, _)| text).collect::<Vec<_>>().join("; ")
     }
 

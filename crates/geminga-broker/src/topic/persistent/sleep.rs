@@ -4,9 +4,7 @@
 //! What stores entries stays loaded: unloading seals its open ledger, which is never trimmed, and a
 //! sealed one may be, so a reader would notice.
 
-use std::time::Duration;
-
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::{
     super::Reply,
@@ -27,17 +25,12 @@ impl Topic {
     }
 
     /// Begins its deletion if it is inactive, and has been for as long as the policies want.
-    pub(super) fn delete_inactive(
-        &mut self,
-        unused: Duration,
-        reply: Reply<Result<(), AdminError>>,
-    ) {
-        let retention = self.policies.retention_time;
-        let is_over = self
-            .policies
-            .inactivity
-            .is_some_and(|(_, max)| retention.is_some_and(|kept| max.max(kept) <= unused));
+    pub(super) fn delete_inactive(&mut self, reply: Reply<Result<(), AdminError>>) {
+        let unused = self.now().saturating_duration_since(self.unused_since);
+        let kept = self.policies.retention_time.unwrap_or_default();
+        let is_over = self.policies.inactivity.is_some_and(|(_, max)| max.max(kept) <= unused);
         if is_over && self.is_inactive() {
+            info!(topic = %self.name, seconds = unused.as_secs(), "inactive for so long: deleting");
             self.prepare_delete(false, reply);
         } else {
             let message = format!("Topic {} is not inactive, or not for long enough", self.name);
@@ -50,6 +43,9 @@ impl Topic {
     /// subscriptions that have everything acked.
     fn is_inactive(&self) -> bool {
         let Some((mode, _)) = self.policies.inactivity else { return false };
+        if self.policies.retention_time.is_none() {
+            return false; // What it stored is kept for ever.
+        }
         let may_go = match mode {
             InactiveMode::NoSubscriptions => self.subscriptions.is_empty(),
             InactiveMode::CaughtUp => self.subscriptions.values().all(|sub| is_done(sub)),

@@ -26,6 +26,9 @@ use crate::{
     rate::Limiter, unacked::UnackedShare,
 };
 
+/// Subscriptions that are recounted together: a topic stands still for them.
+const AUDITED_AT_ONCE: usize = 16;
+
 /// Somebody who waits for an answer to SUBSCRIBE.
 pub(super) type Waiting = (Box<OpenConsumer>, Reply<Result<Consumer, SubscribeError>>);
 
@@ -402,6 +405,7 @@ impl Topic {
                     self.unflushed.insert(Arc::clone(&name));
                 }
                 self.subscriptions.insert(Arc::clone(&name), sub);
+                self.ready.insert(Arc::clone(&name));
             }
         }
         for unsubscribe in busy.unsubscribes {
@@ -500,6 +504,8 @@ impl Topic {
     fn remove_subscription(&mut self, name: &str) -> Option<&mut Busy> {
         self.close_consumers_of(name);
         let (name, mut sub) = self.subscriptions.remove_entry(name)?;
+        self.unused_since = self.now();
+        sub.charge();
         sub.fail_waiters("the subscription was deleted");
         if let Some(seeking) = sub.seeking.take() {
             seeking.fail("the subscription was deleted");
@@ -575,11 +581,14 @@ impl Topic {
         }
     }
 
-    /// Recounts what the machines know. One that is wrong delivers again what is not acked: a message
-    /// may come twice, and none is stuck.
+    /// Recounts what some machines know, others each time. One that is wrong delivers again what is not
+    /// acked: a message may come twice, and none is stuck.
     pub(super) fn audit(&mut self) {
+        let count = self.subscriptions.len();
+        let first = usize::try_from(self.audits).unwrap_or(0) * AUDITED_AT_ONCE % count.max(1);
         self.audits += 1;
-        for (name, sub) in &mut self.subscriptions {
+        let subs = self.subscriptions.iter_mut().skip(first).take(AUDITED_AT_ONCE);
+        for (name, sub) in subs {
             if !self.ready.contains(name) && !sub.machine.audit(self.audits) {
                 let stats = sub.machine.stats();
                 error!(

@@ -25,6 +25,9 @@ use crate::{ownership::Grant, policies::TopicPolicies};
 /// Most events handled before completions are looked at again.
 const BATCH: usize = 64;
 
+/// What waits for a wall-clock time is looked at as often, since that clock may be set.
+const CLOCK_STEPS_NOTICED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Starts the task of a topic whose ledgers are open.
 pub(in crate::topic) fn spawn(
     name: TopicName,
@@ -41,6 +44,7 @@ pub(in crate::topic) fn spawn(
         name: name.clone(),
         next_trim: now + deps.options.trim_interval,
         audits: 0,
+        unused_since: now,
         deps,
         policies,
         grant,
@@ -60,6 +64,7 @@ pub(in crate::topic) fn spawn(
         ready: std::collections::BTreeSet::new(),
         limiter: None,
         last_throttled: None,
+        throttled: std::collections::BTreeSet::new(),
         unflushed: std::collections::BTreeSet::new(),
         next_key: 0,
         next_incarnation: 0,
@@ -135,7 +140,8 @@ impl Topic {
         let wall = self.deps.ledger.env.clock.wall().0;
         for sub in self.subscriptions.values() {
             if let Some(due) = sub.machine.next_timeout() {
-                at = at.min(now + Duration::from_millis(due.saturating_sub(wall)));
+                let wait = Duration::from_millis(due.saturating_sub(wall));
+                at = at.min(now + wait.min(CLOCK_STEPS_NOTICED_WITHIN));
             }
         }
         match &self.phase {
@@ -163,6 +169,7 @@ impl Topic {
             self.look_for_expired();
             self.look_at_age();
             self.audit();
+            self.ready.extend(self.subscriptions.keys().cloned()); // The clock may have stepped back.
             self.shrink();
         }
     }

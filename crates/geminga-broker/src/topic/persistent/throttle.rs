@@ -54,11 +54,15 @@ impl Topic {
             return Left::ALL;
         }
         let now = self.deps.ledger.env.clock.now();
-        let (messages, bytes) = self.flow_in.rates(now);
+        let is_relative = |limiter: &Option<Box<Limiter>>| {
+            limiter.as_ref().is_some_and(|limiter| limiter.rate().is_relative)
+        };
+        let is_relative = is_relative(&self.limiter) || is_relative(&sub.limiter);
+        let (messages, bytes) = if is_relative { self.flow_in.rates(now) } else { (0.0, 0.0) };
         let of_feedback = sub.feedback.as_mut().map_or(Left::ALL, |feedback| feedback.left(now));
         let limiters = self.limiter.iter_mut().chain(sub.limiter.iter_mut());
         let own = limiters.fold(of_feedback, |left, limiter| {
-            limiter.note_published(messages, bytes);
+            limiter.note_published(now, messages, bytes);
             left.and(limiter.left(now))
         });
         match &self.deps.dispatch {
@@ -103,16 +107,29 @@ impl Topic {
         }
     }
 
+    /// It was polled dry.
+    pub(super) fn note_polled(&mut self, name: &SubscriptionName) {
+        if self.shares_a_rate()
+            && self.subscriptions.get(name).is_some_and(|sub| sub.machine.is_out_of_allowance())
+        {
+            self.throttled.insert(SubscriptionName::clone(name));
+        }
+    }
+
     /// Whether subscriptions take from one rate.
     fn shares_a_rate(&self) -> bool {
         self.limiter.is_some() || self.deps.dispatch.is_some()
     }
 
-    /// In turn, if they take from one rate: who took last is last.
+    /// In turn, if they take from one rate: who took last is last. Those that found nothing left of it
+    /// have their turn with the others.
     pub(super) fn in_turn(
-        &self,
+        &mut self,
         mut ready: BTreeSet<SubscriptionName>,
     ) -> impl Iterator<Item = SubscriptionName> + use<> {
+        if !ready.is_empty() {
+            ready.append(&mut self.throttled);
+        }
         let behind = match &self.last_throttled {
             Some(last) if 1 < ready.len() => {
                 let mut behind = ready.split_off(last);
