@@ -16,7 +16,6 @@
 
 mod backoff;
 mod client;
-mod compression;
 mod connection;
 pub mod consumer;
 mod error;
@@ -26,9 +25,9 @@ pub mod producer;
 mod route;
 
 pub use client::{Client, ClientOptions};
-pub use compression::Compression;
 pub use consumer::{Consumer, ConsumerOptions};
 pub use error::{ClientError, Refusal};
+pub use geminga_compression::Compression;
 pub use geminga_wire::proto::ServerError;
 pub use message::{BatchPlace, InvalidMessageId, Message, MessageId, OutgoingMetadata};
 pub use producer::{Producer, ProducerOptions};

@@ -8,7 +8,7 @@ use geminga_wire::{
     ack_set,
     batch::{BatchMessage, BatchReader},
     entry::{EntryHeader, MESSAGES_IN_BATCH_MAX},
-    proto::{CompressionType, KeyValue, MessageMetadata},
+    proto::{KeyValue, MessageMetadata},
 };
 use prost::Message as _;
 
@@ -81,9 +81,8 @@ fn plain_payload(metadata: &MessageMetadata, payload: Bytes) -> Result<Bytes, St
         return Err("is a chunk of a larger message, which is not supported".to_owned());
     }
     let compression = metadata.compression.unwrap_or_default();
-    let compression = CompressionType::try_from(compression)
-        .map_err(|_| format!("has an unknown compression ({compression})"))?;
-    let compression = Compression::from_wire(compression);
+    let compression = Compression::of_code(compression)
+        .ok_or_else(|| format!("has an unknown compression ({compression})"))?;
     let plain = compression.decompress(payload, metadata.uncompressed_size());
     plain.map_err(|error| error.to_string())
 }

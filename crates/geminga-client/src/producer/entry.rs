@@ -112,7 +112,7 @@ fn finish(
     let compressed = compressed.map_err(|error| SendError::Uncompressible(error.to_string()))?;
     // What does not get smaller goes as it is, so that a limit is never broken by compressing.
     let payload = if compressed.len() < payload.len() {
-        metadata.compression = Some(format.compression.wire().into());
+        metadata.compression = Some(format.compression.code());
         metadata.uncompressed_size = Some(size);
         compressed
     } else {

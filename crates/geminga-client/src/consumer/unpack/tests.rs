@@ -40,7 +40,7 @@ fn batch_of(payloads: &[&str], compression: Compression) -> Bytes {
     }
     let metadata = MessageMetadata {
         num_messages_in_batch: Some(i32::try_from(payloads.len()).unwrap()),
-        compression: Some(compression.wire().into()),
+        compression: Some(compression.code()),
         uncompressed_size: Some(u32::try_from(builder.size()).unwrap()),
         ..metadata()
     };

@@ -6,10 +6,9 @@
 use std::io::{self, Read as _, Write as _};
 
 use bytes::Bytes;
-use geminga_wire::proto::CompressionType;
 
 /// The largest payload that is decompressed: what says to be larger is taken for corrupt.
-pub(crate) const UNCOMPRESSED_SIZE_MAX: usize = 128 * 1024 * 1024;
+pub const UNCOMPRESSED_SIZE_MAX: usize = 128 * 1024 * 1024;
 
 /// How payloads are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,38 +28,55 @@ pub enum Compression {
 
 /// A payload that is not what its metadata says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DecompressError {
+pub enum DecompressError {
+    /// It says to be larger than any message may be.
     #[error("says to have {0} bytes, more than {UNCOMPRESSED_SIZE_MAX}")]
     TooLarge(usize),
+    /// It is of another size than it says.
     #[error("has {found} bytes after decompression, its metadata says {stated}")]
-    Size { found: usize, stated: usize },
+    Size {
+        /// Its size.
+        found: usize,
+        /// As it says.
+        stated: usize,
+    },
+    /// It is not compressed in this way.
     #[error("can't be decompressed: {0}")]
     Malformed(String),
 }
 
 impl Compression {
-    pub(crate) const fn wire(self) -> CompressionType {
+    /// Its number in the protocol (`CompressionType`).
+    #[must_use]
+    pub const fn code(self) -> i32 {
         match self {
-            Self::None => CompressionType::None,
-            Self::Lz4 => CompressionType::Lz4,
-            Self::Zlib => CompressionType::Zlib,
-            Self::Zstd => CompressionType::Zstd,
-            Self::Snappy => CompressionType::Snappy,
+            Self::None => 0,
+            Self::Lz4 => 1,
+            Self::Zlib => 2,
+            Self::Zstd => 3,
+            Self::Snappy => 4,
         }
     }
 
-    pub(crate) const fn from_wire(wire: CompressionType) -> Self {
-        match wire {
-            CompressionType::None => Self::None,
-            CompressionType::Lz4 => Self::Lz4,
-            CompressionType::Zlib => Self::Zlib,
-            CompressionType::Zstd => Self::Zstd,
-            CompressionType::Snappy => Self::Snappy,
-        }
+    /// The one with that number, if there is one.
+    #[must_use]
+    pub const fn of_code(code: i32) -> Option<Self> {
+        Some(match code {
+            0 => Self::None,
+            1 => Self::Lz4,
+            2 => Self::Zlib,
+            3 => Self::Zstd,
+            4 => Self::Snappy,
+            _ => return None,
+        })
     }
 
     /// Compresses a payload, which is far smaller than 2 GiB.
-    pub(crate) fn compress(self, payload: Bytes) -> io::Result<Bytes> {
+    ///
+    /// # Errors
+    ///
+    /// If the library refuses it.
+    pub fn compress(self, payload: Bytes) -> io::Result<Bytes> {
         match self {
             Self::None => Ok(payload),
             Self::Lz4 => Ok(lz4_flex::block::compress(&payload).into()),
@@ -79,7 +95,11 @@ impl Compression {
     }
 
     /// The payload as it was before, `stated` bytes.
-    pub(crate) fn decompress(self, payload: Bytes, stated: u32) -> Result<Bytes, DecompressError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DecompressError`].
+    pub fn decompress(self, payload: Bytes, stated: u32) -> Result<Bytes, DecompressError> {
         let stated = usize::try_from(stated).unwrap_or(usize::MAX);
         if self == Self::None {
             return Ok(payload);
@@ -170,7 +190,7 @@ mod tests {
                 Ok(payload),
                 "{compression:?}, {size} bytes"
             );
-            assert_eq!(Compression::from_wire(compression.wire()), compression);
+            assert_eq!(Compression::of_code(compression.code()), Some(compression));
         }
     }
 
