@@ -1,5 +1,6 @@
 //! What is kept: Pulsar's and BookKeeper's values.
 
+pub mod compaction;
 pub mod ledger;
 pub mod managed_ledger;
 pub mod policies;

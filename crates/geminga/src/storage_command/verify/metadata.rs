@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use geminga_metadata::{
     MetadataError, Versioned, paths,
     values::{
+        compaction,
         ledger::LedgerMetadata,
         managed_ledger::{decode_cursor, decode_ledger},
     },
@@ -52,7 +53,9 @@ impl Metadata {
                     let info = decode_ledger(value).map_err(|error| error.to_string())?;
                     self.topics += 1;
                     let ids = info.ledger_info.iter().map(|info| LedgerId(info.ledger_id));
-                    self.referenced.extend(ids.map(|id| (id, path.to_owned())));
+                    let compacted =
+                        compaction::ledgers(&info).map_err(|error| error.to_string())?;
+                    self.referenced.extend(ids.chain(compacted).map(|id| (id, path.to_owned())));
                 }
                 5 => {
                     let info = decode_cursor(value).map_err(|error| error.to_string())?;
