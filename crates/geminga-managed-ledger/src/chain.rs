@@ -5,6 +5,8 @@
 //! 1. Ledger ids ascend, and ordinals are dense: a span begins where the one before it ends.
 //! 2. Only the last span may be open.
 //! 3. An entry's ordinal does not change while the topic is loaded.
+//! 4. `gone` lies before everything stored, ascending: ledgers that were trimmed and of which a
+//!    compacted ledger may hold entries. They have ordinals, and nothing of them is read here.
 
 mod lookup;
 mod read;
@@ -37,6 +39,7 @@ pub struct Span {
 /// A topic's entries at one moment. Cheap to clone; does not change.
 #[derive(Clone, Debug)]
 pub struct Chain {
+    gone: Arc<[Span]>,
     sealed: Arc<[Span]>,
     open: Option<Span>,
     /// Where the numbering stands: the end of the last span, if there is one.
@@ -63,17 +66,32 @@ impl Chain {
         self.spans().next().map_or(self.end, |span| span.first)
     }
 
+    /// The first ordinal of which a compacted ledger may hold the entry, or that is still stored.
+    #[must_use]
+    pub fn first_with_gone(&self) -> Ordinal {
+        self.gone.first().map_or_else(|| self.first(), |span| span.first)
+    }
+
+    /// Ledgers that were trimmed and of which a compacted ledger may hold entries.
+    #[must_use]
+    pub fn gone(&self) -> &[Span] {
+        &self.gone
+    }
+
     /// The readable end: one behind the last confirmed entry.
     #[must_use]
     pub const fn end(&self) -> Ordinal {
         self.end
     }
 
-    /// The ordinal of the first entry at or behind `position`; the end, when there is none.
+    /// The ordinal of the first entry at or behind `position`, gone or stored; the end, when there is
+    /// none.
     #[must_use]
     pub fn ordinal_of(&self, position: Position) -> Ordinal {
-        let sealed = self.sealed.partition_point(|span| span.ledger_id < position.ledger_id);
-        match self.sealed.get(sealed).or(self.open.as_ref()) {
+        let is_before = |span: &Span| span.ledger_id < position.ledger_id;
+        let gone = self.gone.get(self.gone.partition_point(is_before));
+        let sealed = self.sealed.partition_point(is_before);
+        match gone.or_else(|| self.sealed.get(sealed)).or(self.open.as_ref()) {
             Some(span) if span.ledger_id == position.ledger_id => {
                 let entry = u64::try_from(position.entry_id.0).unwrap_or(0);
                 span.first.plus(entry.min(span.entries))
@@ -83,9 +101,20 @@ impl Chain {
         }
     }
 
-    /// Where the entry lies, if it is stored and readable.
+    /// The ordinal behind the entry at `position`, there or not.
+    #[must_use]
+    pub fn after(&self, position: Position) -> Ordinal {
+        let ordinal = self.ordinal_of(position);
+        if self.position_of(ordinal) == Some(position) { ordinal.plus(1) } else { ordinal }
+    }
+
+    /// Where the entry lies, if it is stored and readable, or lay, if it is gone.
     #[must_use]
     pub fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
+        if ordinal < self.first() {
+            let gone = self.gone.partition_point(|span| span.end() <= ordinal);
+            return self.gone.get(gone)?.position_of(ordinal);
+        }
         self.span_of(ordinal)?.position_of(ordinal)
     }
 
@@ -101,9 +130,8 @@ impl Chain {
     pub fn mark_delete_position(&self, next: Ordinal) -> Position {
         let before = next.0.min(self.end.0).checked_sub(1).map(Ordinal);
         before.and_then(|before| self.position_of(before)).unwrap_or_else(|| {
-            self.spans().next().map_or(Position::EARLIEST, |span| Position {
-                ledger_id: span.ledger_id,
-                entry_id: EntryId::NONE,
+            self.gone.iter().chain(self.spans()).next().map_or(Position::EARLIEST, |span| {
+                Position { ledger_id: span.ledger_id, entry_id: EntryId::NONE }
             })
         })
     }

@@ -15,6 +15,7 @@ use geminga_metadata::{
     paths,
     values::{
         InvalidValue,
+        compaction::{self, CompactedLedger},
         managed_ledger::{
             BatchedEntryDeletionIndexInfo, LedgerInfo, LongProperty, ManagedCursorInfo,
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
@@ -41,6 +42,9 @@ pub(crate) struct Listing {
     /// Ascending; `Err`: not known to be closed.
     pub(crate) ledgers: Vec<Result<Closed, LedgerId>>,
     pub(crate) terminated: Option<Position>,
+    pub(crate) compacted: Option<CompactedLedger>,
+    /// What a compaction was writing.
+    pub(crate) compacting: Option<LedgerId>,
 }
 
 /// A change of a managed ledger's key.
@@ -50,6 +54,18 @@ pub(crate) struct Edit {
     pub(crate) remove: BTreeSet<LedgerId>,
     pub(crate) add: Option<LedgerId>,
     pub(crate) terminate: Option<Position>,
+    pub(crate) compaction: Option<CompactionEdit>,
+}
+
+/// A change of what a key says of compaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CompactionEdit {
+    /// This ledger is being written.
+    Begin(LedgerId),
+    /// The ledger that was being written holds the compacted topic, instead of any before.
+    Finish(CompactedLedger),
+    /// None is being written.
+    Abandon,
 }
 
 pub(crate) fn managed_ledger_path(topic: &TopicName) -> Arc<str> {
@@ -76,12 +92,19 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
     let mut ledgers = info.ledger_info.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
     ledgers
         .sort_by_key(|ledger| ledger.map_or_else(|ledger_id| ledger_id, |closed| closed.ledger_id));
-    Ok(Listing { ledgers, terminated: info.terminated_position.as_ref().map(position) })
+    Ok(Listing {
+        ledgers,
+        terminated: info.terminated_position.as_ref().map(position),
+        compacted: compaction::compacted(&info)?,
+        compacting: compaction::compacting(&info)?,
+    })
 }
 
+/// Every ledger that the key names.
 pub(crate) fn listed_ledgers(value: &Bytes) -> Result<Vec<LedgerId>, InvalidValue> {
     let info = decode_ledger(value.clone())?;
-    Ok(info.ledger_info.iter().map(|ledger| LedgerId(ledger.ledger_id)).collect())
+    let listed = info.ledger_info.iter().map(|ledger| LedgerId(ledger.ledger_id));
+    Ok(listed.chain(compaction::ledgers(&info)?).collect())
 }
 
 pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
@@ -105,6 +128,17 @@ pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
     }
     if let Some(terminated) = edit.terminate {
         info.terminated_position = Some(nested(terminated));
+    }
+    match &edit.compaction {
+        None => {}
+        Some(CompactionEdit::Begin(ledger_id)) => {
+            compaction::set_compacting(&mut info, Some(*ledger_id));
+        }
+        Some(CompactionEdit::Finish(compacted)) => {
+            compaction::set_compacting(&mut info, None);
+            compaction::set_compacted(&mut info, compacted);
+        }
+        Some(CompactionEdit::Abandon) => compaction::set_compacting(&mut info, None),
     }
     Ok(encode(&info))
 }
@@ -233,6 +267,7 @@ mod tests {
             remove: [LedgerId(1)].into(),
             add: Some(LedgerId(4)),
             terminate: Some(Position::new(3, 7)),
+            compaction: None,
         };
         let value = encode(&before);
         let listing = decode(&value).unwrap();
@@ -245,6 +280,29 @@ mod tests {
         assert_eq!(listing.ledgers[1..], [Ok(closed), Err(LedgerId(4))]);
         assert_eq!(listing.terminated, Some(Position::new(3, 7)));
         assert_eq!(listed_ledgers(&edited).unwrap(), [LedgerId(2), LedgerId(3), LedgerId(4)]);
+    }
+
+    #[test]
+    fn ledgers_of_a_compaction_are_listed_until_they_are_let_go() {
+        let compaction = |compaction| Edit { compaction: Some(compaction), ..Edit::default() };
+        let compacted = |id| CompactedLedger {
+            ledger_id: LedgerId(id),
+            horizon: Position::new(1, 2),
+            entries: 1,
+            bytes: 9,
+            last: None,
+            spans: Vec::new(),
+        };
+        let begun = edit(&empty(), &compaction(CompactionEdit::Begin(LedgerId(5)))).unwrap();
+        assert_eq!(listed_ledgers(&begun).unwrap(), [LedgerId(5)]);
+        assert_eq!(decode(&begun).unwrap().compacting, Some(LedgerId(5)));
+        let swapped = edit(&begun, &compaction(CompactionEdit::Finish(compacted(5)))).unwrap();
+        let listing = decode(&swapped).unwrap();
+        assert_eq!((listing.compacted, listing.compacting), (Some(compacted(5)), None));
+        let again = edit(&swapped, &compaction(CompactionEdit::Begin(LedgerId(8)))).unwrap();
+        assert_eq!(listed_ledgers(&again).unwrap(), [LedgerId(5), LedgerId(8)]);
+        let abandoned = edit(&again, &compaction(CompactionEdit::Abandon)).unwrap();
+        assert_eq!(listed_ledgers(&abandoned).unwrap(), [LedgerId(5)]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub(crate) use self::{
     delete_cursor::{DeleteCursor, DeleteCursorDone, delete_cursor},
     roll_cursor::{RollCursor, RollCursorDone},
     seal_cursor::{SealCursor, SealCursorDone},
-    transition::{Transition, TransitionDone, Transitioned},
+    transition::{Stepped, Transition, TransitionDone, Transitioned},
+    write_all::write_all,
 };
 use crate::{owned_key::KeyError, tombstone::Doomed};
 

@@ -7,12 +7,13 @@
 //! The parts: `chain` numbers the entries of all ledgers, `append` queues and answers, `open_ledger`
 //! fills one ledger, `managed_ledger::transition` goes from one to the next, `tail_cache` keeps the
 //! newest entries, `retention` chooses what goes, `tombstone` lets it go safely, `cursor` is the
-//! durable log of acks, `owned_key` and `job` touch the metadata.
+//! durable log of acks, `compacted` the ledger of each key's last message, `owned_key` and `job` touch the metadata.
 
 mod append;
 mod backoff;
 mod chain;
 mod codec;
+mod compacted;
 mod cursor;
 mod delete;
 mod info;
@@ -28,11 +29,12 @@ mod tombstone;
 
 pub use append::{AppendError, Confirmed, Outcome};
 pub use chain::{Chain, Entry, Lookup, ReadError, Span};
+pub use compacted::{Compacted, CompactedLedger, CompactedWriter, WriteError};
 pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState};
 pub use delete::{DeleteError, delete};
 pub use geminga_ledger::{Deps, LedgerOptions};
 pub use job::{Job, JobDone};
-pub use managed_ledger::{LedgerStats, ManagedLedger};
+pub use managed_ledger::{CompactionEvent, LedgerStats, ManagedLedger};
 pub use open::{OpenError, open};
 pub use options::Options;
 pub use tombstone::{ReplayError, replay_tombstones};

@@ -12,6 +12,7 @@
 //!    a conflict ends this machine for good ([`ManagedLedger::is_fenced`]).
 //! 4. No ledger is written before the key lists it, and none is written after the next one is open.
 
+mod compaction;
 mod lifecycle;
 mod transition;
 mod views;
@@ -28,11 +29,13 @@ use geminga_checksum::Sum;
 use geminga_env::{Instant, Timestamp};
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
-pub use self::views::LedgerStats;
-use self::{lifecycle::Life, transition::Ledgers};
+pub(crate) use self::compaction::Step;
+use self::{compaction::Compaction, lifecycle::Life, transition::Ledgers};
+pub use self::{compaction::CompactionEvent, views::LedgerStats};
 use crate::{
     append::{AppendError, AppendQueue, Confirmed, Outcome},
     chain::Spans,
+    compacted::CompactedLedger,
     cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
     info::Closed,
     job::{Done, Job, JobDone, Kind},
@@ -54,6 +57,7 @@ pub struct ManagedLedger {
     ledgers: Ledgers,
     cache: TailCache,
     cursors: Cursors,
+    compaction: Compaction,
     recovered: BTreeMap<String, CursorState>,
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
     doomed: VecDeque<Doomed>,
@@ -72,6 +76,9 @@ pub(crate) struct Opened {
     pub(crate) terminated: Option<Position>,
     pub(crate) cursor_keys: Vec<(Arc<str>, OwnedKey)>,
     pub(crate) cursors: BTreeMap<String, CursorState>,
+    pub(crate) compacted: Option<CompactedLedger>,
+    /// What a compaction was writing when it was cut short.
+    pub(crate) compacting: Option<LedgerId>,
 }
 
 impl ManagedLedger {
@@ -82,6 +89,7 @@ impl ManagedLedger {
             appends: AppendQueue::default(),
             cache: TailCache::new(end, options.tail_cache_bytes, options.tail_caches.clone()),
             cursors: Cursors::new(opened.key.path().clone(), opened.cursor_keys),
+            compaction: Compaction::new(opened.compacted, opened.compacting),
             recovered: opened.cursors,
             spans: opened.spans,
             ledgers: Ledgers::new(opened.key, opened.unrecorded, opened.empty),
@@ -145,7 +153,7 @@ impl ManagedLedger {
         if let Some(job) = self.cursors.poll_job(&self.options) {
             return Some(Job(job));
         }
-        let doomed = self.doomed.pop_front()?;
+        let doomed = self.doomed.pop_front().or_else(|| self.compaction.take_unread())?;
         self.burials += 1;
         Some(Job(Kind::Bury(doomed)))
     }

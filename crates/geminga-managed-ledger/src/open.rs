@@ -88,17 +88,22 @@ pub async fn open(
         }
         ledgers.push((closed.ledger_id, closed.entries, closed.bytes, closed.at));
     }
+    let first = ledgers.first().map_or(LedgerId(i64::MAX), |(ledger_id, ..)| *ledger_id);
+    let compacted_spans = listing.compacted.iter().flat_map(|compacted| &compacted.spans);
+    let gone: Vec<_> = compacted_spans.filter(|(id, _)| *id < first).copied().collect();
     let (cursor_keys, cursors) = open_cursors(deps, topic, &path).await?;
     Ok(ManagedLedger::new(
         options.into(),
         Opened {
             key,
-            spans: Spans::new(ledgers),
+            spans: Spans::new(gone, ledgers),
             unrecorded,
             empty,
             terminated: listing.terminated,
             cursor_keys,
             cursors,
+            compacted: listing.compacted,
+            compacting: listing.compacting,
         },
     ))
 }

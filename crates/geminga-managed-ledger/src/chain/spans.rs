@@ -14,9 +14,20 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// The chain of `(ledger, entries, bytes, closed at)`, all closed, numbered from 0.
-    pub(crate) fn new(ledgers: impl IntoIterator<Item = (LedgerId, u64, u64, Timestamp)>) -> Self {
+    /// The chain of `(ledger, entries, bytes, closed at)`, all closed, behind those of `gone`, which
+    /// are `(ledger, entries)`; numbered from 0.
+    pub(crate) fn new(
+        gone: impl IntoIterator<Item = (LedgerId, u64)>,
+        ledgers: impl IntoIterator<Item = (LedgerId, u64, u64, Timestamp)>,
+    ) -> Self {
         let mut end = Ordinal(0);
+        let gone = gone.into_iter().map(|(ledger_id, entries)| {
+            let first = end;
+            end = end.plus(entries);
+            Span { ledger_id, first, entries, bytes: 0, closed_at: None }
+        });
+        let gone: Vec<Span> = gone.collect();
+        let gone: Arc<[Span]> = if gone.is_empty() { Arc::default() } else { gone.into() };
         let mut sealed: Vec<Span> = Vec::new();
         for (ledger_id, entries, bytes, closed_at) in ledgers {
             debug_assert!(sealed.last().is_none_or(|last| last.ledger_id < ledger_id));
@@ -24,7 +35,7 @@ impl Spans {
             sealed.push(Span { ledger_id, first: end, entries, bytes, closed_at });
             end = end.plus(entries);
         }
-        Self { chain: Chain { sealed: sealed.into(), open: None, end } }
+        Self { chain: Chain { gone, sealed: sealed.into(), open: None, end } }
     }
 
     pub(crate) const fn chain(&self) -> &Chain {
@@ -66,8 +77,18 @@ impl Spans {
         }
     }
 
-    /// Forgets ledgers: a prefix of the chain, and empty ones.
-    pub(crate) fn remove(&mut self, ledgers: &BTreeSet<LedgerId>) {
+    /// Forgets ledgers: a prefix of the chain, and empty ones. Those up to `compacted` have entries
+    /// in a compacted ledger, and keep their ordinals.
+    pub(crate) fn remove(&mut self, ledgers: &BTreeSet<LedgerId>, compacted: Option<LedgerId>) {
+        let is_compacted = |span: &&Span| {
+            ledgers.contains(&span.ledger_id)
+                && 0 < span.entries
+                && compacted.is_some_and(|last| span.ledger_id <= last)
+        };
+        let gone: Vec<Span> = self.chain.sealed.iter().filter(is_compacted).copied().collect();
+        if !gone.is_empty() {
+            self.chain.gone = self.chain.gone.iter().copied().chain(gone).collect();
+        }
         let stays = |span: &&Span| !ledgers.contains(&span.ledger_id);
         let sealed: Arc<[Span]> = self.chain.sealed.iter().filter(stays).copied().collect();
         self.chain.sealed = sealed;

@@ -7,8 +7,10 @@ use super::*;
 /// Closed ledgers 3 (4 entries), 5 (none) and 6 (2 entries), and open ledger 9 with 3 entries.
 fn spans() -> Spans {
     let closed = [(3, 4), (5, 0), (6, 2)];
-    let mut spans =
-        Spans::new(closed.map(|(id, entries)| (LedgerId(id), entries, entries * 10, Timestamp(1))));
+    let mut spans = Spans::new(
+        [],
+        closed.map(|(id, entries)| (LedgerId(id), entries, entries * 10, Timestamp(1))),
+    );
     spans.open(LedgerId(9));
     for ordinal in 6..9 {
         assert_eq!(spans.confirm(7), Ordinal(ordinal));
@@ -85,28 +87,57 @@ fn a_mark_delete_position_is_that_of_the_entry_before() {
     assert_eq!(position(&spans, 4), Position::new(3, 3));
     assert_eq!(position(&spans, 6), Position::new(6, 1));
     assert_eq!(position(&spans, 99), Position::new(9, 2));
-    spans.remove(&BTreeSet::from([LedgerId(3)]));
+    spans.remove(&BTreeSet::from([LedgerId(3)]), None);
     assert_eq!(position(&spans, 2), Position::new(5, -1));
     assert_eq!(position(&spans, 4), Position::new(5, -1));
     assert_eq!(position(&spans, 5), Position::new(6, 0));
-    assert_eq!(position(&Spans::new([]), 0), Position::EARLIEST);
+    assert_eq!(position(&Spans::new([], []), 0), Position::EARLIEST);
 }
 
 #[test]
 fn trimming_moves_the_first_ordinal_and_no_other() {
     let mut spans = spans();
     let before = spans.chain().clone();
-    spans.remove(&BTreeSet::from([LedgerId(3), LedgerId(5)]));
+    spans.remove(&BTreeSet::from([LedgerId(3), LedgerId(5)]), None);
     let chain = spans.chain();
     assert_eq!((chain.first(), chain.end()), (Ordinal(4), Ordinal(9)));
     assert_eq!(chain.position_of(Ordinal(3)), None);
     assert_eq!(positions(chain), positions(&before)[4..]);
     assert_eq!((before.first(), before.end()), (Ordinal(0), Ordinal(9)));
     spans.close(Timestamp(2));
-    spans.remove(&BTreeSet::from([LedgerId(6), LedgerId(9)]));
+    spans.remove(&BTreeSet::from([LedgerId(6), LedgerId(9)]), None);
     assert_eq!((spans.chain().first(), spans.chain().end()), (Ordinal(9), Ordinal(9)));
     assert_eq!(spans.chain().last_position(), None);
     spans.open(LedgerId(11));
     assert_eq!(spans.confirm(1), Ordinal(9));
     assert_eq!(spans.chain().ordinal_of(Position::new(11, 0)), Ordinal(9));
+}
+
+/// Goal: what a compacted ledger has entries of keeps its ordinals, trimmed in this load or before.
+#[test]
+fn a_compacted_ledger_is_named_after_it_is_trimmed() {
+    let mut spans = spans();
+    let before = spans.chain().clone();
+    spans.remove(&BTreeSet::from([LedgerId(3), LedgerId(5), LedgerId(6)]), Some(LedgerId(5)));
+    let chain = spans.chain();
+    assert_eq!((chain.first_with_gone(), chain.first()), (Ordinal(0), Ordinal(6)));
+    for ordinal in (0..4).map(Ordinal) {
+        let position = before.position_of(ordinal).unwrap();
+        assert_eq!(chain.position_of(ordinal), Some(position));
+        assert_eq!((chain.ordinal_of(position), chain.after(position)), (ordinal, ordinal.plus(1)));
+    }
+    assert_eq!(chain.position_of(Ordinal(4)), None, "beyond the horizon nothing is remembered");
+    assert_eq!(chain.ordinal_of(Position::new(6, 0)), Ordinal(6));
+    assert_eq!(chain.mark_delete_position(Ordinal(0)), Position::new(3, -1));
+    assert_eq!(chain.mark_delete_position(Ordinal(2)), Position::new(3, 1));
+    assert_eq!(chain.entries(), 3);
+
+    let loaded = Spans::new([(LedgerId(3), 4)], [(LedgerId(9), 3, 21, Timestamp(1))]);
+    let chain = loaded.chain();
+    assert_eq!((chain.first_with_gone(), chain.first()), (Ordinal(0), Ordinal(4)));
+    assert_eq!((chain.end(), chain.entries()), (Ordinal(7), 3));
+    assert_eq!(chain.position_of(Ordinal(3)), Some(Position::new(3, 3)));
+    assert_eq!(chain.position_of(Ordinal(4)), Some(Position::new(9, 0)));
+    assert_eq!(chain.after(Position::new(4, 9)), Ordinal(4));
+    assert_eq!(chain.ordinal_of(Position::EARLIEST), Ordinal(0));
 }

@@ -11,7 +11,9 @@ use tracing::info;
 
 use super::JobError;
 use crate::{
-    info::{self, Closed, Edit},
+    compacted::CompactedWriter,
+    info::{self, Closed, CompactionEdit, Edit},
+    managed_ledger::Step,
     owned_key::OwnedKey,
     tombstone::{Doomed, Owner, Tombstone},
 };
@@ -25,6 +27,8 @@ pub(crate) struct Transition {
     pub(crate) create: Option<LedgerOptions>,
     /// What else changes.
     pub(crate) edit: Edit,
+    /// A step of compaction.
+    pub(crate) compaction: Option<Step>,
 }
 
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct TransitionDone {
     pub(crate) result: Result<Transitioned, JobError>,
     /// A ledger that was made and may be listed or not: the next transition removes it.
     pub(crate) orphan: Option<LedgerId>,
+    /// The same for a compacted topic's.
+    pub(crate) begun: Option<LedgerId>,
 }
 
 #[derive(Debug)]
@@ -45,6 +51,31 @@ pub(crate) struct Transitioned {
     pub(crate) writer: Option<Writer>,
     /// What is to be deleted.
     pub(crate) doomed: Option<Doomed>,
+    /// The step of compaction that was taken.
+    pub(crate) stepped: Option<Stepped>,
+}
+
+/// A step of compaction, taken.
+#[derive(Debug)]
+pub(crate) enum Stepped {
+    Begun(CompactedWriter),
+    /// With the ledger that counted before, to be deleted once nobody reads it.
+    Finished(Option<Doomed>),
+    Abandoned,
+}
+
+/// The ledgers that this transition made, as long as the key may list them or not.
+#[derive(Debug, Default)]
+struct Made {
+    ledger: Option<LedgerId>,
+    compacted: Option<LedgerId>,
+}
+
+/// A step of compaction whose edit is about to be written.
+enum Prepared {
+    Begin(CompactedWriter),
+    Finish(Option<Tombstone>),
+    Abandon,
 }
 
 impl Transition {
@@ -54,22 +85,25 @@ impl Transition {
             "ledger-rollover"
         } else if self.create.is_some() {
             "ledger-create"
+        } else if let Some(step) = &self.compaction {
+            match step {
+                Step::Begin(_) => "compaction-begin",
+                Step::Finish(_) => "compaction-swap",
+                Step::Abandon(_) => "compaction-abandon",
+            }
         } else {
             "trim"
         }
     }
 
     pub(crate) async fn run(mut self, deps: &Deps) -> TransitionDone {
-        let mut orphan = None;
-        let result = self.try_run(deps, &mut orphan).await;
-        TransitionDone { key: self.key, result, orphan }
+        let mut made = Made::default();
+        let result = self.try_run(deps, &mut made).await;
+        let Made { ledger, compacted } = made;
+        TransitionDone { key: self.key, result, orphan: ledger, begun: compacted }
     }
 
-    async fn try_run(
-        &mut self,
-        deps: &Deps,
-        orphan: &mut Option<LedgerId>,
-    ) -> Result<Transitioned, JobError> {
+    async fn try_run(&mut self, deps: &Deps, made: &mut Made) -> Result<Transitioned, JobError> {
         let closed = self.seal(deps).await?;
         let mut edit = std::mem::take(&mut self.edit);
         match closed {
@@ -85,19 +119,58 @@ impl Transition {
             None => None,
         };
         edit.add = writer.as_ref().map(Writer::ledger_id);
-        *orphan = edit.add;
+        made.ledger = edit.add;
+        let prepared = self.prepare(deps, &mut edit, made).await?;
         let owner = Owner::ManagedLedger(self.key.path().clone());
         let remove = edit.remove.iter().copied().collect();
         let tombstone = Tombstone::put(deps, &owner, remove).await.map_err(JobError::failed)?;
         let value = info::edit(self.key.value(), &edit).map_err(JobError::failed)?;
         // After an unknown outcome the tombstone stays: the next start looks which it was.
         self.key.replace(deps, value).await?;
-        *orphan = None;
+        *made = Made::default();
         if let Some(ledger_id) = edit.add {
             info!(path = %self.key.path(), ledger_id = ledger_id.0, "opened a ledger");
         }
         let doomed = tombstone.map(Tombstone::doom);
-        Ok(Transitioned { closed, removed: edit.remove, writer, doomed })
+        let stepped = prepared.map(|prepared| match prepared {
+            Prepared::Begin(writer) => Stepped::Begun(writer),
+            Prepared::Finish(before) => Stepped::Finished(before.map(Tombstone::doom)),
+            Prepared::Abandon => Stepped::Abandoned,
+        });
+        Ok(Transitioned { closed, removed: edit.remove, writer, doomed, stepped })
+    }
+
+    /// Does what comes before the key is changed for a step of compaction.
+    async fn prepare(
+        &self,
+        deps: &Deps,
+        edit: &mut Edit,
+        made: &mut Made,
+    ) -> Result<Option<Prepared>, JobError> {
+        let Some(step) = &self.compaction else { return Ok(None) };
+        Ok(Some(match step {
+            Step::Begin(options) => {
+                let writer = geminga_ledger::create(deps, options).await;
+                let writer = writer.map_err(JobError::failed)?;
+                made.compacted = Some(writer.ledger_id());
+                edit.compaction = Some(CompactionEdit::Begin(writer.ledger_id()));
+                Prepared::Begin(CompactedWriter::new(writer))
+            }
+            Step::Finish(compacted) => {
+                let listing = info::decode(self.key.value()).map_err(JobError::failed)?;
+                let before = listing.compacted.map(|before| before.ledger_id);
+                let before = before.filter(|&before| before != compacted.ledger_id);
+                let owner = Owner::ManagedLedger(self.key.path().clone());
+                let tombstone = Tombstone::put(deps, &owner, before.into_iter().collect()).await;
+                edit.compaction = Some(CompactionEdit::Finish(compacted.clone()));
+                Prepared::Finish(tombstone.map_err(JobError::failed)?)
+            }
+            Step::Abandon(ledger_id) => {
+                edit.remove.insert(*ledger_id);
+                edit.compaction = Some(CompactionEdit::Abandon);
+                Prepared::Abandon
+            }
+        }))
     }
 
     async fn seal(&self, deps: &Deps) -> Result<Option<Closed>, JobError> {

@@ -43,7 +43,7 @@ impl Answers {
 }
 
 /// Appends `bodies` to a ledger that nothing else is written to meanwhile.
-pub(super) async fn write_all(
+pub(crate) async fn write_all(
     deps: &Deps,
     writer: &mut Writer,
     bodies: Vec<Bytes>,

@@ -40,6 +40,11 @@ impl Life {
         }
     }
 
+    /// Whether nothing is begun any more.
+    pub(super) const fn refuses_all(&self) -> bool {
+        self.is_closing || self.is_fenced
+    }
+
     /// Whether the open ledger is to be closed for good.
     pub(super) const fn is_ending(&self) -> bool {
         self.is_closing || matches!(self.termination, Termination::Wanted)
@@ -79,6 +84,7 @@ impl ManagedLedger {
             self.life.is_closing = true;
             self.refuse_waiting();
             self.cursors.close();
+            self.compaction.close();
         }
     }
 
@@ -89,6 +95,7 @@ impl ManagedLedger {
             && self.life.termination != Termination::Wanted
             && self.doomed.is_empty()
             && self.burials == 0
+            && self.compaction.is_quiet()
             && self.cursors.is_closed();
         self.life.is_closing && (self.life.is_fenced || is_done)
     }

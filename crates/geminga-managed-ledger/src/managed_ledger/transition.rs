@@ -17,7 +17,7 @@ use crate::{
     append::AppendError,
     backoff::Backoff,
     info::{Closed, Edit},
-    job::{JobError, Transition, TransitionDone, Transitioned},
+    job::{JobError, Stepped, Transition, TransitionDone, Transitioned},
     open_ledger::OpenLedger,
     options::Options,
     owned_key::OwnedKey,
@@ -120,14 +120,16 @@ impl ManagedLedger {
         let is_due = creates
             || terminates.is_some()
             || self.ledgers.unsealed.is_some()
-            || !self.ledgers.trimming.is_empty();
+            || !self.ledgers.trimming.is_empty()
+            || self.compaction.has_step();
         if !is_due {
             return None;
         }
         self.ledgers.running = Running { creates, terminates };
         let ledgers = &mut self.ledgers;
+        let key = ledgers.key.take()?;
         Some(Transition {
-            key: ledgers.key.take()?,
+            key,
             seal: ledgers.unsealed,
             create: creates.then(|| self.options.ledger.clone()),
             edit: Edit {
@@ -135,12 +137,14 @@ impl ManagedLedger {
                 remove: ledgers.orphans.union(&ledgers.trimming).copied().collect(),
                 add: None,
                 terminate: terminates,
+                compaction: None,
             },
+            compaction: self.compaction.start_step(),
         })
     }
 
     pub(super) fn on_transition(&mut self, done: TransitionDone, now: Instant) -> Option<Doomed> {
-        let TransitionDone { key, result, orphan } = done;
+        let TransitionDone { key, result, orphan, begun } = done;
         let running = std::mem::take(&mut self.ledgers.running);
         self.ledgers.key = Some(key);
         self.ledgers.orphans.extend(orphan);
@@ -152,6 +156,7 @@ impl ManagedLedger {
             }
             Err(JobError::Failed(reason)) => {
                 tracing::warn!(reason, "the list of ledgers was not changed");
+                self.compaction.on_failed(begun, &reason);
                 self.ledgers.backoff.on_failure(now);
                 if running.creates {
                     self.appends.fail_waiting(&AppendError::NotStored(reason));
@@ -167,13 +172,19 @@ impl ManagedLedger {
         running: Running,
         now: Instant,
     ) -> Option<Doomed> {
-        let Transitioned { closed, removed, writer, doomed } = transitioned;
+        let Transitioned { closed, removed, writer, doomed, stepped } = transitioned;
         if let Some(closed) = closed {
             debug_assert_eq!(self.ledgers.unsealed.map(|(id, _)| id), Some(closed.ledger_id));
             self.spans.close(closed.at);
             self.ledgers.unsealed = None;
         }
-        self.spans.remove(&removed);
+        match stepped {
+            None => {}
+            Some(Stepped::Begun(writer)) => self.compaction.on_begun(writer),
+            Some(Stepped::Finished(before)) => self.compaction.on_finished(before),
+            Some(Stepped::Abandoned) => self.compaction.on_abandoned(),
+        }
+        self.spans.remove(&removed, self.compaction.horizon_ledger());
         self.cache.evict_before(self.spans.chain().first());
         self.ledgers.trimming.retain(|ledger_id| !removed.contains(ledger_id));
         self.ledgers.orphans.clear();
