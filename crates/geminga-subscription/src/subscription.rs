@@ -230,6 +230,12 @@ impl<P> Subscription<P> {
         self.own_acks = change;
     }
 
+    /// Entries from `first` on can be read again that were gone, or begin to: a later reset may go
+    /// back to them. What is acked stays so.
+    pub fn reveal(&mut self, first: Ordinal) {
+        self.first = self.first.min(first);
+    }
+
     /// Acks entries, or messages in them, whoever has them. Entries not yet delivered count as well;
     /// those that the topic does not have are ignored.
     pub fn ack_individual(&mut self, _key: Option<ConsumerKey>, acks: &[Ack]) -> AckChange {

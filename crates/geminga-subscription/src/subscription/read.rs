@@ -23,24 +23,52 @@ impl<P> Subscription<P> {
     /// Takes the answer to a read. Entries may be missing at the end, which are asked for again; an
     /// answer without any that was wanted counts as failed. Answers to other reads have no effect.
     pub fn on_read(&mut self, id: ReadId, result: Result<Vec<Entry<P>>, ReadFailed>) {
+        self.on_sparse_read(id, result, &[]);
+    }
+
+    /// The same, of a view of the topic in which the entries of `absent` are not: they count as acked.
+    /// Together with the entries they are what was looked at, from the beginning of the read on.
+    pub fn on_sparse_read(
+        &mut self,
+        id: ReadId,
+        result: Result<Vec<Entry<P>>, ReadFailed>,
+        absent: &[Range<Ordinal>],
+    ) {
         if !self.reader.take_answer(id) {
             return;
         }
+        let passed = self.pass_over(absent);
         let mut entries = result.unwrap_or_default();
         entries.sort_by_key(|entry| entry.ordinal); // They nearly always are.
         entries.dedup_by_key(|entry| entry.ordinal);
         self.turn_entries = 0;
-        let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, false);
+        let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, passed);
         for entry in entries {
             messages += u64::from(entry.messages.max(1));
             is_useful |= self.acks.is_acked(entry.ordinal) || self.accept(entry);
         }
         if is_useful {
-            self.messages_per_entry = messages.div_ceil(count.max(1)).max(1);
+            if 0 < count {
+                self.messages_per_entry = messages.div_ceil(count).max(1);
+            }
             self.reader.on_success();
         } else {
             self.reader.on_failure();
         }
+    }
+
+    /// Acks what is not in the view that was read. False: nothing of it was unacked.
+    fn pass_over(&mut self, absent: &[Range<Ordinal>]) -> bool {
+        let is_unacked = |range: &&Range<Ordinal>| {
+            self.acks.unacked(range.start..range.end.min(self.end)).next().is_some()
+        };
+        let unacked: Vec<_> = absent.iter().filter(is_unacked).cloned().collect();
+        let mut change = std::mem::take(&mut self.own_acks);
+        for range in &unacked {
+            self.ack_range(range.start..range.end.min(self.end), &mut change);
+        }
+        self.own_acks = change;
+        !unacked.is_empty()
     }
 
     /// Buffers an entry that was read, if it is wanted: to be read again, or the next unread one. What

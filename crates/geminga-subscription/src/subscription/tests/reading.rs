@@ -187,3 +187,48 @@ fn begins_where_it_left_off_whatever_has_gone_since() {
         Subscription::new(Options::default(), expected, Ordinal(20), Ordinal(25));
     assert_eq!((sub.mark_delete(), sub.backlog()), (Ordinal(20), 5));
 }
+
+/// Goal: of a view with holes, what is not in it counts as acked once the reading has passed it, and
+/// what is in it is delivered, also when it lies beyond what was asked for.
+#[test]
+fn what_a_sparse_view_leaves_out_counts_as_acked() {
+    let mut rig = exclusive(Options::default(), 100, 4);
+    let (id, ranges, _) = rig.read();
+    assert_eq!(ranges, [range(0, 4)]);
+    let found = [entry(3), entry(50)].to_vec();
+    rig.sub.on_sparse_read(id, Ok(found), &[range(0, 3), range(4, 50)]);
+    assert_eq!(rig.got(), ones([3, 50]));
+    assert_eq!(rig.sub.mark_delete(), Ordinal(3));
+    rig.ack(&[3]);
+    assert_eq!(rig.sub.mark_delete(), Ordinal(50));
+    let (id, ranges, _) = rig.read();
+    assert_eq!(ranges[0].start, Ordinal(51));
+    rig.sub.on_sparse_read(id, Ok(Vec::new()), &[range(51, 100)]);
+    assert_eq!(rig.sub.next_action(rig.now).map(|_| ()), Some(()), "it is told to be acked");
+    assert_eq!(rig.sub.backlog(), 1, "nothing but what was delivered is left");
+    assert_eq!(rig.sub.next_timeout(), None, "it did not fail");
+}
+
+/// Goal: a hole that nobody waits for acks nothing, and one in what was delivered keeps the rest.
+#[test]
+fn a_late_sparse_answer_has_no_effect() {
+    let mut rig = exclusive(Options::default(), 10, 4);
+    let (id, _, _) = rig.read();
+    rig.sub.reset(Ordinal(0));
+    rig.sub.on_sparse_read(id, Ok(vec![entry(5)]), &[range(0, 5)]);
+    assert_eq!(rig.sub.mark_delete(), Ordinal(0));
+    assert_eq!(rig.got(), ones(0..4));
+}
+
+#[test]
+fn what_is_revealed_can_be_gone_back_to() {
+    let start = AckState { next_unacked: Ordinal(7), acked: vec![], partial: vec![] };
+    let mut sub: Subscription<u64> =
+        Subscription::new(Options::default(), start, Ordinal(5), Ordinal(9));
+    sub.reset(Ordinal(0));
+    assert_eq!(sub.mark_delete(), Ordinal(5));
+    sub.reveal(Ordinal(2));
+    assert_eq!(sub.mark_delete(), Ordinal(5), "what is acked stays so");
+    sub.reset(Ordinal(0));
+    assert_eq!(sub.mark_delete(), Ordinal(2));
+}
