@@ -2,7 +2,8 @@
 //!
 //! [`frame`] turns a read buffer into commands and commands into bytes; [`entry`] reads the bytes
 //! that follow a SEND, which are the bytes at rest; [`batch`] reads what lies in an entry's
-//! decompressed payload. [`proto`] holds the generated messages. Compression is the clients' alone.
+//! decompressed payload. [`raw_message`] is what a compacted ledger holds. [`proto`] holds the
+//! generated messages. Payloads are not decompressed here.
 //!
 //! # Invariants
 //!
@@ -15,6 +16,7 @@ pub mod entry;
 pub mod frame;
 pub mod message_id;
 pub mod proto;
+pub mod raw_message;
 mod scan;
 pub mod version;
 mod write;
