@@ -145,12 +145,18 @@ fn decompress_snappy(payload: &[u8], stated: usize) -> Result<Vec<u8>, Decompres
     snap::raw::Decoder::new().decompress_vec(payload).map_err(malformed)
 }
 
-/// Reads one byte more than stated at most, which tells a stream that is too long.
+/// Reads one byte more than stated at most, which tells a stream that is too long. A stream may have all
+/// its bytes and no end: Java's client flushes its zlib streams and does not end them.
 fn read_all(stream: impl io::Read, stated: usize) -> Result<Vec<u8>, DecompressError> {
     let limit = u64::try_from(stated).unwrap_or(u64::MAX).saturating_add(1);
     let mut plain = Vec::new();
-    stream.take(limit).read_to_end(&mut plain).map_err(malformed)?;
-    Ok(plain)
+    match stream.take(limit).read_to_end(&mut plain) {
+        Ok(_) => Ok(plain),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && plain.len() == stated => {
+            Ok(plain)
+        }
+        Err(error) => Err(malformed(error)),
+    }
 }
 
 fn malformed(error: impl ToString) -> DecompressError {
@@ -191,6 +197,23 @@ mod tests {
                 "{compression:?}, {size} bytes"
             );
             assert_eq!(Compression::of_code(compression.code()), Some(compression));
+        }
+    }
+
+    /// As Java's client writes it: flushed, and never ended.
+    #[test]
+    fn zlib_without_an_end_is_read() {
+        for payload in payloads() {
+            let mut encoder = flate2::Compress::new(flate2::Compression::default(), true);
+            let mut small = Vec::with_capacity(payload.len() + 100);
+            let flush = flate2::FlushCompress::Sync;
+            encoder.compress_vec(&payload, &mut small, flush).unwrap();
+            let size = u32::try_from(payload.len()).unwrap();
+            let plain = Compression::Zlib.decompress(small.clone().into(), size);
+            assert_eq!(plain, Ok(payload), "{size} bytes");
+            for stated in [size.wrapping_sub(1), size + 1] {
+                assert!(Compression::Zlib.decompress(small.clone().into(), stated).is_err());
+            }
         }
     }
 
