@@ -42,9 +42,19 @@ pub struct PersistentTopicInternalStats {
     pub cursors: BTreeMap<String, CursorStats>,
     /// Ledgers that hold schemas: none here.
     pub schema_ledgers: Vec<LedgerInfo>,
-    /// The compacted view.
+    /// The ledger that holds the compacted topic; all -1 when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compacted_ledger: Option<LedgerInfo>,
+}
+
+/// Answer of `GET …/compaction`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LongRunningProcessStatus {
+    /// `NOT_RUN`, `RUNNING`, `SUCCESS` or `ERROR`.
+    pub status: String,
+    /// Why it failed; empty otherwise.
+    pub last_error: String,
 }
 
 /// One ledger.
@@ -53,10 +63,10 @@ pub struct PersistentTopicInternalStats {
 pub struct LedgerInfo {
     /// Its id.
     pub ledger_id: i64,
-    /// Entries in it; 0 while it is being written, as in Pulsar.
-    pub entries: u64,
-    /// Bytes in it; 0 while it is being written, as in Pulsar.
-    pub size: u64,
+    /// Entries in it; 0 while it is being written, as in Pulsar; -1 of none.
+    pub entries: i64,
+    /// Bytes in it; 0 while it is being written, as in Pulsar; -1 of none.
+    pub size: i64,
     /// Whether it lies in cold storage.
     pub offloaded: bool,
     /// Whether bookies are missing some of it.

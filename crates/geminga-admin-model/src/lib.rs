@@ -19,7 +19,8 @@ pub use backup::{BackupRequest, BackupStatus};
 pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use internal::{
-    CursorStats, LedgerInfo, PartitionedTopicInternalStats, PersistentTopicInternalStats,
+    CursorStats, LedgerInfo, LongRunningProcessStatus, PartitionedTopicInternalStats,
+    PersistentTopicInternalStats,
 };
 pub use lookup::LookupData;
 pub use message_id::MessageId;

@@ -81,7 +81,12 @@ pub(crate) async fn handle(
         | Route::RemoveNamespaceInactiveTopics
         | Route::NamespaceBacklogQuotas
         | Route::SetNamespaceBacklogQuota
-        | Route::RemoveNamespaceBacklogQuota => policies::handle(route, broker, request).await,
+        | Route::RemoveNamespaceBacklogQuota
+        | Route::NamespaceCompactionThreshold
+        | Route::SetNamespaceCompactionThreshold
+        | Route::RemoveNamespaceCompactionThreshold => {
+            policies::handle(route, broker, request).await
+        }
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,
@@ -98,6 +103,8 @@ pub(crate) async fn handle(
         Route::PartitionedInternalStats => topics::partitioned_internals(broker, request).await,
         Route::UnloadTopic => topics::unload(broker, request).await,
         Route::Terminate => topics::terminate(broker, request).await,
+        Route::Compact => topics::compact(broker, request).await,
+        Route::CompactionStatus => topics::compaction_status(broker, request).await,
         Route::LastMessageId => topics::last_message_id(broker, request).await,
         Route::Subscriptions => subscriptions::list(broker, request).await,
         Route::CreateSubscription => subscriptions::create(broker, request).await,

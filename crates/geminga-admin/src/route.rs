@@ -175,6 +175,13 @@ routes! {
     /// Removes one of them.
     RemoveNamespaceBacklogQuota = DELETE "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
 
+    /// A namespace's policy: how much of a topic may be not compacted.
+    NamespaceCompactionThreshold = GET "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
+    /// Sets it.
+    SetNamespaceCompactionThreshold = PUT "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceCompactionThreshold = DELETE "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
+
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
     /// Partitioned topics of a domain.
@@ -205,6 +212,10 @@ routes! {
     UnloadTopic = PUT "/admin/v2/{domain}/{}/{}/{}/unload", TenantAdmin;
     /// Ends a topic.
     Terminate = POST "/admin/v2/{domain}/{}/{}/{}/terminate", TenantAdmin;
+    /// Begins the compaction of a topic.
+    Compact = PUT "/admin/v2/{domain}/{}/{}/{}/compaction", TenantAdmin;
+    /// How it goes.
+    CompactionStatus = GET "/admin/v2/{domain}/{}/{}/{}/compaction", TenantAdmin;
     /// The last message.
     LastMessageId = GET "/admin/v2/{domain}/{}/{}/{}/lastMessageId", Topic;
     /// A topic's subscriptions.

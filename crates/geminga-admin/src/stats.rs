@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use geminga_admin_model::{
-    ConsumerStats, CursorStats, LedgerInfo, PersistentTopicInternalStats, PublisherStats,
-    SubscriptionStats, TopicStats, iso_8601,
+    CompactionStats, ConsumerStats, CursorStats, LedgerInfo, PersistentTopicInternalStats,
+    PublisherStats, SubscriptionStats, TopicStats, iso_8601,
 };
 use geminga_broker::admin;
 use geminga_types::Position;
+
+/// What Pulsar says of a compacted ledger that is not there.
+const NO_LEDGER: LedgerInfo =
+    LedgerInfo { ledger_id: -1, entries: -1, size: -1, offloaded: false, under_replicated: false };
 
 /// Answer of `…/stats`.
 pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
@@ -33,6 +37,7 @@ pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
             .map(|found| (found.name.clone(), subscription(found)))
             .collect(),
         deduplication_status: "Disabled".to_owned(),
+        compaction: compaction(found.compaction),
         ..TopicStats::default()
     }
 }
@@ -54,6 +59,7 @@ pub(crate) fn internal(found: &admin::TopicStats) -> PersistentTopicInternalStat
         last_confirmed_entry: Some(position(found.last_position)),
         state: Some(state.to_owned()),
         ledgers: found.ledgers.iter().map(ledger).collect(),
+        compacted_ledger: Some(found.compacted_ledger.as_ref().map_or(NO_LEDGER, ledger)),
         cursors: found
             .subscriptions
             .iter()
@@ -61,6 +67,16 @@ pub(crate) fn internal(found: &admin::TopicStats) -> PersistentTopicInternalStat
             .map(|found| (found.name.clone(), cursor(found)))
             .collect(),
         ..PersistentTopicInternalStats::default()
+    }
+}
+
+fn compaction(found: admin::CompactionStats) -> CompactionStats {
+    CompactionStats {
+        last_compaction_removed_event_count: found.removed_last,
+        last_compaction_succeed_timestamp: found.succeeded_at,
+        last_compaction_failed_timestamp: found.failed_at,
+        last_compaction_duration_time_in_mills: u64::try_from(found.duration_last.as_millis())
+            .unwrap_or(u64::MAX),
     }
 }
 
@@ -125,7 +141,14 @@ fn consumer(found: &admin::ConsumerEntry) -> ConsumerStats {
 
 fn ledger(found: &admin::LedgerStats) -> LedgerInfo {
     let (entries, size) = if found.is_open { (0, 0) } else { (found.entries, found.bytes) };
-    LedgerInfo { ledger_id: found.ledger_id, entries, size, ..LedgerInfo::default() }
+    let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    LedgerInfo {
+        ledger_id: found.ledger_id,
+        entries: number(entries),
+        size: number(size),
+        offloaded: false,
+        under_replicated: false,
+    }
 }
 
 fn cursor(found: &admin::SubscriptionStats) -> CursorStats {

@@ -24,7 +24,10 @@ pub use geminga_metadata::values::policies::{
 
 pub use subscriptions::CursorStart;
 
-pub use crate::stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};
+pub use crate::stats::{
+    CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
+    SubscriptionStats, TopicStats,
+};
 use crate::{AdminError, TopicError};
 
 impl From<TopicError> for AdminError {

@@ -8,6 +8,7 @@ use std::sync::{
 use geminga_env::{Env, Gauge};
 use geminga_metadata::{MetadataError, paths};
 use geminga_types::{Domain, NamespaceName, TopicName, check_subscription_name};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
@@ -26,6 +27,9 @@ use crate::{
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
 };
+
+/// How many topics are compacted at a time.
+const COMPACTIONS_AT_ONCE: usize = 2;
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -141,6 +145,8 @@ impl Broker {
         let deliveries = Gauge::new(options.limits.delivery_buffer_bytes);
         let ack_states = Gauge::new(options.limits.ack_state_bytes);
         let timers = Gauge::new(options.limits.timer_bytes);
+        let compaction_keys = Gauge::new(options.compaction.key_bytes);
+        let compactions = Arc::new(Semaphore::new(COMPACTIONS_AT_ONCE));
         let options = Arc::new(options);
         let rate = options.dispatch.broker;
         let dispatch = rate
@@ -157,6 +163,8 @@ impl Broker {
             dispatch,
             repairs,
             unacked,
+            compaction_keys,
+            compactions,
             tasks,
         };
         let ownership = Ownership::standalone(bundles);
@@ -222,6 +230,7 @@ impl Broker {
             gauge("tail_cache", &self.options().managed_ledger.tail_caches),
             gauge("ack_state", &self.0.deps.ack_states),
             gauge("timers", &self.0.deps.timers),
+            gauge("compaction_keys", &self.0.deps.compaction_keys),
         ];
         let others = self.options().memory_parts.iter().map(|part| MemoryUse {
             name: part.name,

@@ -50,6 +50,9 @@ pub struct SubscribeRequest {
     pub start_rollback_seconds: u64,
     /// Where a new cursor begins: true earliest, false latest.
     pub is_earliest: bool,
+    /// Whether it is to get the last message of each key only, as far as the topic is compacted.
+    /// Exclusive and Failover only.
+    pub reads_compacted: bool,
     /// Whether a missing topic may be created.
     pub create_topic: bool,
     /// The schema it expects; `None` for none, BYTES and AUTO_CONSUME.

@@ -39,11 +39,16 @@ pub use error::{
 };
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use geminga_subscription::AutoSplit;
-pub use options::{Advertised, DispatchRates, Limits, Listener, MemoryPart, Options, PhaseHook};
+pub use options::{
+    Advertised, CompactionOptions, DispatchRates, Limits, Listener, MemoryPart, Options, PhaseHook,
+};
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use rate::DispatchRate;
 pub use schema::{Schema, SchemaVersion, StoredSchema};
-pub use stats::{ConsumerEntry, LedgerStats, PublisherStats, SubscriptionStats, TopicStats};
+pub use stats::{
+    CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
+    SubscriptionStats, TopicStats,
+};
 pub use topic_watch::{TopicChange, TopicWatch};

@@ -133,6 +133,31 @@ impl fmt::Debug for MemoryPart {
     }
 }
 
+/// Topic compaction, by Pulsar's names.
+#[derive(Clone, Debug)]
+pub struct CompactionOptions {
+    /// `topicCompactionRetainNullKey`: whether messages without a key are kept.
+    pub keeps_null_keys: bool,
+    /// `brokerServiceCompactionThresholdInBytes`: a topic with more that is not compacted is compacted;
+    /// `None`: by request alone.
+    pub threshold_bytes: Option<u64>,
+    /// `brokerServiceCompactionMonitorIntervalInSeconds`: how often that is looked at.
+    pub monitor_interval: Duration,
+    /// Bytes for the keys of topics that are being compacted; a topic with more is not compacted.
+    pub key_bytes: usize,
+}
+
+impl Default for CompactionOptions {
+    fn default() -> Self {
+        Self {
+            keeps_null_keys: false,
+            threshold_bytes: None,
+            monitor_interval: Duration::from_secs(60),
+            key_bytes: 256 << 20,
+        }
+    }
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -185,6 +210,8 @@ pub struct Options {
     pub memory_parts: Vec<MemoryPart>,
     /// Told of phases, for crash tests.
     pub phases: Option<PhaseHook>,
+    /// Topic compaction.
+    pub compaction: CompactionOptions,
     /// How ledgers are written, rolled and kept.
     pub managed_ledger: geminga_managed_ledger::Options,
 }

@@ -118,6 +118,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
     pub(crate) unacked_per_subscription_max: u64,
+    /// How much may be not compacted before it is; `None`: it is compacted by request alone.
+    pub(crate) compaction_threshold: Option<u64>,
 }
 
 /// Counts the changes of policies that were heard of.
@@ -154,6 +156,7 @@ impl TopicPolicies {
             subscription_dispatch_rate: options.dispatch.subscription,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
+            compaction_threshold: options.compaction.threshold_bytes,
         };
         if let Some(retention) = policies.retention_policies {
             let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
@@ -190,6 +193,9 @@ impl TopicPolicies {
         if let Some(given) = policies.subscription_dispatch_rate.get(&options.cluster) {
             found.subscription_dispatch_rate = rate(given);
         }
+        if let Some(bytes) = policies.compaction_threshold {
+            found.compaction_threshold = u64::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
+        }
         let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
         if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
             found.unacked_per_consumer_max = max;
@@ -223,6 +229,7 @@ impl TopicPolicies {
             inactivity: None,
             backlog_bytes: None,
             backlog_age: None,
+            compaction_threshold: None,
             ..Self::clone(self)
         })
     }

@@ -1,5 +1,7 @@
 //! What a topic tells of itself. Front doors give it Pulsar's field names.
 
+use std::time::Duration;
+
 use geminga_types::{LedgerId, Position, TopicName};
 
 /// Stats of one topic (partition).
@@ -33,12 +35,42 @@ pub struct TopicStats {
     pub last_publish_time: u64,
     /// Whether it was terminated.
     pub is_terminated: bool,
+    /// What compaction did last.
+    pub compaction: CompactionStats,
+    /// The ledger that holds the compacted topic.
+    pub compacted_ledger: Option<LedgerStats>,
     /// Its ledgers: id, entries, bytes, whether it is open.
     pub ledgers: Vec<LedgerStats>,
     /// Its producers.
     pub publishers: Vec<PublisherStats>,
     /// Its subscriptions, by name.
     pub subscriptions: Vec<SubscriptionStats>,
+}
+
+/// What compaction of a topic did last, since it was loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionStats {
+    /// Messages that the last one left out.
+    pub removed_last: u64,
+    /// When one last succeeded, in wall-clock milliseconds; 0 for never.
+    pub succeeded_at: u64,
+    /// When one last failed, in wall-clock milliseconds; 0 for never.
+    pub failed_at: u64,
+    /// How long the last one took.
+    pub duration_last: Duration,
+}
+
+/// How the compaction of a topic goes, since it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompactionStatus {
+    /// There was none.
+    NotRun,
+    /// It is under way.
+    Running,
+    /// The last one has ended well.
+    Success,
+    /// The last one has failed, for this reason.
+    Error(String),
 }
 
 /// Stats of one ledger of a topic.

@@ -24,8 +24,8 @@ pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::TopicDeps;
 
 use crate::{
-    AckRequest, AdminError, Consumer, ConsumerStats, LastMessage, ProduceError, Producer, Publish,
-    RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats,
+    AckRequest, AdminError, CompactionStatus, Consumer, ConsumerStats, LastMessage, ProduceError,
+    Producer, Publish, RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats,
     consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
@@ -114,6 +114,12 @@ pub(crate) enum Event {
         subscription: String,
         entries: Option<u64>,
         reply: Reply<Result<(), AdminError>>,
+    },
+    Compact {
+        reply: Reply<Result<(), AdminError>>,
+    },
+    CompactionStatus {
+        reply: Reply<Result<CompactionStatus, AdminError>>,
     },
     Terminate {
         reply: Reply<Result<Position, AdminError>>,

@@ -47,6 +47,7 @@ fn show(route: Route, policies: &Policies, cluster: &str) -> Option<Answer> {
         Route::NamespaceSubscriptionDispatchRate => {
             shown(policies.subscription_dispatch_rate.get(cluster))
         }
+        Route::NamespaceCompactionThreshold => shown(policies.compaction_threshold.as_ref()),
         Route::NamespaceInactiveTopics => shown(policies.inactive_topic_policies.as_ref()),
         Route::NamespaceBacklogQuotas => Answer::json(&policies.backlog_quota_map),
         _ => return None,
@@ -69,6 +70,11 @@ fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Fail
             let is_set = route == Route::SetNamespaceSubscriptionExpiry;
             let value = given(is_set, || count(request, "subscription expiration time"))?;
             Box::new(move |policies| policies.subscription_expiration_time_minutes = value)
+        }
+        Route::SetNamespaceCompactionThreshold | Route::RemoveNamespaceCompactionThreshold => {
+            let is_set = route == Route::SetNamespaceCompactionThreshold;
+            let value = given(is_set, || threshold(request))?;
+            Box::new(move |policies| policies.compaction_threshold = value)
         }
         Route::SetNamespaceDispatchRate | Route::RemoveNamespaceDispatchRate => {
             let value = given(route == Route::SetNamespaceDispatchRate, || rate(request))?;
@@ -151,6 +157,17 @@ fn put<T>(map: &mut BTreeMap<String, T>, key: &str, value: Option<T>) {
     match value {
         Some(value) => _ = map.insert(key.to_owned(), value),
         None => _ = map.remove(key),
+    }
+}
+
+fn threshold(request: &Request) -> Result<Option<i64>, Failure> {
+    let value: Option<i64> = request.json()?;
+    match value.filter(|&value| value < 0) {
+        None => Ok(value),
+        Some(value) => Err(AdminError::Invalid(format!(
+            "compactionThreshold is {value}, it must be 0 or more"
+        ))
+        .into()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Topics, with partitions and without.
 
 use geminga_admin_model::{
-    MessageId, PartitionedTopicInternalStats, PartitionedTopicMetadata, PartitionedTopicStats,
-    TopicStats,
+    LongRunningProcessStatus, MessageId, PartitionedTopicInternalStats, PartitionedTopicMetadata,
+    PartitionedTopicStats, TopicStats,
 };
-use geminga_broker::{AdminError, Broker};
+use geminga_broker::{AdminError, Broker, CompactionStatus};
 use geminga_types::{Domain, TopicName};
 
 use super::Answered;
@@ -133,6 +133,23 @@ pub(super) async fn last_message_id(broker: &Broker, request: &Request) -> Answe
         partition_index: partition_index(&topic),
         batch_index: (0 <= last.batch_index).then_some(last.batch_index),
     }))
+}
+
+pub(super) async fn compact(broker: &Broker, request: &Request) -> Answered {
+    broker.compact(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn compaction_status(broker: &Broker, request: &Request) -> Answered {
+    let found = broker.compaction_status(&request.topic()?).await?;
+    let (status, last_error) = match found {
+        CompactionStatus::NotRun => ("NOT_RUN", String::new()),
+        CompactionStatus::Running => ("RUNNING", String::new()),
+        CompactionStatus::Success => ("SUCCESS", String::new()),
+        CompactionStatus::Error(reason) => ("ERROR", reason),
+    };
+    let status = status.to_owned();
+    Ok(Answer::json(&LongRunningProcessStatus { status, last_error }))
 }
 
 fn partition_index(topic: &TopicName) -> i32 {

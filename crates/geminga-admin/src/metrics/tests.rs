@@ -1,4 +1,7 @@
-use geminga_broker::{ConsumerStats, admin::ConsumerEntry};
+use geminga_broker::{
+    ConsumerStats,
+    admin::{CompactionStats, ConsumerEntry},
+};
 use geminga_types::Position;
 
 use super::*;
@@ -50,6 +53,8 @@ pub(crate) fn topic(name: &str) -> TopicStats {
         last_position: Position::EARLIEST,
         last_publish_time: 0,
         is_terminated: false,
+        compaction: CompactionStats::default(),
+        compacted_ledger: None,
         ledgers: Vec::new(),
         publishers: Vec::new(),
         subscriptions: vec![subscription("s\"1\\")],

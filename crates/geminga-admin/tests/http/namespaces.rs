@@ -243,6 +243,21 @@ fn policies_are_set_read_and_removed() {
     });
 }
 
+#[test]
+fn a_compaction_threshold_is_put_read_and_removed() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/compactionThreshold";
+        assert_eq!(server.get(path).await.is(204).body, "");
+        server.put(path, "100000000000").await.is(204);
+        assert_eq!(server.get(path).await.is(200).json(), json!(100_000_000_000_i64));
+        server.put(path, "-1").await.is(412);
+        server.post(path, "1").await.is(405);
+        assert_eq!(server.get(path).await.is(200).json(), json!(100_000_000_000_i64));
+        server.delete(path).await.is(204);
+        assert_eq!(server.get(path).await.is(204).body, "");
+    });
+}
+
 /// Goal: quotas are kept by kind; an unknown kind or policy is refused.
 #[test]
 fn backlog_quotas_are_set_by_kind() {

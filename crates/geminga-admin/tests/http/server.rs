@@ -207,6 +207,7 @@ impl Server {
             start: None,
             start_rollback_seconds: 0,
             is_earliest: true,
+            reads_compacted: false,
             create_topic: true,
             schema: None,
             metadata: Vec::new(),
@@ -291,6 +292,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         unload_idle_after: None,
         memory_parts: Vec::new(),
         phases: None,
+        compaction: geminga_broker::CompactionOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             cursor_ledger: ledger.clone(),
             ledger,

@@ -209,3 +209,38 @@ fn system_topics_are_hidden() {
         }
     });
 }
+
+/// Goal: a compaction is asked for, followed and seen in the stats; what cannot be compacted is refused.
+#[test]
+fn a_topic_is_compacted_by_request() {
+    with_server(async |server| {
+        let path = format!("{DEFAULT}/t/compaction");
+        server.put(&path, "").await.is(404);
+        server.publish("t", 5).await;
+        let status = server.get(&path).await.is(200).json();
+        assert_eq!(status, json!({"status": "NOT_RUN", "lastError": ""}));
+        let internal = format!("{DEFAULT}/t/internalStats");
+        let none = &server.get(&internal).await.is(200).json()["compactedLedger"];
+        assert_eq!((&none["ledgerId"], &none["entries"]), (&json!(-1), &json!(-1)));
+        server.put(&path, "").await.is(204);
+        loop {
+            let status = server.get(&path).await.is(200).json();
+            match status["status"].as_str() {
+                Some("RUNNING") => {}
+                Some("SUCCESS") => break,
+                _ => panic!("{status}"),
+            }
+        }
+        let found = &server.get(&internal).await.is(200).json()["compactedLedger"];
+        assert_eq!(found["entries"], 0, "none of them has a key");
+        let stats = server.get(&format!("{DEFAULT}/t/stats")).await.is(200).json();
+        assert_eq!(stats["compaction"]["lastCompactionRemovedEventCount"], 5);
+        assert_ne!(stats["compaction"]["lastCompactionSucceedTimestamp"], 0);
+        assert_eq!(stats["subscriptions"]["__compaction"]["msgBacklog"], 0);
+        server.put("/admin/v2/non-persistent/public/default/n/compaction", "").await.is(405);
+        server.put(&format!("{DEFAULT}/p/partitions"), "2").await.is(204);
+        server.put(&format!("{DEFAULT}/p/compaction"), "").await.is(204);
+        server.get(&format!("{DEFAULT}/p/compaction")).await.is(405);
+        server.get(&format!("{DEFAULT}/p-partition-1/compaction")).await.is(200);
+    });
+}

@@ -6,7 +6,7 @@ use geminga_types::{Domain, NamespaceName, Position, TopicName};
 
 use super::TopicStats;
 use crate::{
-    AdminError, Broker, LastMessage, TopicError,
+    AdminError, Broker, CompactionStatus, LastMessage, TopicError,
     namespace::{self, record},
 };
 
@@ -115,6 +115,33 @@ impl Broker {
             return Err(AdminError::NotAllowed(message));
         }
         self.topic(topic, false).await?.terminate().await
+    }
+
+    /// Begins the compaction of a topic, or of all partitions of one.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, is not persistent, or is being compacted.
+    pub async fn compact(&self, topic: &TopicName) -> Result<(), AdminError> {
+        refuse_compaction(topic)?;
+        for topic in self.parts_of(topic).await? {
+            self.topic(&topic, false).await?.compact().await?;
+        }
+        Ok(())
+    }
+
+    /// How the compaction of a topic goes.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, has partitions, or is not persistent.
+    pub async fn compaction_status(
+        &self,
+        topic: &TopicName,
+    ) -> Result<CompactionStatus, AdminError> {
+        refuse_compaction(topic)?;
+        self.refuse_partitioned(topic, "compaction").await?;
+        self.topic(topic, false).await?.compaction_status().await
     }
 
     /// Stats of a topic or of one partition.
@@ -253,4 +280,11 @@ impl Broker {
             AdminError::NotAllowed(message)
         })
     }
+}
+
+fn refuse_compaction(topic: &TopicName) -> Result<(), AdminError> {
+    if topic.domain() == Domain::Persistent {
+        return Ok(());
+    }
+    Err(AdminError::NotAllowed(format!("The non-persistent topic {topic} can't be compacted")))
 }

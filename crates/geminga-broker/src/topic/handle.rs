@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, Consumer, LastMessage, ProduceError, Producer, SubscribeError,
+    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, SubscribeError,
     SubscriptionExplanation, TopicError, TopicStats, consumer::OpenConsumer,
     policies::TopicPolicies, producer::OpenProducer,
 };
@@ -124,6 +124,15 @@ impl TopicHandle {
 
     pub(crate) async fn terminate(&self) -> Result<Position, AdminError> {
         self.ask(|reply| Event::Terminate { reply }).await?
+    }
+
+    /// Begins a compaction.
+    pub(crate) async fn compact(&self) -> Result<(), AdminError> {
+        self.ask(|reply| Event::Compact { reply }).await?
+    }
+
+    pub(crate) async fn compaction_status(&self) -> Result<CompactionStatus, AdminError> {
+        self.ask(|reply| Event::CompactionStatus { reply }).await?
     }
 
     pub(crate) async fn create_subscription(

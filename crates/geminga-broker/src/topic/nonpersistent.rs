@@ -24,9 +24,9 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    AdminError, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage, Outgoing,
-    ProduceError, Producer, Publish, Receipt, RequestError, SubscribeError, SubscriptionKind,
-    SubscriptionStats, TopicStats, consumer::OpenConsumer, ownership::Grant,
+    AdminError, CompactionStats, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage,
+    Outgoing, ProduceError, Producer, Publish, Receipt, RequestError, SubscribeError,
+    SubscriptionKind, SubscriptionStats, TopicStats, consumer::OpenConsumer, ownership::Grant,
     producer::OpenProducer,
 };
 
@@ -165,7 +165,9 @@ impl Topic {
         match event {
             Event::CreateSubscription { reply, .. }
             | Event::DeleteSubscription { reply, .. }
+            | Event::Compact { reply }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
+            Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
             Event::Terminate { reply } => _ = reply.send(Err(error())),
             Event::Explain { reply, .. } => _ = reply.send(Err(error())),
             Event::LastMessageId { reply } => {
@@ -254,6 +256,10 @@ impl Topic {
 
     fn open_consumer(&mut self, open: OpenConsumer) -> Result<Consumer, SubscribeError> {
         let request = &open.request;
+        if request.reads_compacted {
+            let text = "readCompacted only valid on persistent topics";
+            return Err(SubscribeError::NotAllowed(text.to_owned()));
+        }
         if let Some(key) = twin_of(request, &self.consumers) {
             self.detach(key);
         }
@@ -362,6 +368,8 @@ impl Topic {
             last_position: Position::EARLIEST,
             last_publish_time: 0,
             is_terminated: false,
+            compaction: CompactionStats::default(),
+            compacted_ledger: None,
             ledgers: Vec::new(),
             publishers: self.producers.stats(now),
             subscriptions: self.subscription_stats(),

@@ -13,6 +13,8 @@
 mod ack;
 mod background;
 mod close;
+mod compacted_view;
+mod compaction;
 mod consumers;
 mod cursor_events;
 mod dispatch;
@@ -38,11 +40,13 @@ use bytes::Bytes;
 use geminga_env::{Gauge, Instant};
 use geminga_managed_ledger::ManagedLedger;
 use geminga_types::{Position, TopicName};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::{
     background::Answer,
     close::Phase,
+    compaction::Compaction,
     publish::Pending,
     subscriptions::{Busy, Sub},
     tail::Tail,
@@ -86,6 +90,10 @@ pub(crate) struct TopicDeps {
     pub(crate) repairs: Arc<AtomicU64>,
     /// Unacked messages, over all subscriptions.
     pub(crate) unacked: UnackedInAll,
+    /// Memory for the keys of topics that are being compacted.
+    pub(crate) compaction_keys: Gauge,
+    /// How many topics may be compacted at once.
+    pub(crate) compactions: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -128,6 +136,7 @@ struct Topic {
     /// How often its subscriptions were audited.
     audits: u64,
     backlog: quota::Backlog,
+    compaction: Compaction,
     /// Whether what producers send is left to be sent again, since they are about to be closed.
     is_closing_producers: bool,
     /// Whether somebody looks for what is past its time.
@@ -187,6 +196,8 @@ impl Topic {
             Event::Skip { subscription, entries, reply } => {
                 self.skip(&subscription, entries, reply);
             }
+            Event::Compact { reply } => self.compact(reply),
+            Event::CompactionStatus { reply } => _ = reply.send(Ok(self.compaction_status())),
             Event::Terminate { reply } => self.terminate(reply),
             Event::Policies(policies) => self.set_policies(policies),
             Event::Sleep { reply } => self.sleep(reply),
@@ -204,6 +215,7 @@ impl Topic {
             self.ready.insert(Arc::clone(name));
         }
         self.enforce_quota();
+        self.look_at_threshold();
     }
 
     /// Lets the managed ledger and the limiters know; most topics share one set of its options.
@@ -219,9 +231,14 @@ impl Topic {
     /// Ledgers have gone: nobody may wait for what was in them.
     fn note_trimmed(&mut self) {
         let first = self.ledger.first();
-        for (name, sub) in &mut self.subscriptions {
-            sub.machine.trim(first);
-            self.ready.insert(Arc::clone(name));
+        let names: Vec<SubscriptionName> = self.subscriptions.keys().cloned().collect();
+        for name in names {
+            if !self.survives_trimming(&name)
+                && let Some(sub) = self.subscriptions.get_mut(&name)
+            {
+                sub.machine.trim(first);
+            }
+            self.ready.insert(name);
         }
     }
 
@@ -250,6 +267,7 @@ impl Topic {
             let mut is_busy = self.settle_publishes();
             is_busy |= self.flush_due_acks();
             is_busy |= self.settle_cursors();
+            is_busy |= self.settle_compaction();
             is_busy |= self.dispatch();
             is_busy |= self.move_phase();
             is_busy |= self.send_and_spawn();

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -48,12 +51,22 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct FakeBookie {
     id: BookieId,
+    /// Whether what comes by this handle comes from a broker that has crashed.
+    is_dead: Arc<AtomicBool>,
     state: Arc<Mutex<State>>,
 }
 
 impl FakeBookie {
     pub(crate) fn new() -> Self {
-        Self { id: BookieId("bookie".into()), state: Arc::default() }
+        let id = BookieId("bookie".into());
+        Self { id, is_dead: Arc::default(), state: Arc::default() }
+    }
+
+    /// What comes from now on by this handle and its clones has no effect. Returns another.
+    pub(crate) fn crash(&self) -> Self {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.state().held.clear();
+        Self { id: self.id.clone(), is_dead: Arc::default(), state: Arc::clone(&self.state) }
     }
 
     pub(crate) fn set_reads(&self, reads: Reads) {
@@ -81,6 +94,11 @@ impl FakeBookie {
         while 0 < self.held() {
             self.release_one();
         }
+    }
+
+    /// The ledgers that have entries here.
+    pub(crate) fn ledgers(&self) -> BTreeSet<LedgerId> {
+        self.state().entries.keys().map(|(ledger_id, _)| *ledger_id).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,6 +170,9 @@ impl Bookie for FakeBookie {
     }
 
     fn add(&self, entries: Vec<AddEntry>, sink: Arc<dyn AddSink>) {
+        if self.is_dead.load(Ordering::Relaxed) {
+            return;
+        }
         let is_held = self.state().adds == Adds::Held;
         if is_held {
             self.state().held.push_back((entries, sink));
@@ -183,6 +204,9 @@ impl Bookie for FakeBookie {
 
     fn delete(&self, ledger_id: LedgerId) -> BoxFuture<'_, Result<(), AddError>> {
         Box::pin(async move {
+            if self.is_dead.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             self.state().entries.retain(|(ledger, _), _| *ledger != ledger_id);
             Ok(())
         })

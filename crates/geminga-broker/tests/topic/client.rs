@@ -74,6 +74,7 @@ impl Client {
             start: None,
             start_rollback_seconds: 0,
             is_earliest: true,
+            reads_compacted: false,
             create_topic: true,
             schema: None,
             metadata: Vec::new(),

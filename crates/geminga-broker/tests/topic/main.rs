@@ -4,8 +4,11 @@
 mod acking;
 mod bookie;
 mod client;
+mod compacting;
+mod compacting_model;
 mod deleting;
 mod formats;
+mod keyed;
 mod lost_answers;
 mod policies;
 mod rates;

@@ -1,6 +1,6 @@
 //! A metadata store whose writes a test holds back, or spoils.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use geminga_env::BoxFuture;
@@ -15,6 +15,8 @@ pub(crate) enum Writes {
     Made,
     /// Not made until this is changed.
     Held,
+    /// Never made, nor answered.
+    Lost,
     /// Not made: the store is away.
     Refused,
     /// The task that writes panics.
@@ -23,7 +25,7 @@ pub(crate) enum Writes {
 
 #[derive(Debug)]
 pub(crate) struct FakeStore {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     /// Writes of keys that contain this.
     rule: watch::Sender<(String, Writes)>,
     held: Mutex<usize>,
@@ -32,7 +34,13 @@ pub(crate) struct FakeStore {
 impl FakeStore {
     pub(crate) fn new() -> Self {
         let (rule, _) = watch::channel((String::new(), Writes::Made));
-        Self { inner: MemoryStore::new(), rule, held: Mutex::default() }
+        Self { inner: Arc::new(MemoryStore::new()), rule, held: Mutex::default() }
+    }
+
+    /// Another way to what is stored, with its own rule.
+    pub(crate) fn another(&self) -> Self {
+        let (rule, _) = watch::channel((String::new(), Writes::Made));
+        Self { inner: Arc::clone(&self.inner), rule, held: Mutex::default() }
     }
 
     /// What becomes of writes of keys that contain `part`; others are made.
@@ -43,6 +51,11 @@ impl FakeStore {
     /// How many writes were ever held.
     pub(crate) fn held(&self) -> usize {
         *self.held.lock().unwrap()
+    }
+
+    /// The value of a key.
+    pub(crate) async fn value(&self, path: &str) -> Option<Bytes> {
+        self.inner.get(path).await.unwrap().map(|found| found.value)
     }
 
     fn rule_of(&self, path: &str) -> Writes {
@@ -59,6 +72,7 @@ impl FakeStore {
                 Writes::Refused => {
                     return Err(MetadataError::Unavailable("as the test says".to_owned()));
                 }
+                Writes::Lost => return std::future::pending().await,
                 Writes::Panicking => panic!("a test made this write panic"),
                 Writes::Held => {
                     if !is_noted {

@@ -11,7 +11,11 @@ use geminga_ledger::{Deps, LedgerOptions};
 use geminga_types::TopicName;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{bookie::FakeBookie, client::Client, store::FakeStore};
+use crate::{
+    bookie::FakeBookie,
+    client::Client,
+    store::{FakeStore, Writes},
+};
 
 /// Nothing takes longer on the paused clock, unless a test says so.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +44,17 @@ impl World {
     /// Another broker on the same store.
     pub(crate) async fn start_another(&self) -> Result<Broker, StartError> {
         start(&self.env, &self.bookie, &self.store, options()).await
+    }
+
+    /// The broker stops where it is: nothing that it does has an effect any more. Another one starts.
+    pub(crate) async fn crash(&self, change: impl FnOnce(&mut Options)) -> Self {
+        let store = Arc::new(self.store.another());
+        self.store.set_writes("", Writes::Lost);
+        let bookie = self.bookie.crash();
+        let mut options = options();
+        change(&mut options);
+        let broker = start(&self.env, &bookie, &store, options).await.unwrap();
+        Self { env: self.env.clone(), bookie, store, broker }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -117,6 +132,7 @@ fn options() -> Options {
         inactivity: None,
         inactive_topics_interval: Duration::from_secs(60),
         memory_parts: Vec::new(),
+        compaction: geminga_broker::CompactionOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             tail_caches: geminga_env::Gauge::new(64 << 20),
             cursor_ledger: ledger.clone(),

@@ -107,6 +107,9 @@ pub struct Policies {
     /// Minutes after which an unused subscription is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscription_expiration_time_minutes: Option<i32>,
+    /// Bytes not compacted above which a topic is compacted; 0: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compaction_threshold: Option<i64>,
     /// What is kept although it is acked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_policies: Option<RetentionPolicies>,

@@ -193,6 +193,7 @@ impl Connection {
             start: start.filter(|start| !is_end(start)),
             start_rollback_seconds: command.start_message_rollback_duration_sec(),
             is_earliest,
+            reads_compacted: command.read_compacted(),
             create_topic: command.force_topic_creation(),
             sticky_ranges: key_shared.map(sticky_ranges).transpose()?.flatten(),
             allow_out_of_order: key_shared.is_some_and(KeySharedMeta::allow_out_of_order_delivery),

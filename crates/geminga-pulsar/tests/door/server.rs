@@ -167,6 +167,7 @@ fn broker_options() -> geminga_broker::Options {
         unload_idle_after: None,
         memory_parts: Vec::new(),
         phases: None,
+        compaction: geminga_broker::CompactionOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             ledger: ledger(1_000),
             cursor_ledger: ledger(16),

@@ -195,6 +195,13 @@ keys! {
     /// What is done beyond: `producer_request_hold`, `producer_exception` or
     /// `consumer_backlog_eviction`.
     "backlogQuotaDefaultRetentionPolicy" backlog_quota_default_retention_policy: String = "producer_request_hold";
+    /// Bytes of a topic that are not compacted above which it is compacted; 0 is by request alone. A
+    /// namespace's `compactionThreshold` overrides it.
+    "brokerServiceCompactionThresholdInBytes" broker_service_compaction_threshold_in_bytes: u64 = "0";
+    /// How often topics with such a threshold look at it, seconds.
+    "brokerServiceCompactionMonitorIntervalInSeconds" broker_service_compaction_monitor_interval_in_seconds: u64 = "60";
+    /// Whether compaction keeps messages without a key.
+    "topicCompactionRetainNullKey" topic_compaction_retain_null_key: bool = "false";
     /// How often topics look for ledgers to delete, seconds.
     "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
     /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.

@@ -37,6 +37,8 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("ttlDurationDefaultInSeconds", 0, i32::MAX as i128),
     ("defaultRetentionTimeInMinutes", -1, YEAR_SECONDS),
     ("defaultRetentionSizeInMB", -1, i64::MAX as i128 >> 20),
+    ("brokerServiceCompactionThresholdInBytes", 0, i64::MAX as i128),
+    ("brokerServiceCompactionMonitorIntervalInSeconds", 1, YEAR_SECONDS),
     ("retentionCheckIntervalInSeconds", 1, YEAR_SECONDS),
     ("journalMaxSizeMB", 1, MIB_MAX),
     ("journalMaxBackups", 0, COUNT_MAX),

@@ -15,6 +15,7 @@ const READ_BYTES: u64 = 256 * MIB;
 const DELIVERY_BYTES: u64 = 256 * MIB;
 const ACK_STATE_BYTES: u64 = 512 * MIB;
 const TIMER_BYTES: u64 = 256 * MIB;
+const COMPACTION_KEYS_BYTES: u64 = 256 * MIB;
 const LARGE_FRAMES_BYTES: u64 = 256 * MIB;
 /// Least memory that makes sense.
 const LIMIT_MIB_MIN: u64 = 128;
@@ -42,6 +43,8 @@ pub(super) struct Plan {
     pub(super) ack_state: u64,
     /// Messages that wait for their time.
     pub(super) timers: u64,
+    /// Keys of topics that are being compacted.
+    pub(super) compaction_keys: u64,
     /// Frames larger than a read block that are not yet whole.
     pub(super) large_frames: u64,
     /// What connections take beside all that; `None` without a limit.
@@ -85,11 +88,12 @@ pub(super) fn plan(config: &Config) -> anyhow::Result<Plan> {
         publish: publish.min(share(8)),
         read: READ_BYTES.min(share(6)),
         delivery: DELIVERY_BYTES.min(share(8)),
-        tail_cache: mib(config.managed_ledger_cache_size_mb).min(share(6)),
+        tail_cache: mib(config.managed_ledger_cache_size_mb).min(share(5)),
         write_cache: mib(config.db_storage_write_cache_max_size_mb.max(1)).min(share(8)),
         read_cache: mib(config.db_storage_read_ahead_cache_max_size_mb).min(share(4)),
         ack_state: ACK_STATE_BYTES.min(share(3)),
         timers: TIMER_BYTES.min(share(2)),
+        compaction_keys: COMPACTION_KEYS_BYTES.min(share(1)),
         large_frames: LARGE_FRAMES_BYTES.min(share(2)).max(large_frames_min),
         connections: (limit != 0).then(|| share(12)),
     })
@@ -102,7 +106,7 @@ mod tests {
     fn total(plan: &Plan) -> u64 {
         let Plan { publish, read, delivery, tail_cache, write_cache, read_cache, .. } = plan;
         let caches = tail_cache + write_cache + read_cache;
-        let machines = plan.ack_state + plan.timers;
+        let machines = plan.ack_state + plan.timers + plan.compaction_keys;
         let connections = plan.large_frames + plan.connections.unwrap_or(0);
         publish + read + delivery + caches + machines + connections
     }

@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
-    Advertised, AutoSplit, Budget, DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart,
-    QuotaAction,
+    Advertised, AutoSplit, Budget, CompactionOptions, DispatchRate, DispatchRates, InactiveMode,
+    Limits, MemoryPart, QuotaAction,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -134,6 +134,15 @@ pub(super) fn broker(
             .then(|| Duration::from_secs(config.topic_idle_unload_seconds)),
         phases: None,
         memory_parts: Vec::new(),
+        compaction: CompactionOptions {
+            keeps_null_keys: config.topic_compaction_retain_null_key,
+            threshold_bytes: Some(config.broker_service_compaction_threshold_in_bytes)
+                .filter(|&bytes| 0 < bytes),
+            monitor_interval: Duration::from_secs(
+                config.broker_service_compaction_monitor_interval_in_seconds,
+            ),
+            key_bytes: size(plan.compaction_keys),
+        },
         managed_ledger: managed_ledger(config, plan),
     })
 }

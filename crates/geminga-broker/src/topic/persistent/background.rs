@@ -12,7 +12,13 @@ use geminga_managed_ledger::{Job, JobDone};
 use geminga_subscription::{ReadFailed, ReadId};
 use geminga_types::Ordinal;
 
-use super::{super::inbox::Inbox, ReadEntry, SubscriptionName, Topic, expiry::Expired};
+use super::{
+    super::inbox::Inbox,
+    SubscriptionName, Topic,
+    compacted_view::Found,
+    compaction::{Chosen, Written},
+    expiry::Expired,
+};
 
 /// How long a read may take, the wait for its budget included.
 pub(super) const READ_TIME_MAX: Duration = Duration::from_secs(30);
@@ -31,7 +37,7 @@ pub(super) enum Answer {
         subscription: SubscriptionName,
         incarnation: u64,
         id: ReadId,
-        result: Result<Vec<ReadEntry>, ReadFailed>,
+        result: Result<Found, ReadFailed>,
     },
     SeekFound {
         subscription: SubscriptionName,
@@ -45,6 +51,16 @@ pub(super) enum Answer {
     /// The oldest unacked entry, and when it was published, if that was found out.
     Oldest {
         found: Option<(Ordinal, u64)>,
+    },
+    /// The first pass of a compaction. Boxed: it is far larger than the others.
+    Chosen {
+        attempt: u64,
+        result: Result<Box<Chosen>, String>,
+    },
+    /// The second.
+    Written {
+        attempt: u64,
+        result: Result<Box<Written>, String>,
     },
     StartFound {
         subscription: SubscriptionName,
@@ -130,7 +146,7 @@ impl Topic {
                 if let Some(sub) = self.sub_mut(&subscription)
                     && sub.incarnation == incarnation
                 {
-                    sub.machine.on_read(id, result);
+                    sub.on_read(id, result);
                     self.ready.insert(subscription);
                 }
             }
@@ -139,6 +155,8 @@ impl Topic {
             }
             Answer::Expired { found } => self.on_expired(found.as_ref()),
             Answer::Oldest { found } => self.on_oldest(found),
+            Answer::Chosen { attempt, result } => self.on_chosen(attempt, result),
+            Answer::Written { attempt, result } => self.on_written(attempt, result),
             Answer::StartFound { subscription, attempt, result } => {
                 self.on_start_found(&subscription, attempt, result);
             }

@@ -51,6 +51,7 @@ impl Topic {
             Some(replies) => replies.extend(reply),
             None => {
                 info!(topic = %self.name, "unloading");
+                self.cancel_compaction();
                 let deadline = self.now() + UNLOAD_TIME_MAX;
                 self.phase = Phase::Draining { replies: reply.into_iter().collect(), deadline };
             }
@@ -72,6 +73,7 @@ impl Topic {
             return;
         }
         self.close_all();
+        self.cancel_compaction();
         let replies = self.phase.replies().map(std::mem::take).unwrap_or_default();
         let deadline = self.now() + UNLOAD_TIME_MAX;
         self.phase = Phase::Deleting { asked: vec![reply], replies, deadline };
@@ -82,7 +84,7 @@ impl Topic {
     fn count_out(&mut self) -> bool {
         let now = self.now();
         let Phase::Deleting { asked, replies, deadline } = &mut self.phase else { return false };
-        if self.jobs == 0 {
+        if self.jobs == 0 && !self.compaction.has_pass() {
             for reply in std::mem::take(asked) {
                 _ = reply.send(Ok(()));
             }
@@ -144,7 +146,8 @@ impl Topic {
         }
         if let Phase::Sealing { deadline, .. } = &self.phase {
             let deadline = *deadline;
-            let is_quiet = self.subscriptions.values().all(|sub| sub.in_flight.is_empty());
+            let is_quiet = self.subscriptions.values().all(|sub| sub.in_flight.is_empty())
+                && !self.compaction.has_pass();
             if is_quiet && !self.has_busy_names() {
                 self.ledger.close();
             }
@@ -176,6 +179,7 @@ impl Topic {
         self.producers.close_all();
         let names: Vec<_> = self.subscriptions.keys().cloned().collect();
         names.iter().for_each(|name| self.close_consumers_of(name));
+        self.subscriptions.values_mut().for_each(|sub| sub.view = None);
         self.fail_busy();
     }
 

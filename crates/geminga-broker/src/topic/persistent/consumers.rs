@@ -13,7 +13,7 @@ use super::{
     },
     SubscriptionName, Topic,
 };
-use crate::{Consumer, SubscribeError, consumer::OpenConsumer};
+use crate::{Consumer, SubscribeError, SubscriptionKind, consumer::OpenConsumer};
 
 impl Topic {
     /// Attaches a consumer to a subscription that exists.
@@ -35,6 +35,12 @@ impl Topic {
         open: OpenConsumer,
     ) -> Result<Consumer, SubscribeError> {
         let request = open.request;
+        if request.reads_compacted
+            && !matches!(request.kind, SubscriptionKind::Exclusive | SubscriptionKind::Failover)
+        {
+            let text = "readCompacted only allowed on failover or exclusive subscriptions";
+            return Err(SubscribeError::NotAllowed(text.to_owned()));
+        }
         if let Some(key) = twin_of(&request, &self.consumers) {
             self.detach(key); // A request repeated after a time-out: the later one counts.
         }
@@ -63,6 +69,7 @@ impl Topic {
         let open = OpenConsumer { request, outbox: open.outbox };
         let opened = OpenedConsumer::new(key, open, Arc::clone(name), env);
         self.consumers.insert(key, Box::new(opened));
+        self.settle_view(name);
         self.ready.insert(Arc::clone(name));
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
     }
@@ -119,6 +126,7 @@ impl Topic {
             sub.machine.detach(ConsumerKey(key));
             sub.note_detached(now);
             self.ready.insert(Arc::clone(&consumer.subscription));
+            self.settle_view(&consumer.subscription);
         }
         Some(consumer.subscription)
     }

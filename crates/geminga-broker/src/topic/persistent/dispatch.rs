@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{
     ReadEntry, Stored, SubscriptionName, Topic,
     background::{Answer, READ_TIME_MAX},
+    compacted_view::Found,
     tail::{Meta, Tail},
 };
 use crate::{OutMessage, Outgoing};
@@ -46,6 +47,7 @@ impl Topic {
         let sub = self.subscriptions.get_mut(name)?;
         sub.charge();
         sub.machine.set_allowance(allowance);
+        sub.let_view_go();
         let (ack_state, timers) = (self.deps.ack_states.is_over(), self.deps.timers.is_over());
         let unacked = self.deps.unacked.is_over();
         sub.machine.set_scarce(Scarce { ack_state, timers, unacked });
@@ -74,6 +76,11 @@ impl Topic {
 
     fn read(&mut self, name: &SubscriptionName, read: Read) {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        let from = read.ranges.first().map_or(Ordinal(0), |range| range.start);
+        if sub.view.as_ref().is_some_and(|view| view.holds(from)) {
+            self.spawn_read(name, read);
+            return;
+        }
         let cached = cached(&self.ledger, &self.tail, &read);
         if cached.is_empty() {
             self.spawn_read(name, read);
@@ -88,11 +95,22 @@ impl Topic {
         let chain = self.ledger.chain();
         let deps = self.deps.clone();
         let (topic, id) = (self.name.clone(), read.id);
+        let from = read.ranges.first().map_or(Ordinal(0), |range| range.start);
+        let view = sub.view.clone().filter(|view| view.holds(from));
         let work = async move {
             let permit = deps.reads.take(read.bytes_max).await;
-            let result = read_ranges(&chain, &deps.ledger, &read).await;
+            let result = match view {
+                Some(view) => {
+                    view.read(&chain, &deps, from, (read.entries_max, read.bytes_max)).await
+                }
+                None => {
+                    let entries = read_ranges(&chain, &deps.ledger, &read).await;
+                    let entries = entries.map_err(|error| error.to_string());
+                    entries.map(|entries| Found { entries, ..Found::default() })
+                }
+            };
             drop(permit);
-            result.map_err(|error| error.to_string())
+            result
         };
         self.spawn(READ_TIME_MAX, work, move |result| {
             let result = result.unwrap_or_else(|lost| Err(lost.to_string())).map_err(|error| {
@@ -220,7 +238,7 @@ async fn read_ranges(
     Ok(entries)
 }
 
-fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta>) -> ReadEntry {
+pub(super) fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta>) -> ReadEntry {
     let meta = meta.unwrap_or_else(|| Meta::parse(&entry.body));
     let body: Bytes = entry.body;
     ReadEntry {

@@ -13,6 +13,7 @@ use super::{
     Topic, TopicDeps,
     background::{Answer, READ_TIME_MAX},
     close::Phase,
+    subscriptions::is_consumed,
     tail::Meta,
 };
 
@@ -36,9 +37,8 @@ impl Topic {
     /// Looks for entries that are past their time, unless it does already.
     pub(super) fn look_for_expired(&mut self) {
         let Some(age_ms) = self.policies.lifetime_ms() else { return };
-        let Some(from) = self.slowest_durable().filter(|&from| from < self.ledger.end()) else {
-            return;
-        };
+        let from = self.slowest_durable().map(|from| from.max(self.ledger.first()));
+        let Some(from) = from.filter(|&from| from < self.ledger.end()) else { return };
         if self.is_expiring || !matches!(self.phase, Phase::Serving) {
             return;
         }
@@ -65,19 +65,21 @@ impl Topic {
             return;
         }
         // One that has gone back meanwhile has entries before that nobody has looked at.
-        let is_late = |at: Ordinal| found.from <= at && at < found.before;
+        let first = self.ledger.first();
+        let is_late = |at: Ordinal| (found.from <= at || at < first) && at < found.before;
         self.ack_before(found.before, is_late);
         if !found.is_all {
             self.look_for_expired();
         }
     }
 
-    /// Acks what lies before `to` on durable subscriptions whose mark-delete position `is_meant`.
+    /// Acks what lies before `to` on durable subscriptions whose mark-delete position `is_meant`. The
+    /// cursor of compaction goes by what is compacted alone.
     pub(super) fn ack_before(&mut self, to: Ordinal, is_meant: impl Fn(Ordinal) -> bool) {
         let meant = self
             .subscriptions
             .iter()
-            .filter(|(_, sub)| sub.is_durable && is_meant(sub.machine.mark_delete()));
+            .filter(|(name, sub)| is_consumed(name, sub) && is_meant(sub.machine.mark_delete()));
         let names: Vec<_> = meant.map(|(name, _)| name.clone()).collect();
         for name in names {
             let Some(sub) = self.subscriptions.get_mut(&name) else { continue };

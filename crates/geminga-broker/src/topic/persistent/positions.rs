@@ -7,10 +7,11 @@ use geminga_types::{Ordinal, Position};
 use super::{
     Topic,
     background::{Answer, READ_TIME_MAX},
+    compacted_view,
 };
 
 impl Topic {
-    /// The ordinal of the entry at `position`, if it is stored here.
+    /// The ordinal of the entry at `position`, if it is stored here, or was and may be compacted.
     pub(super) fn exact_ordinal(&self, position: Position) -> Option<Ordinal> {
         let ordinal = self.ledger.ordinal_of(position);
         (self.ledger.position_of(ordinal)? == position).then_some(ordinal)
@@ -18,10 +19,7 @@ impl Topic {
 
     /// The ordinal behind the entry at `position`, stored here or not.
     pub(super) fn next_after(&self, position: Position) -> Ordinal {
-        match self.exact_ordinal(position) {
-            Some(ordinal) => ordinal.plus(1),
-            None => self.ledger.ordinal_of(position),
-        }
+        self.ledger.chain_ref().after(position)
     }
 
     /// The first and last positions of ranges; what is gone is left out.
@@ -63,21 +61,29 @@ impl Topic {
         }
     }
 
-    /// Finds the first entry published at or after `time`.
+    /// Finds the first entry published at or after `time`, in the compacted topic or in what is stored.
     pub(super) fn find_by_time(
         &self,
         time: u64,
+        reads_compacted: bool,
         making: impl FnOnce(Result<Ordinal, String>) -> Answer + Send + 'static,
     ) {
         let chain = self.ledger.chain();
-        let deps = self.deps.ledger.clone();
+        let compacted = self.ledger.compacted().cloned().filter(|_| reads_compacted);
+        let deps = self.deps.clone();
         let find = async move {
+            if let Some(compacted) = compacted
+                && let Some(at) = compacted_view::find_by_time(&compacted, &deps, time).await?
+            {
+                return Ok(chain.ordinal_of(at));
+            }
             let is_late_enough = |entry: &[u8]| time <= published_at(entry);
-            chain.find_first(&deps, is_late_enough).await
+            let found = chain.find_first(&deps.ledger, is_late_enough).await;
+            found.map_err(|error| error.to_string())
         };
         self.spawn(READ_TIME_MAX, find, |found| {
             making(match found {
-                Ok(found) => found.map_err(|error| error.to_string()),
+                Ok(found) => found,
                 Err(lost) => Err(format!("The position of a time was not found: {lost}")),
             })
         });
@@ -85,7 +91,7 @@ impl Topic {
 }
 
 /// Broker timestamp if the entry has one, else the client's publish time; 0 if unreadable.
-fn published_at(entry: &[u8]) -> u64 {
+pub(super) fn published_at(entry: &[u8]) -> u64 {
     match geminga_wire::entry::EntryMeta::parse(entry) {
         Ok(meta) => meta.broker_timestamp.unwrap_or(meta.publish_time),
         Err(_) => 0,

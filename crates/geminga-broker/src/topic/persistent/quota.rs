@@ -14,6 +14,7 @@ use super::{
     Topic,
     background::{Answer, READ_TIME_MAX},
     close::Phase,
+    subscriptions::is_consumed,
     tail::Meta,
 };
 use crate::{ProduceError, QuotaAction};
@@ -71,7 +72,8 @@ impl Topic {
 
     /// Looks how old the backlog is, if that is limited.
     pub(super) fn look_at_age(&mut self) {
-        let Some(at) = self.slowest_durable().filter(|&at| at < self.ledger.end()) else { return };
+        let at = self.slowest_durable().map(|at| at.max(self.ledger.first()));
+        let Some(at) = at.filter(|&at| at < self.ledger.end()) else { return };
         let is_limited =
             self.policies.backlog_age.is_some_and(|(_, action)| action != QuotaAction::Evict);
         if !is_limited || self.backlog.is_looking || !matches!(self.phase, Phase::Serving) {
@@ -128,9 +130,11 @@ impl Topic {
             .then(|| (action, format!("a message waits for {age} ms, the limit is {seconds} s")))
     }
 
+    /// First entry that a durable subscription has not acked; compaction's own cursor waits for no
+    /// consumer, and is not one.
     pub(super) fn slowest_durable(&self) -> Option<Ordinal> {
-        let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
-        durable.map(|sub| sub.machine.mark_delete()).min()
+        let durable = self.subscriptions.iter().filter(|(name, sub)| is_consumed(name, sub));
+        durable.map(|(_, sub)| sub.machine.mark_delete()).min()
     }
 
     fn evict_backlog(&mut self, why: &str) {

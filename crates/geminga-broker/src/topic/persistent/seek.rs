@@ -58,18 +58,25 @@ impl Topic {
         let attempt = self.new_key();
         let Some(sub) = self.subscriptions.get_mut(&name) else { return };
         sub.seeking = Some(Seeking { attempt, is_settled: Arc::default(), reply: Some(reply) });
+        let reads_compacted = sub.reads_compacted;
         self.close_consumers_of(&name);
+        let first = match reads_compacted {
+            true => self.ledger.chain_ref().first_with_gone(),
+            false => self.ledger.first(),
+        };
         match to {
             SeekTo::Position(position, ack_set) => {
-                let target = self.ledger.ordinal_of(position);
+                let target = self.ledger.ordinal_of(position).max(first);
                 let ack_set = ack_set.filter(|_| self.exact_ordinal(position).is_some());
                 self.move_cursor(&name, target, ack_set);
             }
-            SeekTo::PublishTime(time) => self.find_by_time(time, move |result| Answer::SeekFound {
-                subscription: name,
-                attempt,
-                result,
-            }),
+            SeekTo::PublishTime(time) => {
+                self.find_by_time(time, reads_compacted, move |result| Answer::SeekFound {
+                    subscription: name,
+                    attempt,
+                    result,
+                });
+            }
         }
     }
 
@@ -113,7 +120,10 @@ impl Topic {
             let ack = Ack { ordinal: target, ack_set: Some(ack_set), batch_size: None };
             _ = sub.machine.ack_individual(None, &[ack]);
         }
-        if !sub.is_durable {
+        let is_durable = sub.is_durable;
+        self.pin_view(name);
+        let Some(sub) = self.subscriptions.get_mut(name) else { return };
+        if !is_durable {
             waiter.answer(Ok(()));
             self.finish_seek(name);
             return;

@@ -58,6 +58,13 @@ impl Topic {
             last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
             last_publish_time: self.last_publish_time,
             is_terminated: self.ledger.is_terminated(),
+            compaction: self.compaction.stats(),
+            compacted_ledger: self.ledger.compacted().map(|compacted| LedgerStats {
+                ledger_id: compacted.ledger_id().0,
+                entries: compacted.entries(),
+                bytes: compacted.bytes(),
+                is_open: false,
+            }),
             ledgers,
             publishers: self.producers.stats(now),
             subscriptions: self.subscription_stats(),
@@ -136,6 +143,15 @@ impl Topic {
             return;
         };
         let mark_delete = self.position_before(sub.machine.mark_delete());
+        let horizon = sub.horizon.filter(|_| sub.reads_compacted);
+        if let Some(horizon) = horizon
+            && self.ledger.last_position().is_none_or(|last| last <= horizon.position)
+        {
+            // All is compacted: what is the last message of the topic may not be in the view.
+            let (position, batch_index) = horizon.last.unwrap_or((Position::EARLIEST, -1));
+            _ = reply.send(Ok(LastMessage { position, batch_index, mark_delete }));
+            return;
+        }
         self.spawn_last_message(mark_delete, |result| {
             _ = reply.send(result.map_err(RequestError::Unavailable));
         });

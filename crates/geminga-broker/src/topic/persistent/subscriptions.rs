@@ -7,7 +7,7 @@ use std::{
 
 use geminga_env::{Instant, Share};
 use geminga_managed_ledger::{CursorDelta, CursorSeq, CursorState};
-use geminga_subscription::{AckState, Subscription};
+use geminga_subscription::{AckState, ReadFailed, ReadId, Subscription};
 use geminga_types::{Ordinal, Position};
 use tracing::{error, info, warn};
 
@@ -17,6 +17,8 @@ use super::{
     ack::AckWaiter,
     background::Answer,
     close::Phase,
+    compacted_view::{Found, Horizon, View},
+    compaction,
     seek::Seeking,
     throttle::limiter_for,
 };
@@ -52,6 +54,12 @@ pub(super) struct Sub {
     /// First entry that is not durably acked; what is before it may be trimmed.
     pub(super) durable_mark_delete: Ordinal,
     pub(super) seeking: Option<Seeking>,
+    /// Whether its consumers see the compacted topic, as far as there is one.
+    pub(super) reads_compacted: bool,
+    /// The compacted ledger, until all of it is acked.
+    pub(super) view: Option<View>,
+    /// Where the newest one ends that it has read.
+    pub(super) horizon: Option<Horizon>,
     pub(super) flow_out: Flow,
     pub(super) flow_redelivered: Flow,
     /// Its shares of what all subscriptions hold.
@@ -122,6 +130,25 @@ impl Sub {
         self.ack_state.set(held.ack_state);
         self.timers.set(held.timers);
         self.unacked.set(self.machine.unacked_messages());
+    }
+
+    /// Takes the answer to a read.
+    pub(super) fn on_read(&mut self, id: ReadId, result: Result<Found, ReadFailed>) {
+        match result {
+            Ok(Found { entries, absent, place }) => {
+                if let (Some(view), Some(place)) = (&mut self.view, place) {
+                    view.note_place(place);
+                }
+                self.machine.on_sparse_read(id, Ok(entries), &absent);
+            }
+            Err(failed) => self.machine.on_read(id, Err(failed)),
+        }
+    }
+
+    /// The compacted ledger is not needed any more once all up to its horizon is acked.
+    pub(super) fn let_view_go(&mut self) {
+        let acked = self.machine.mark_delete();
+        self.view.take_if(|view| view.end() <= acked);
     }
 
     pub(super) fn set_policies(&mut self, policies: &TopicPolicies) {
@@ -220,7 +247,9 @@ impl Topic {
         };
         let now = self.now();
         let durable_mark_delete = acks.next_unacked;
-        let machine = Subscription::new(options, acks, self.ledger.first(), self.ledger.end());
+        // Whether it may read what is only in a compacted ledger is known when a consumer comes.
+        let first = self.ledger.chain_ref().first_with_gone();
+        let machine = Subscription::new(options, acks, first, self.ledger.end());
         self.next_incarnation += 1;
         let mut sub = Sub {
             machine,
@@ -235,6 +264,9 @@ impl Topic {
             in_flight: VecDeque::new(),
             durable_mark_delete,
             seeking: None,
+            reads_compacted: false,
+            view: None,
+            horizon: None,
             unused_since: now,
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
@@ -288,20 +320,25 @@ impl Topic {
         if 0 < request.start_rollback_seconds {
             let since = request.start_rollback_seconds.saturating_mul(1_000);
             let at = self.deps.ledger.env.clock.wall().0.saturating_sub(since);
+            let reads_compacted = request.reads_compacted;
             let attempt = self.new_key();
             let mut busy = Busy::new(BusyWith::FindingStart { attempt });
             busy.opens.push((open, reply));
             self.busy.insert(Arc::clone(&name), busy);
-            self.find_by_time(at, move |result| Answer::StartFound {
+            self.find_by_time(at, reads_compacted, move |result| Answer::StartFound {
                 subscription: name,
                 attempt,
                 result,
             });
             return;
         }
+        let first = match request.reads_compacted {
+            true => self.ledger.chain_ref().first_with_gone(),
+            false => self.ledger.first(),
+        };
         let at = match request.start {
-            Some(start) if !request.is_durable => self.ledger.ordinal_of(start),
-            _ if request.is_earliest => self.ledger.first(),
+            Some(start) if !request.is_durable => self.ledger.ordinal_of(start).max(first),
+            _ if request.is_earliest => first,
             _ => self.ledger.end(),
         };
         self.create_at(name, at, (open, reply));
@@ -361,7 +398,7 @@ impl Topic {
         }
     }
 
-    fn create_durable(
+    pub(super) fn create_durable(
         &mut self,
         name: SubscriptionName,
         at: Ordinal,
@@ -392,6 +429,9 @@ impl Topic {
         for reply in busy.replies {
             _ = reply.send(result.clone().map_err(AdminError::Unavailable));
         }
+        if &*name == compaction::CURSOR {
+            self.on_compaction_cursor(&result);
+        }
     }
 
     pub(super) fn on_cursor_deleted(&mut self, name: &str, result: Result<(), String>) {
@@ -417,6 +457,9 @@ impl Topic {
         for (open, reply) in busy.opens {
             self.open_consumer(open, reply);
         }
+        if &*name == compaction::CURSOR {
+            self.on_compaction_cursor(&Ok(()));
+        }
     }
 
     pub(super) fn create_subscription(
@@ -436,7 +479,9 @@ impl Topic {
             let at = match at {
                 StartAt::Earliest => self.ledger.first(),
                 StartAt::Latest => self.ledger.end(),
-                StartAt::Position(position) => self.ledger.ordinal_of(position),
+                StartAt::Position(position) => {
+                    self.ledger.ordinal_of(position).max(self.ledger.first())
+                }
             };
             self.create_durable(name, at, properties).replies.push(reply);
         }
@@ -567,6 +612,7 @@ impl Topic {
         let now = self.now();
         let is_over = |name: &SubscriptionName, sub: &Sub| {
             sub.is_durable
+                && &**name != compaction::CURSOR
                 && !sub.has_consumers()
                 && sub.seeking.is_none()
                 && limit < now.saturating_duration_since(sub.unused_since)
@@ -614,6 +660,11 @@ impl Topic {
         needed.chain(creating).min()
     }
 
+    /// Whether this name is being made or deleted.
+    pub(super) fn is_busy_name(&self, name: &str) -> bool {
+        self.busy.contains_key(name)
+    }
+
     /// Whether a name is being made or deleted.
     pub(super) fn has_busy_names(&self) -> bool {
         !self.busy.is_empty()
@@ -638,6 +689,11 @@ impl Topic {
     pub(super) fn position_before(&self, next: Ordinal) -> Position {
         self.ledger.mark_delete_position(next)
     }
+}
+
+/// Whether it is durable and consumers are to consume it: compaction's cursor has none.
+pub(super) fn is_consumed(name: &str, sub: &Sub) -> bool {
+    sub.is_durable && name != compaction::CURSOR
 }
 
 fn in_progress(name: &str) -> AdminError {

@@ -18,6 +18,7 @@ use super::{
     },
     Topic, TopicDeps,
     close::Phase,
+    compaction::Compaction,
     tail::Tail,
 };
 use crate::{ownership::Grant, policies::TopicPolicies};
@@ -49,6 +50,7 @@ pub(in crate::topic) fn spawn(
         policies,
         grant,
         backlog: super::quota::Backlog::default(),
+        compaction: Compaction::new(now),
         is_closing_producers: false,
         is_expiring: false,
         inbox: Inbox::default(),
@@ -76,6 +78,7 @@ pub(in crate::topic) fn spawn(
     });
     topic.apply_policies();
     topic.adopt_recovered_cursors();
+    topic.release_horizon();
     let span = info_span!("topic", topic = %name);
     let run = AssertUnwindSafe(run(topic, inbox, shutdown)).catch_unwind();
     // Not an async block, which would hold the future twice.
@@ -129,6 +132,9 @@ impl Topic {
     fn next_timeout(&self) -> Instant {
         let now = self.now();
         let mut at = self.next_trim;
+        if self.policies.compaction_threshold.is_some() {
+            at = at.min(self.compaction.next_look);
+        }
         if let Some(timeout) = self.ledger.next_timeout() {
             at = at.min(timeout);
         }
@@ -160,6 +166,10 @@ impl Topic {
             if sub.machine.next_timeout().is_some_and(|due| due <= wall.0) {
                 self.ready.insert(name.clone());
             }
+        }
+        if self.compaction.next_look <= now {
+            self.compaction.next_look = now + self.deps.options.compaction.monitor_interval;
+            self.look_at_threshold();
         }
         if self.next_trim <= now {
             self.next_trim = now + self.deps.options.trim_interval;

@@ -222,7 +222,7 @@ fn a_late_sparse_answer_has_no_effect() {
 
 #[test]
 fn what_is_revealed_can_be_gone_back_to() {
-    let start = AckState { next_unacked: Ordinal(7), acked: vec![], partial: vec![] };
+    let start = AckState::before(Ordinal(7));
     let mut sub: Subscription<u64> =
         Subscription::new(Options::default(), start, Ordinal(5), Ordinal(9));
     sub.reset(Ordinal(0));
