@@ -111,11 +111,16 @@ impl Chain {
     /// Where the entry lies, if it is stored and readable, or lay, if it is gone.
     #[must_use]
     pub fn position_of(&self, ordinal: Ordinal) -> Option<Position> {
+        self.named_span_of(ordinal)?.position_of(ordinal)
+    }
+
+    /// The ledger that has the entry, stored or gone.
+    fn named_span_of(&self, ordinal: Ordinal) -> Option<&Span> {
         if ordinal < self.first() {
             let gone = self.gone.partition_point(|span| span.end() <= ordinal);
-            return self.gone.get(gone)?.position_of(ordinal);
+            return self.gone.get(gone);
         }
-        self.span_of(ordinal)?.position_of(ordinal)
+        self.span_of(ordinal)
     }
 
     /// For many questions about places near each other.

@@ -26,7 +26,7 @@ impl<'a> Lookup<'a> {
             }
             _ => {
                 let ordinal = self.chain.ordinal_of(position);
-                let found = self.chain.span_of(ordinal).copied();
+                let found = self.chain.named_span_of(ordinal).copied();
                 self.span = found.filter(|span| span.ledger_id == position.ledger_id);
                 ordinal
             }
@@ -39,7 +39,7 @@ impl<'a> Lookup<'a> {
         if found.is_some() {
             return found;
         }
-        self.span = self.chain.span_of(ordinal).copied();
+        self.span = self.chain.named_span_of(ordinal).copied();
         self.span?.position_of(ordinal)
     }
 

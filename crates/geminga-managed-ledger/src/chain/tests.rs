@@ -74,7 +74,7 @@ fn a_lookup_answers_as_the_chain_does() {
             let ordinal = Ordinal(random.random_range(0..12));
             assert_eq!(lookup.position_of(ordinal), chain.position_of(ordinal), "{ordinal:?}");
         }
-        spans.remove(&BTreeSet::from([LedgerId(3)]), None);
+        spans.remove(&BTreeSet::from([LedgerId(3)]), Some(LedgerId(3)));
     }
 }
 

@@ -197,13 +197,14 @@ fn what_a_sparse_view_leaves_out_counts_as_acked() {
     assert_eq!(ranges, [range(0, 4)]);
     let found = [entry(3), entry(50)].to_vec();
     rig.sub.on_sparse_read(id, Ok(found), &[range(0, 3), range(4, 50)]);
-    assert_eq!(rig.got(), ones([3, 50]));
+    assert_eq!(rig.got(), ones([3, 50, 51, 52]), "the rest of the permits is for what follows");
     assert_eq!(rig.sub.mark_delete(), Ordinal(3));
-    rig.ack(&[3]);
+    rig.ack(&[3, 51, 52]);
     assert_eq!(rig.sub.mark_delete(), Ordinal(50));
+    rig.sub.flow(A, 4);
     let (id, ranges, _) = rig.read();
-    assert_eq!(ranges[0].start, Ordinal(51));
-    rig.sub.on_sparse_read(id, Ok(Vec::new()), &[range(51, 100)]);
+    assert_eq!(ranges[0].start, Ordinal(53));
+    rig.sub.on_sparse_read(id, Ok(Vec::new()), &[range(53, 100)]);
     assert_eq!(rig.sub.next_action(rig.now).map(|_| ()), Some(()), "it is told to be acked");
     assert_eq!(rig.sub.backlog(), 1, "nothing but what was delivered is left");
     assert_eq!(rig.sub.next_timeout(), None, "it did not fail");
