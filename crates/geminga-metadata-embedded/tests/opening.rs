@@ -315,7 +315,7 @@ async fn reads_go_on_while_pages_are_freed() {
     let stop = Arc::new(AtomicBool::new(false));
     let readers = (0..3).map(|reader| {
         let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
-        tokio::spawn(async move {
+        async move {
             let mut rng = StdRng::seed_from_u64(reader);
             while !stop.load(Ordering::Relaxed) {
                 let path = format!("/k/{}", rng.random_range(0..100));
@@ -323,15 +323,14 @@ async fn reads_go_on_while_pages_are_freed() {
                 store.first_unreserved("/s").unwrap();
                 tokio::task::yield_now().await;
             }
-        })
+        }
     });
-    let readers: Vec<_> = readers.collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    readers.for_each(|reader| _ = tasks.spawn(reader));
     for round in 0..1_500_u64 {
         put(&store, &format!("/k/{}", round % 100), &[1; 900]).await;
         store.next_in_sequence("/s").await.unwrap();
     }
     stop.store(true, Ordering::Relaxed);
-    for reader in readers {
-        reader.await.unwrap();
-    }
+    tasks.join_all().await;
 }

@@ -78,24 +78,6 @@ pub(super) fn broker(
              producer_exception or consumer_backlog_eviction"
         )
     })?;
-    let auto_partitions = match config.allow_auto_topic_creation_type.as_str() {
-        "non-partitioned" => None,
-        "partitioned" => Some(
-            u32::try_from(config.default_num_partitions)
-                .ok()
-                .filter(|count| 0 < *count)
-                .with_context(|| {
-                    let value = config.default_num_partitions;
-                    format!(
-                        "defaultNumPartitions={value}: expected a number from 1 to {}",
-                        u32::MAX
-                    )
-                })?,
-        ),
-        other => {
-            bail!("allowAutoTopicCreationType={other}: expected non-partitioned or partitioned")
-        }
-    };
     let bundles_default = u32::try_from(config.default_number_of_namespace_bundles)
         .ok()
         .filter(|count| 0 < *count)
@@ -105,7 +87,7 @@ pub(super) fn broker(
         advertised,
         limits: limits(config, plan),
         auto_topic_creation: config.allow_auto_topic_creation,
-        auto_partitions,
+        auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,
         dispatch: dispatch(config),
         failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
@@ -192,6 +174,27 @@ fn dispatch(config: &Config) -> DispatchRates {
         subscription: DispatchRate { is_relative, ..subscription },
         counts_entries: config.dispatch_throttling_on_batch_message_enabled,
     }
+}
+
+fn auto_partitions(config: &Config) -> anyhow::Result<Option<u32>> {
+    Ok(match config.allow_auto_topic_creation_type.as_str() {
+        "non-partitioned" => None,
+        "partitioned" => Some(
+            u32::try_from(config.default_num_partitions)
+                .ok()
+                .filter(|count| 0 < *count)
+                .with_context(|| {
+                    let value = config.default_num_partitions;
+                    format!(
+                        "defaultNumPartitions={value}: expected a number from 1 to {}",
+                        u32::MAX
+                    )
+                })?,
+        ),
+        other => {
+            bail!("allowAutoTopicCreationType={other}: expected non-partitioned or partitioned")
+        }
+    })
 }
 
 fn inactivity(config: &Config) -> anyhow::Result<Option<(InactiveMode, Duration)>> {
