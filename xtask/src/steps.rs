@@ -45,6 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "python", needs: needs_python, run: python_clients },
     Step { name: "durability", needs: needs_python, run: durability },
     Step { name: "crash", needs: needs_python, run: crash },
+    Step { name: "churn", needs: needs_python, run: churn },
     Step { name: "memory", needs: needs_python, run: memory },
     Step { name: "rust", needs: nothing, run: rust_client },
     Step { name: "go", needs: needs_go, run: go_client },
@@ -170,6 +171,10 @@ fn durability(tier: Tier) -> anyhow::Result<()> {
 
 fn crash(tier: Tier) -> anyhow::Result<()> {
     pytest("tests/crash", tier)
+}
+
+fn churn(tier: Tier) -> anyhow::Result<()> {
+    pytest("tests/churn", tier)
 }
 
 fn memory(tier: Tier) -> anyhow::Result<()> {
