@@ -133,11 +133,22 @@ impl Chain {
     /// before it lies; before the first ledger's first when there is none; (−1, −1) in an empty chain.
     #[must_use]
     pub fn mark_delete_position(&self, next: Ordinal) -> Position {
-        let before = next.0.min(self.end.0).checked_sub(1).map(Ordinal);
-        before.and_then(|before| self.position_of(before)).unwrap_or_else(|| {
-            self.gone.iter().chain(self.spans()).next().map_or(Position::EARLIEST, |span| {
-                Position { ledger_id: span.ledger_id, entry_id: EntryId::NONE }
-            })
+        let next = next.min(self.end);
+        let before = next.0.checked_sub(1).map(Ordinal);
+        if let Some(found) = before.and_then(|before| self.position_of(before)) {
+            return found;
+        }
+        let named = || self.gone.iter().chain(self.spans());
+        // Between what is gone and what is stored, ledgers may have no name any more.
+        let last = named().take_while(|span| span.end() <= next).filter(|span| 0 < span.entries);
+        if let Some(found) =
+            last.last().and_then(|span| span.position_of(Ordinal(span.end().0 - 1)))
+        {
+            return found;
+        }
+        named().next().map_or(Position::EARLIEST, |span| Position {
+            ledger_id: span.ledger_id,
+            entry_id: EntryId::NONE,
         })
     }
 

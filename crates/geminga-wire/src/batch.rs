@@ -9,7 +9,13 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 
-use crate::proto::SingleMessageMetadata;
+use crate::{
+    proto::SingleMessageMetadata,
+    scan::{Fields, Value},
+};
+
+/// Number of the field that is always there.
+const PAYLOAD_SIZE: u32 = 3;
 
 /// One message of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +63,41 @@ impl BatchReader {
     #[must_use]
     pub const fn new(payload: Bytes, messages: u32) -> Self {
         Self { rest: payload, index: 0, messages }
+    }
+
+    /// How many messages and fields of metadata there are to be read. Each takes memory beyond its bytes:
+    /// whoever reads what is not its own asks first.
+    ///
+    /// # Errors
+    ///
+    /// As reading does.
+    pub fn parts(mut self) -> Result<usize, BatchError> {
+        let mut count = 0;
+        while self.index < self.messages {
+            let index = self.index;
+            let malformed = || BatchError::Malformed { index };
+            let truncated = || BatchError::Truncated { index };
+            let size = self.rest.try_get_u32().map_err(|_| truncated())? as usize;
+            if self.rest.len() < size {
+                return Err(truncated());
+            }
+            let metadata = self.rest.split_to(size);
+            let mut payload_size = 0;
+            for field in Fields::of(&metadata) {
+                let (number, value) = field.map_err(|_| malformed())?;
+                count += 1;
+                if let (PAYLOAD_SIZE, Value::Varint(size)) = (number, value) {
+                    payload_size = usize::try_from(size).map_err(|_| malformed())?;
+                }
+            }
+            if self.rest.len() < payload_size {
+                return Err(truncated());
+            }
+            self.rest.advance(payload_size);
+            count += 1;
+            self.index += 1;
+        }
+        Ok(count)
     }
 
     fn message(&mut self) -> Result<BatchMessage, BatchError> {

@@ -3,18 +3,24 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use geminga_broker::{
-    AdminError, CompactionStatus, SeekTo, SubscribeError, SubscribeRequest, SubscriptionKind,
-    admin::Policies,
+    AdminError, CompactionStatus, Outgoing, Publish, SeekTo, SubscribeError, SubscribeRequest,
+    SubscriptionKind, admin::Policies,
 };
+use geminga_checksum::Sum;
+use geminga_compression::Compression;
 use geminga_metadata::{
     paths,
     values::{compaction, managed_ledger::decode_ledger},
 };
 use geminga_types::{LedgerId, Position};
+use geminga_wire::{
+    entry::encode_entry,
+    proto::{CompressionType, MessageMetadata},
+};
 
 use crate::{
     bookie::Adds,
-    client::{ack, cumulative},
+    client::{ack, cumulative, publish},
     keyed::{Placed, all_seen, item},
     store::Writes,
     world::{World, topic},
@@ -412,4 +418,53 @@ async fn a_crash_at_any_step_loses_nothing_and_leaves_nothing() {
         assert!(!is_compacting(&world, "t").await, "{step}");
         assert_eq!(strays(&world, "t").await, BTreeSet::new(), "{step}");
     }
+}
+
+/// Goal: nobody but the broker uses, moves or deletes the cursor that holds what is not yet compacted.
+#[tokio::test(start_paused = true)]
+async fn the_cursor_of_compaction_is_nobody_elses() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let name = "__compaction";
+    let before = world.client();
+    assert!(before.try_subscribe("t", before.subscribe_request(1, name)).await.is_err());
+    let producer = client.produce("t").await;
+    client.publish_keyed(&producer, &[("a", "1"), ("a", "2")]).await;
+    assert_eq!(world.compact("t").await, CompactionStatus::Success);
+    for is_durable in [true, false] {
+        let request = SubscribeRequest { is_durable, ..client.subscribe_request(1, name) };
+        let refused = client.try_subscribe("t", request).await.unwrap_err().to_string();
+        assert!(refused.contains("is the topic's compaction"), "{refused}");
+    }
+    let (broker, topic) = (&world.broker, topic("t"));
+    assert!(broker.delete_subscription(&topic, name, true).await.is_err());
+    assert!(broker.skip_all(&topic, name).await.is_err());
+    assert_eq!(world.compact("t").await, CompactionStatus::Success);
+}
+
+/// Goal: a batch that would take far more memory than its bytes is kept as it is.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_very_many_parts_is_not_looked_into() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let parts = [[0x0a, 0].repeat(1 << 20), vec![0x18, 0]].concat();
+    let length = u32::try_from(parts.len()).unwrap().to_be_bytes();
+    let plain = [&length[..], &parts].concat();
+    let metadata = MessageMetadata {
+        producer_name: "test".to_owned(),
+        sequence_id: 1,
+        publish_time: 1,
+        num_messages_in_batch: Some(1),
+        compression: Some(CompressionType::Zstd.into()),
+        uncompressed_size: Some(u32::try_from(plain.len()).unwrap()),
+        ..MessageMetadata::default()
+    };
+    let small = Compression::Zstd.compress(plain.clone().into()).unwrap();
+    assert!(small.len() < 10_000);
+    let entry = encode_entry(&metadata, &small);
+    let publish = Publish { sum: Sum::of(&entry), entry, ..publish(1) };
+    producer.publish(vec![publish]).await.unwrap();
+    assert!(matches!(client.next().await, Outgoing::Receipts { .. }));
+    assert_eq!(world.compact("t").await, CompactionStatus::Success);
 }

@@ -80,3 +80,23 @@ proptest! {
         prop_assert!(BatchReader::new(bytes.into(), messages).count() <= len / 4 + 1);
     }
 }
+
+/// Goal: what a reader would have to hold is known without holding it, and wherever the reader fails so
+/// does the count.
+#[test]
+fn the_parts_of_a_batch_are_counted_without_reading_them() {
+    let (bytes, messages) = batch(&[vec![1; 10], vec![2; 10]]);
+    let fields = 3; // Sequence id, key, payload size.
+    let parts = BatchReader::new(bytes.clone(), messages).parts();
+    assert_eq!(parts, Ok(2 * (1 + fields)));
+    for size in 0..bytes.len() {
+        let reader = BatchReader::new(bytes.slice(..size), messages);
+        let read: Result<Vec<_>, _> = reader.clone().collect();
+        assert_eq!(reader.parts().is_ok(), read.is_ok(), "{size}");
+    }
+    let mut bomb = BytesMut::new();
+    let metadata = [[0x0a, 0].repeat(50_000), vec![0x18, 0]].concat();
+    bomb.put_u32(u32::try_from(metadata.len()).unwrap());
+    bomb.extend_from_slice(&metadata);
+    assert_eq!(BatchReader::new(bomb.freeze(), 1).parts(), Ok(50_002));
+}

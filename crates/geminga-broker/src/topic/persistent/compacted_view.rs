@@ -163,7 +163,12 @@ impl Topic {
         let first = self.ledger.first();
         let with_gone = self.ledger.chain_ref().first_with_gone();
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        let active = sub.machine.active().and_then(|key| self.consumers.get(&key.0));
+        let active = sub.machine.active();
+        if active.is_some() && sub.settled_for == active {
+            return; // It stays with what it began.
+        }
+        sub.settled_for = active;
+        let active = active.and_then(|key| self.consumers.get(&key.0));
         match active.map(|consumer| consumer.request.reads_compacted) {
             // A reader that was closed by a seek comes back.
             None if sub.has_consumers() => {}

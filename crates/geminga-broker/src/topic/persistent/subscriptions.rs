@@ -7,7 +7,7 @@ use std::{
 
 use geminga_env::{Instant, Share};
 use geminga_managed_ledger::{CursorDelta, CursorSeq, CursorState};
-use geminga_subscription::{AckState, ReadFailed, ReadId, Subscription};
+use geminga_subscription::{AckState, ConsumerKey, ReadFailed, ReadId, Subscription};
 use geminga_types::{Ordinal, Position};
 use tracing::{error, info, warn};
 
@@ -56,6 +56,8 @@ pub(super) struct Sub {
     pub(super) seeking: Option<Seeking>,
     /// Whether its consumers see the compacted topic, as far as there is one.
     pub(super) reads_compacted: bool,
+    /// The active consumer that the view is of.
+    pub(super) settled_for: Option<ConsumerKey>,
     /// The compacted ledger, until all of it is acked.
     pub(super) view: Option<View>,
     /// Where the newest one ends that it has read.
@@ -139,7 +141,9 @@ impl Sub {
                 if let (Some(view), Some(place)) = (&mut self.view, place) {
                     view.note_place(place);
                 }
-                self.machine.on_sparse_read(id, Ok(entries), &absent);
+                // Of a view that has gone meanwhile, only what is there counts.
+                let absent = if self.view.is_some() { &absent[..] } else { &[] };
+                self.machine.on_sparse_read(id, Ok(entries), absent);
             }
             Err(failed) => self.machine.on_read(id, Err(failed)),
         }
@@ -265,6 +269,7 @@ impl Topic {
             durable_mark_delete,
             seeking: None,
             reads_compacted: false,
+            settled_for: None,
             view: None,
             horizon: None,
             unused_since: now,
@@ -291,6 +296,10 @@ impl Topic {
             return;
         }
         let name: SubscriptionName = Arc::from(open.request.subscription.as_str());
+        if &*name == compaction::CURSOR {
+            _ = reply.send(Err(SubscribeError::NotAllowed(reserved())));
+            return;
+        }
         if let Some(busy) = self.busy.get_mut(&name) {
             busy.opens.push((open, reply));
             return;
@@ -472,6 +481,8 @@ impl Topic {
         let name: SubscriptionName = Arc::from(name);
         if !matches!(self.phase, Phase::Serving) {
             _ = reply.send(Err(AdminError::Unavailable(self.closing().to_string())));
+        } else if &*name == compaction::CURSOR {
+            _ = reply.send(Err(AdminError::NotAllowed(reserved())));
         } else if self.subscriptions.contains_key(&name) || self.busy.contains_key(&name) {
             let text = format!("Subscription {name} already exists for topic {}", self.name);
             _ = reply.send(Err(AdminError::Conflict(text)));
@@ -499,6 +510,9 @@ impl Topic {
         }
         match self.subscriptions.get(name) {
             None => _ = reply.send(Err(self.no_subscription(name))),
+            Some(_) if name == compaction::CURSOR => {
+                _ = reply.send(Err(AdminError::NotAllowed(reserved())));
+            }
             Some(sub) if sub.has_consumers() && !force => {
                 let text = format!("Subscription {name} has active connected consumers");
                 _ = reply.send(Err(AdminError::Busy(text)));
@@ -577,6 +591,10 @@ impl Topic {
             _ = reply.send(Err(self.no_subscription(name)));
             return;
         };
+        if name == compaction::CURSOR {
+            _ = reply.send(Err(AdminError::NotAllowed(reserved())));
+            return;
+        }
         let name = Arc::clone(key);
         let is_durable = sub.is_durable;
         let Some(sub) = self.subscriptions.get_mut(&name) else { return };
@@ -694,6 +712,10 @@ impl Topic {
 /// Whether it is durable and consumers are to consume it: compaction's cursor has none.
 pub(super) fn is_consumed(name: &str, sub: &Sub) -> bool {
     sub.is_durable && name != compaction::CURSOR
+}
+
+fn reserved() -> String {
+    format!("Subscription {} is the topic's compaction: nobody else uses it", compaction::CURSOR)
 }
 
 fn in_progress(name: &str) -> AdminError {

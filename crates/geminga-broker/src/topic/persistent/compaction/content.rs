@@ -7,6 +7,11 @@ use geminga_wire::{
     entry::{Chunk, EntryMeta},
 };
 
+/// A batch that says to be larger is kept as it is: a few bytes can be made to look so.
+const UNCOMPRESSED_MAX: u32 = 32 << 20;
+/// The same for messages and fields of their metadata.
+const PARTS_MAX: usize = 200_000;
+
 /// What an entry holds.
 pub(super) enum Content<'a> {
     /// Nothing for consumers.
@@ -71,7 +76,15 @@ fn size(meta: &EntryMeta<'_>, entry: &[u8]) -> usize {
 
 fn messages(meta: &EntryMeta<'_>, entry: &Bytes) -> Option<Vec<BatchMessage>> {
     let compression = Compression::of_code(meta.compression)?;
+    if UNCOMPRESSED_MAX < meta.uncompressed_size {
+        return None;
+    }
     let payload = entry.slice(meta.header.payload..);
     let payload = compression.decompress(payload, meta.uncompressed_size).ok()?;
-    BatchReader::new(payload, meta.messages).collect::<Result<_, _>>().ok()
+    let batch = BatchReader::new(payload, meta.messages);
+    let parts = batch.clone().parts().ok()?;
+    if PARTS_MAX < parts {
+        return None;
+    }
+    batch.collect::<Result<_, _>>().ok()
 }

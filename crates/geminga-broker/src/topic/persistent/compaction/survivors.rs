@@ -116,10 +116,15 @@ impl Survivors {
         };
         self.kept.insert(position.ledger_id);
         if chunk.chunk_id.saturating_add(1) < chunk.num_chunks {
-            self.unfinished.insert(chunk.uuid.into());
+            if self.unfinished.insert(chunk.uuid.into()) {
+                self.key_bytes += chunk.uuid.len();
+            }
             return;
         }
-        self.unfinished.remove(chunk.uuid);
+        // What is remembered of it stays as long.
+        if !self.unfinished.remove(chunk.uuid) {
+            self.key_bytes += chunk.uuid.len();
+        }
         let last = Last { position, index: -1, chunk_of: Some(chunk.uuid.into()) };
         self.note_message(one.key, false, last);
     }
