@@ -47,14 +47,17 @@ The rules, each a function below:
    share slots, and a slot that moves waits for what is out of it), and an entry of it is waiting, it
    is received within the bound. All consumers always take what comes, so that each has permits, whoever
    the slot's owner is. Only that time counts in which every consumer is known to have had an empty
-   queue since: so a machine on which clients are slow raises no alarm.
+   queue since, so that slow clients raise no alarm. And of that only what follows the first receipt of
+   anything newer, or in which nobody gets anything at all: a broker that works off a backlog in order,
+   as fast as its machine lets it, does not stall. What lies in a connection's buffers is not seen; the
+   bound must leave room for that.
 8. *Stored in order.* Batches of a producer are stored in the order of its sends; batches by key, in
    that order for each key.
 """
 
-import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
+from itertools import accumulate
 
 from logs import NEVER, slot
 
@@ -261,7 +264,7 @@ def stored_in_order(happened):
 
 def no_stall(happened, bound):
     for since, until, entry in waits(happened):
-        waited = provable_wait(happened, since, until)
+        waited = provable_wait(happened, since, until, entry)
         if bound < waited:
             yield Violation(
                 "no stall", entry, until,
@@ -309,15 +312,39 @@ def waits_of(happened, entries):
         yield since, NEVER, next(iter(waiting.values()))
 
 
-def provable_wait(happened, since, until):
-    """How much of it lies in a calm time, up to when every consumer had been found idle."""
+def provable_wait(happened, since, until, entry):
+    """How much of it lies in a calm time, up to when every consumer had been found idle, and is a stall."""
     longest = 0
     for began, ended, lives in calms_with_lives(happened):
         start, end = max(since, began), min(until, ended)
         if longest < end - start and lives:
-            last = min(last_before(life.idle, end) for life in lives)
-            longest = max(longest, last - start)
+            end = min(last_before(life.idle, end) for life in lives)
+            longest = max(longest, end - max(start, overtaken_at(happened, entry)), silence(happened, start, end))
     return longest
+
+
+def overtaken_at(happened, entry):
+    """When somebody first received something newer."""
+    newest, when = progress(happened)
+    at = bisect_right(newest, entry.position)
+    return when[at] if at < len(when) else NEVER
+
+
+def silence(happened, start, end):
+    """How long nobody received anything, between two times."""
+    _, when = progress(happened)
+    times = [start] + when[bisect_right(when, start):bisect_left(when, end)] + [end]
+    return max(b - a for a, b in zip(times, times[1:]))
+
+
+def progress(happened):
+    """The newest position received until then, and the times of all first receipts of deliveries."""
+    if not hasattr(happened, "progress"):
+        firsts = [(d.first, entry.position) for entry in happened.entries.values() for d in entry.deliveries]
+        firsts.sort()
+        newest = list(accumulate((position for _, position in firsts), max))
+        happened.progress = (newest, [when for when, _ in firsts])
+    return happened.progress
 
 
 def calms_with_lives(happened):

@@ -62,8 +62,8 @@ class Seen:
         for of_key in happened.by_key().values():
             lives = [delivery.life for entry in of_key for delivery in entry.deliveries]
             counts["moves"] += sum(a is not b for a, b in zip(lives, lives[1:]))
-        for since, until, _ in oracle.waits(happened):
-            waited = oracle.provable_wait(happened, since, until)
+        for since, until, entry in oracle.waits(happened):
+            waited = oracle.provable_wait(happened, since, until, entry)
             counts["waits"] += 0 < waited
             self.longest_wait = max(self.longest_wait, waited)
 

@@ -286,19 +286,37 @@ def test_everything_must_come():
         (2_600, 2_590, 1_900, set()),
     ],
 )
-def test_nothing_waits_longer_than_the_bound(got, idle, calm_until, broken):
+@pytest.mark.parametrize("others_go_on", [False, True])
+def test_nothing_waits_longer_than_the_bound(got, idle, calm_until, broken, others_go_on):
+    script = slow_key(got, idle, calm_until, newer=others_go_on)
+    assert script.broken() == broken
+
+
+def test_what_is_behind_a_backlog_does_not_stall():
+    script = slow_key(2_600, 2_590, 9_000, newer=False, older=True)
+    assert script.broken() == set()
+
+
+def slow_key(got, idle, calm_until, newer, older=False):
+    """Entry 5, of which nothing but time comes before; all the while others are received, or not."""
     script = Script()
     script.happened.calms = [(0, calm_until * MS)]
+    numbers = list(range(20, 30)) if newer else list(range(3, 5)) if older else []
     script.stored(0, 0, "a")
-    script.stored(5, 1, "a")
+    for number in sorted(numbers + [5]):
+        script.stored(1, number, "a" if number == 5 else "others")
     script.joins(0, "one", "two")
     script.got(10, "one", 0)
     script.acks(20, "one", 0)
+    for at, number in enumerate(numbers):
+        when = 20 + (at + 1) * (got - 30) // (len(numbers) + 1)
+        script.got(when, "one", number)
+        script.acks(when + 1, "one", number)
     script.idle(idle, "one", "two")
-    script.got(got, "two", 1)
-    script.acks(got + 10, "two", 1)
+    script.got(got, "two", 5)
+    script.acks(got + 10, "two", 5)
     script.closes(got + 20, "one", "two")
-    assert script.broken() == broken
+    return script
 
 
 def test_what_waits_for_an_ack_does_not_stall():
