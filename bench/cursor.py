@@ -195,7 +195,10 @@ def main():
     # Those that are acked one by one come on top.
     count = options.entries + options.singles * options.stride
     report = {"entries": count, "stride": options.stride, "seed": options.seed}
-    server = servers.Server(dict(setting.split("=", 1) for setting in options.set))
+    # Nobody reads the connection for acks while entries are published.
+    settings = {"keepAliveIntervalSeconds": 3600}
+    settings.update(setting.split("=", 1) for setting in options.set)
+    server = servers.Server(settings)
     try:
         run(server, options, draw, report)
     except servers.Failed as error:
