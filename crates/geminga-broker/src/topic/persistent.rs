@@ -220,7 +220,7 @@ impl Topic {
 
     /// Lets the managed ledger and the limiters know; most topics share one set of its options.
     fn apply_policies(&mut self) {
-        self.set_dispatch_rates(&Arc::clone(&self.policies));
+        self.set_dispatch_rates();
         let (time, bytes) = (self.policies.retention_time, self.policies.retention_bytes);
         let options = self.ledger.options();
         if (options.retention_time, options.retention_bytes) != (time, bytes) {

@@ -629,8 +629,7 @@ impl Topic {
         }
         let now = self.now();
         let is_over = |name: &SubscriptionName, sub: &Sub| {
-            sub.is_durable
-                && &**name != compaction::CURSOR
+            is_consumed(name, sub)
                 && !sub.has_consumers()
                 && sub.seeking.is_none()
                 && limit < now.saturating_duration_since(sub.unused_since)

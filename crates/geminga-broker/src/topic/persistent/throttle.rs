@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::PoisonError};
 use geminga_subscription::Allowance;
 
 use super::{SubscriptionName, Topic};
-use crate::{
-    policies::TopicPolicies,
-    rate::{DispatchRate, Left, Limiter},
-};
+use crate::rate::{DispatchRate, Left, Limiter};
 
 /// A limiter for a rate; the one there is if the rate is still the same, with what was taken of it.
 pub(super) fn limiter_for(
@@ -23,11 +20,11 @@ pub(super) fn limiter_for(
 }
 
 impl Topic {
-    pub(super) fn set_dispatch_rates(&mut self, policies: &TopicPolicies) {
+    pub(super) fn set_dispatch_rates(&mut self) {
         let now = self.now();
-        self.limiter = limiter_for(&policies.dispatch_rate, self.limiter.take(), now);
+        self.limiter = limiter_for(&self.policies.dispatch_rate, self.limiter.take(), now);
         for sub in self.subscriptions.values_mut() {
-            let rate = &policies.subscription_dispatch_rate;
+            let rate = &self.policies.subscription_dispatch_rate;
             sub.limiter = limiter_for(rate, sub.limiter.take(), now);
         }
     }
