@@ -26,10 +26,12 @@ mod quota;
 mod seek;
 mod sleep;
 mod stats;
+mod sub;
 mod subscriptions;
 mod tail;
 mod task;
 mod throttle;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -44,12 +46,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::{
-    background::Answer,
-    close::Phase,
-    compaction::Compaction,
-    publish::Pending,
-    subscriptions::{Busy, Sub},
-    tail::Tail,
+    background::Answer, close::Phase, compaction::Compaction, publish::Pending, sub::Sub,
+    subscriptions::Busy, tail::Tail,
 };
 use super::{
     Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,

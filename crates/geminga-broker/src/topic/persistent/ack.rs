@@ -14,7 +14,7 @@ use super::{
     super::Reply,
     SubscriptionName, Topic,
     seek::SeekReply,
-    subscriptions::{InFlight, Sub},
+    sub::{InFlight, Sub},
 };
 use crate::{AckError, AckKind, AckRequest, AdminError, Outbox, Outgoing, SubscriptionKind};
 

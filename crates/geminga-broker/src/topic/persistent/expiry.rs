@@ -13,7 +13,7 @@ use super::{
     Topic, TopicDeps,
     background::{Answer, READ_TIME_MAX},
     close::Phase,
-    subscriptions::is_consumed,
+    sub::is_consumed,
     tail::Meta,
 };
 

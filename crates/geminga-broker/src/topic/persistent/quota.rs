@@ -14,7 +14,7 @@ use super::{
     Topic,
     background::{Answer, READ_TIME_MAX},
     close::Phase,
-    subscriptions::is_consumed,
+    sub::is_consumed,
     tail::Meta,
 };
 use crate::{ProduceError, QuotaAction};

@@ -10,8 +10,7 @@ use geminga_subscription::Ack;
 use geminga_types::Ordinal;
 
 use super::{
-    super::Reply, SubscriptionName, Topic, ack::AckWaiter, background::Answer,
-    subscriptions::InFlight,
+    super::Reply, SubscriptionName, Topic, ack::AckWaiter, background::Answer, sub::InFlight,
 };
 use crate::{AckError, RequestError, SeekTo};
 

@@ -10,7 +10,7 @@ use super::{
     super::Reply,
     Topic,
     close::{Phase, UNLOAD_TIME_MAX},
-    subscriptions::Sub,
+    sub::Sub,
 };
 use crate::{AdminError, InactiveMode};
 
