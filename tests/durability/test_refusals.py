@@ -4,10 +4,12 @@ What is damaged and not refused is either not needed, and then every receipted m
 it is met by a read, which fails and names the file: never is something left out in silence.
 """
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
+import urllib.error
 
 import pulsar
 import pytest
@@ -169,6 +171,36 @@ def test_a_file_instead_of_a_directory():
     server.data.write_text("a file where the directory should be")
     assert str(server.data) in refusal(server)
     server.remove()
+
+
+def answers(server):
+    try:
+        return server.rest("GET", "/status.html")[0] == 200
+    except urllib.error.URLError:
+        return False
+
+
+def test_a_signal_that_comes_before_the_ready_line_was_read():
+    server = Server()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)  # The server waits to say that it is ready.
+    with open(server.log, "ab") as log:
+        process = subprocess.Popen(server.command(), stdout=writer, stderr=log)
+    os.close(writer)
+    try:
+        server.web = f"http://127.0.0.1:{server.settings['webServicePort']}"
+        wait_for(lambda: answers(server), what="an answer over HTTP")
+        process.terminate()
+        with open(reader, "rb") as output:
+            said = output.read()
+        assert process.wait(30) == 0 and b"ready: " in said
+    finally:
+        process.kill()
+        server.remove()
 
 
 def test_a_directory_that_is_not_writable(stopped):

@@ -120,20 +120,25 @@ fn run_standalone(args: Standalone) -> anyhow::Result<()> {
         .thread_name("geminga")
         .build()
         .context("runtime")?;
-    let result = runtime.block_on(serve(config, &data_dir));
+    let result = runtime.block_on(serve(&config, &data_dir));
     drop(temporary);
     result
 }
 
 /// Runs until a signal or a failure that is final.
-async fn serve(config: Config, data_dir: &std::path::Path) -> anyhow::Result<()> {
-    let env = Env::system();
-    let began = env.clock.now();
-    let running = standalone::start(env.clone(), &config, data_dir).await?;
-    let millis = env.clock.now().duration_since(began).as_millis();
-    announce(&running, millis);
+async fn serve(config: &Config, data_dir: &std::path::Path) -> anyhow::Result<()> {
+    // Before anything else: a signal that comes early ends the start, and not the process in the midst of it.
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT handler")?;
+    let env = Env::system();
+    let began = env.clock.now();
+    let running = tokio::select! {
+        started = standalone::start(env.clone(), config, data_dir) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let millis = env.clock.now().duration_since(began).as_millis();
+    announce(&running, millis);
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
