@@ -16,6 +16,7 @@ use geminga_metadata::{
     values::{
         InvalidValue,
         compaction::{self, CompactedLedger},
+        cursor_log,
         managed_ledger::{
             BatchedEntryDeletionIndexInfo, LedgerInfo, LongProperty, ManagedCursorInfo,
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
@@ -150,7 +151,7 @@ pub(crate) fn new_cursor(state: &CursorState, now: Timestamp) -> Bytes {
     encode(&info)
 }
 
-/// The cursor's key with its log in `ledger_id`.
+/// The cursor's key with its whole log in `ledger_id`.
 pub(crate) fn point_cursor(
     value: &Bytes,
     ledger_id: LedgerId,
@@ -158,17 +159,26 @@ pub(crate) fn point_cursor(
     now: Timestamp,
 ) -> Result<Bytes, InvalidValue> {
     let mut info = decode_cursor(value.clone())?;
-    info.cursors_ledger_id = ledger_id.0;
     // The log has these; here they would only grow old.
     info.individual_deleted_messages.clear();
     info.batched_entry_deletion_index_info.clear();
     describe(&mut info, state, now);
+    cursor_log::set_ledgers(&mut info, &[ledger_id]);
     Ok(encode(&info))
 }
 
-pub(crate) fn cursor_ledger(value: &Bytes) -> Result<Option<LedgerId>, InvalidValue> {
-    let info = decode_cursor(value.clone())?;
-    Ok(Some(LedgerId(info.cursors_ledger_id)).filter(|ledger_id| 0 <= ledger_id.0))
+/// The cursor's key with its log going on in `ledger_id`, behind the ledgers that it is in now.
+pub(crate) fn continue_cursor(value: &Bytes, ledger_id: LedgerId) -> Result<Bytes, InvalidValue> {
+    let mut info = decode_cursor(value.clone())?;
+    let mut ledgers = cursor_log::ledgers(&info)?;
+    ledgers.push(ledger_id);
+    cursor_log::set_ledgers(&mut info, &ledgers);
+    Ok(encode(&info))
+}
+
+/// The ledgers of the cursor's log, in the order of reading. Empty: the key itself holds the state.
+pub(crate) fn cursor_ledgers(value: &Bytes) -> Result<Vec<LedgerId>, InvalidValue> {
+    cursor_log::ledgers(&decode_cursor(value.clone())?)
 }
 
 /// The state kept in a cursor's key, which is the whole of it when the cursor has no ledger.
@@ -319,11 +329,15 @@ mod tests {
         };
         let value = encode(&info);
         let state = cursor_state(&value).unwrap();
-        assert_eq!(cursor_ledger(&value).unwrap(), None);
+        assert_eq!(cursor_ledgers(&value).unwrap(), []);
         assert_eq!(state.mark_delete, Position::new(3, 4));
         assert_eq!(state.acked, [(Position::new(3, 7), Position::new(3, 9))]);
         let pointed = point_cursor(&value, LedgerId(12), &state, Timestamp(1)).unwrap();
-        assert_eq!(cursor_ledger(&pointed).unwrap(), Some(LedgerId(12)));
+        assert_eq!(cursor_ledgers(&pointed).unwrap(), [LedgerId(12)]);
+        let continued = continue_cursor(&pointed, LedgerId(15)).unwrap();
+        assert_eq!(cursor_ledgers(&continued).unwrap(), [LedgerId(12), LedgerId(15)]);
+        let again = point_cursor(&continued, LedgerId(20), &state, Timestamp(1)).unwrap();
+        assert_eq!(cursor_ledgers(&again).unwrap(), [LedgerId(20)]);
         assert_eq!(cursor_state(&pointed).unwrap(), CursorState::at(Position::new(3, 4)));
     }
 

@@ -4,22 +4,27 @@
 //! it, on a task of its own or not, and hands the answer to `on_job_done`: always, or the managed
 //! ledger waits for ever.
 
+mod continue_cursor;
 mod create_cursor;
 mod delete_cursor;
-mod roll_cursor;
+mod point_cursor;
 mod seal_cursor;
 mod transition;
 mod write_all;
+mod write_snapshot;
 
 use geminga_ledger::{DeleteError, Deps, SealError};
+use geminga_types::LedgerId;
 
 pub(crate) use self::{
+    continue_cursor::{ContinueCursor, ContinueCursorDone},
     create_cursor::{CreateCursor, CreateCursorDone},
     delete_cursor::{DeleteCursor, DeleteCursorDone, delete_cursor},
-    roll_cursor::{RollCursor, RollCursorDone},
+    point_cursor::{PointCursor, PointCursorDone},
     seal_cursor::{SealCursor, SealCursorDone},
     transition::{Stepped, Transition, TransitionDone, Transitioned},
     write_all::write_all,
+    write_snapshot::{WriteSnapshot, WriteSnapshotDone, Written},
 };
 use crate::{owned_key::KeyError, tombstone::Doomed};
 
@@ -38,7 +43,11 @@ pub(crate) enum Kind {
     Transition(Box<Transition>),
     Bury(Doomed),
     CreateCursor(Box<CreateCursor>),
-    RollCursor(Box<RollCursor>),
+    ContinueCursor(Box<ContinueCursor>),
+    WriteSnapshot(Box<WriteSnapshot>),
+    PointCursor(Box<PointCursor>),
+    /// Deletes a ledger that no key has named.
+    Discard(LedgerId),
     SealCursor(Box<SealCursor>),
     DeleteCursor(Box<DeleteCursor>),
 }
@@ -48,7 +57,10 @@ pub(crate) enum Done {
     Transition(Box<TransitionDone>),
     Bury(Result<(), DeleteError>),
     CreateCursor(Box<CreateCursorDone>),
-    RollCursor(Box<RollCursorDone>),
+    ContinueCursor(Box<ContinueCursorDone>),
+    WriteSnapshot(Box<WriteSnapshotDone>),
+    PointCursor(Box<PointCursorDone>),
+    Discard,
     SealCursor(Box<SealCursorDone>),
     DeleteCursor(Box<DeleteCursorDone>),
 }
@@ -72,7 +84,10 @@ impl Job {
             Kind::Transition(job) => job.name(),
             Kind::Bury(_) => "bury",
             Kind::CreateCursor(_) => "create-cursor",
-            Kind::RollCursor(_) => "cursor-roll",
+            Kind::ContinueCursor(_) => "cursor-continue",
+            Kind::WriteSnapshot(_) => "cursor-snapshot",
+            Kind::PointCursor(_) => "cursor-roll",
+            Kind::Discard(_) => "discard",
             Kind::SealCursor(_) => "seal-cursor",
             Kind::DeleteCursor(_) => "delete-cursor",
         }
@@ -85,7 +100,15 @@ impl Job {
             Kind::Transition(job) => Done::Transition(Box::new(Box::pin(job.run(deps)).await)),
             Kind::Bury(doomed) => Done::Bury(doomed.bury(deps).await),
             Kind::CreateCursor(job) => Done::CreateCursor(Box::new(job.run(deps).await)),
-            Kind::RollCursor(job) => Done::RollCursor(Box::new(Box::pin(job.run(deps)).await)),
+            Kind::ContinueCursor(job) => Done::ContinueCursor(Box::new(job.run(deps).await)),
+            Kind::WriteSnapshot(job) => {
+                Done::WriteSnapshot(Box::new(Box::pin(job.run(deps)).await))
+            }
+            Kind::PointCursor(job) => Done::PointCursor(Box::new(Box::pin(job.run(deps)).await)),
+            Kind::Discard(ledger_id) => {
+                write_snapshot::discard(deps, ledger_id).await;
+                Done::Discard
+            }
             Kind::SealCursor(job) => Done::SealCursor(Box::new(job.run(deps).await)),
             Kind::DeleteCursor(job) => Done::DeleteCursor(Box::new(job.run(deps).await)),
         })

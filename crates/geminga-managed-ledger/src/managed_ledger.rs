@@ -37,7 +37,7 @@ use crate::{
     chain::Spans,
     compacted::CompactedLedger,
     cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
-    info::Closed,
+    info::{self, Closed},
     job::{Done, Job, JobDone, Kind},
     options::Options,
     owned_key::OwnedKey,
@@ -45,6 +45,9 @@ use crate::{
     tail_cache::TailCache,
     tombstone::Doomed,
 };
+
+/// Most ledgers that a cursor's log is in.
+const CURSOR_LEDGERS_MAX: usize = 8;
 
 /// The chain of ledgers of one topic, and its cursors.
 #[derive(Debug)]
@@ -84,11 +87,20 @@ pub(crate) struct Opened {
 impl ManagedLedger {
     pub(crate) fn new(options: Arc<Options>, opened: Opened) -> Self {
         let end = opened.spans.chain().end();
+        let goes_on = |name: &str, key: &OwnedKey| {
+            opened.cursors.get(name).is_some_and(|state| may_go_on(state, key, &options))
+        };
+        let keys = opened.cursor_keys.into_iter();
+        let cursor_keys = keys.map(|(name, key)| {
+            let goes_on = goes_on(&name, &key);
+            (name, key, goes_on)
+        });
+        let cursor_keys = cursor_keys.collect();
         Self {
             life: Life::new(opened.terminated),
             appends: AppendQueue::default(),
             cache: TailCache::new(end, options.tail_cache_bytes, options.tail_caches.clone()),
-            cursors: Cursors::new(opened.key.path().clone(), opened.cursor_keys),
+            cursors: Cursors::new(opened.key.path().clone(), cursor_keys),
             compaction: Compaction::new(opened.compacted, opened.compacting),
             recovered: opened.cursors,
             spans: opened.spans,
@@ -173,7 +185,16 @@ impl ManagedLedger {
                 self.cursors.on_created(*done);
                 None
             }
-            Done::RollCursor(done) => self.cursors.on_rolled(*done, now, &self.options),
+            Done::ContinueCursor(done) => {
+                self.cursors.on_continued(*done, now, &self.options);
+                None
+            }
+            Done::WriteSnapshot(done) => {
+                self.cursors.on_written(*done, now);
+                None
+            }
+            Done::PointCursor(done) => self.cursors.on_pointed(*done, now, &self.options),
+            Done::Discard => None,
             Done::SealCursor(done) => {
                 self.cursors.on_sealed(*done);
                 None
@@ -344,4 +365,12 @@ impl ManagedLedger {
             self.fence();
         }
     }
+}
+
+/// Whether a cursor's log goes on after a load without a snapshot, which would be large: not without
+/// end, since a load reads all of its ledgers.
+fn may_go_on(state: &CursorState, key: &OwnedKey, options: &Options) -> bool {
+    let items = state.acked.len() + state.partial.len() + state.redelivery_counts.len();
+    let ledgers = info::cursor_ledgers(key.value()).map_or(0, |ledgers| ledgers.len());
+    options.cursor_go_on_items <= items && (1..CURSOR_LEDGERS_MAX).contains(&ledgers)
 }

@@ -166,11 +166,15 @@ async fn open_cursor(
     found: Versioned,
 ) -> Result<(Arc<str>, OwnedKey, CursorState), OpenError> {
     let invalid = |error: InvalidValue| corrupt(&path, &error);
-    let state = match info::cursor_ledger(&found.value).map_err(invalid)? {
-        None => info::cursor_state(&found.value).map_err(invalid)?,
-        Some(ledger_id) => cursor::load(deps, ledger_id).await.map_err(|cause| {
-            OpenError::Cursor { topic: topic.clone(), name: Arc::clone(&name), cause }
-        })?,
+    let ledgers = info::cursor_ledgers(&found.value).map_err(invalid)?;
+    let state = if ledgers.is_empty() {
+        info::cursor_state(&found.value).map_err(invalid)?
+    } else {
+        cursor::load(deps, &ledgers).await.map_err(|cause| OpenError::Cursor {
+            topic: topic.clone(),
+            name: Arc::clone(&name),
+            cause,
+        })?
     };
     Ok((name, OwnedKey::held(path, found), state))
 }

@@ -32,4 +32,7 @@ pub struct Options {
     pub cursor_roll_entries: u64,
     /// The same, by bytes.
     pub cursor_roll_bytes: u64,
+    /// A cursor with as many acked ranges, or entries acked in part, does not wait for a snapshot when it
+    /// first changes after a load.
+    pub cursor_go_on_items: usize,
 }

@@ -32,7 +32,7 @@ const CRC_BYTES: usize = 4;
 pub(crate) enum Owner {
     /// A managed ledger's key, which lists ledgers of messages.
     ManagedLedger(Arc<str>),
-    /// A cursor's key, which names one ledger of acks.
+    /// A cursor's key, which names the ledgers of its log.
     Cursor(Arc<str>),
 }
 
@@ -145,7 +145,7 @@ async fn listed(deps: &Deps, owner: &Owner) -> Result<Vec<LedgerId>, ReplayError
     let Some(stored) = deps.metadata.get(path).await? else { return Ok(Vec::new()) };
     let listed = match owner {
         Owner::ManagedLedger(_) => info::listed_ledgers(&stored.value),
-        Owner::Cursor(_) => info::cursor_ledger(&stored.value).map(|id| id.into_iter().collect()),
+        Owner::Cursor(_) => info::cursor_ledgers(&stored.value),
     };
     listed.map_err(|error| ReplayError::Corrupt {
         path: path.as_ref().to_owned(),

@@ -1,6 +1,7 @@
 //! What is kept: Pulsar's and BookKeeper's values.
 
 pub mod compaction;
+pub mod cursor_log;
 pub mod ledger;
 pub mod managed_ledger;
 pub mod policies;

@@ -306,6 +306,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
             tail_caches: geminga_env::Gauge::new(64 << 20),
             cursor_roll_entries: 1_000,
             cursor_roll_bytes: 1 << 20,
+            cursor_go_on_items: 10_000,
         },
     }
 }

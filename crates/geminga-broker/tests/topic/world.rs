@@ -146,6 +146,7 @@ fn options() -> Options {
             tail_cache_bytes: 1 << 20,
             cursor_roll_entries: 1_000,
             cursor_roll_bytes: 1 << 20,
+            cursor_go_on_items: 10_000,
         },
     }
 }

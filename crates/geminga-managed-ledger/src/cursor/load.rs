@@ -32,33 +32,45 @@ pub enum CursorLoadError {
     },
 }
 
-/// Recovers the cursor's ledger and adds up its log.
-pub(crate) async fn load(deps: &Deps, ledger_id: LedgerId) -> Result<CursorState, CursorLoadError> {
-    let sealed = geminga_ledger::recover(deps, ledger_id).await?;
+/// Recovers the ledgers of a cursor's log and adds it up.
+pub(crate) async fn load(
+    deps: &Deps,
+    ledgers: &[LedgerId],
+) -> Result<CursorState, CursorLoadError> {
     let mut reader = LogReader::new();
+    let mut at = (LedgerId(-1), EntryId::NONE);
+    for &ledger_id in ledgers {
+        let sealed = geminga_ledger::recover(deps, ledger_id).await?;
+        at = (ledger_id, sealed.last_entry);
+        read_ledger(deps, at, &mut reader).await?;
+    }
+    reader.finish().map_err(|reason| corrupt(at, reason))
+}
+
+/// Reads a ledger up to and with its last entry.
+async fn read_ledger(
+    deps: &Deps,
+    (ledger_id, last): (LedgerId, EntryId),
+    reader: &mut LogReader,
+) -> Result<(), CursorLoadError> {
     let mut next = EntryId(0);
-    while next <= sealed.last_entry {
-        let entries =
-            geminga_ledger::read(deps, ledger_id, next, sealed.last_entry, READ_BYTES).await?;
+    while next <= last {
+        let entries = geminga_ledger::read(deps, ledger_id, next, last, READ_BYTES).await?;
         for entry in entries {
-            let corrupt = |reason: String| CursorLoadError::Corrupt {
-                ledger_id,
-                entry_id: entry.entry_id,
-                reason,
-            };
+            let at = (ledger_id, entry.entry_id);
             if entry.entry_id != next {
-                return Err(corrupt(format!("expected entry {next}")));
+                return Err(corrupt(at, format!("expected entry {next}")));
             }
-            let decoded = decode(&entry.body).map_err(|e: FormatError| corrupt(e.to_string()))?;
-            reader.push(decoded).map_err(|reason| corrupt(reason.to_owned()))?;
+            let decoded = decode(&entry.body).map_err(|error: FormatError| corrupt(at, error))?;
+            reader.push(decoded).map_err(|reason| corrupt(at, reason))?;
             next = EntryId(next.0 + 1);
         }
     }
-    reader.finish().map_err(|reason| CursorLoadError::Corrupt {
-        ledger_id,
-        entry_id: sealed.last_entry,
-        reason: reason.to_owned(),
-    })
+    Ok(())
+}
+
+fn corrupt((ledger_id, entry_id): (LedgerId, EntryId), reason: impl ToString) -> CursorLoadError {
+    CursorLoadError::Corrupt { ledger_id, entry_id, reason: reason.to_string() }
 }
 
 /// Checks that a whole snapshot comes first, then deltas.

@@ -1,13 +1,18 @@
 //! One cursor's log: which changes are durable, on their way, or wait.
 //!
-//! A cursor without changes since the load has no open ledger. The first change asks for a
-//! snapshot; a job writes it to a new ledger and points the cursor's key there; later changes are
-//! appended as deltas. While one write is on its way the changes behind it are merged into the next.
+//! A cursor without changes since the load has no open ledger. The first change asks for a snapshot; a
+//! job writes it to a new ledger, another adds the changes since then and points the cursor's key
+//! there; later changes are appended as deltas. While one write is on its way the changes behind it
+//! are merged into the next. A log that has grown is replaced in the same way, and until the key is
+//! about to change it goes on. A log with many holes goes on after a load, in another ledger, before
+//! there is a snapshot.
 //!
 //! # Invariants
 //!
 //! 1. `durable <= appended`; a change is durable once its delta, or a snapshot taken after it, is.
-//! 2. `pending` holds exactly the changes that neither the open ledger nor the snapshot on its way has.
+//! 2. `pending` holds exactly the changes that neither the open ledger nor, while the key is being
+//!    pointed, the new one has.
+//! 3. `next.since` holds exactly the changes that were appended after its snapshot was taken.
 
 use std::collections::VecDeque;
 
@@ -20,7 +25,7 @@ use geminga_types::{EntryId, LedgerId, Position};
 use tracing::warn;
 
 use super::{CursorDelta, CursorSeq, CursorState, encode_delta, replay::Replay};
-use crate::{backoff::Backoff, owned_key::OwnedKey};
+use crate::{backoff::Backoff, job::Written, owned_key::OwnedKey};
 
 #[derive(Debug)]
 pub(super) struct CursorLog {
@@ -30,6 +35,12 @@ pub(super) struct CursorLog {
     pub(super) backoff: Backoff,
     /// Whether it is to be deleted as soon as no job has its key.
     pub(super) is_doomed: bool,
+    /// Whether the log that the load has read may go on without a snapshot.
+    may_go_on: bool,
+    /// The ledger that is to replace the log.
+    next: Option<Next>,
+    /// Snapshots that were begun.
+    attempts: u64,
     pending: CursorDelta,
     has_pending: bool,
     appended: u64,
@@ -44,10 +55,14 @@ pub(super) enum Phase {
     Idle,
     /// No open ledger; a snapshot is asked for.
     Asked,
-    /// A snapshot, with the last change in it, waits for its job.
-    ToRoll(Box<CursorState>, u64),
-    /// A job writes a snapshot, with the last change in it, to a new ledger.
-    Rolling(u64),
+    /// No open ledger; the next one is being prepared.
+    Preparing,
+    /// The log that the load has read is to go on in a new ledger.
+    ToGoOn,
+    /// A job makes that ledger.
+    GoingOn,
+    /// A job points the key at the next ledger, which has all up to this change.
+    Pointing(u64),
     /// Changes go to this ledger.
     Open(Box<OpenLog>),
     /// Its ledger is being closed.
@@ -56,6 +71,24 @@ pub(super) enum Phase {
     Deleting,
     /// Nothing is done any more.
     Closed,
+}
+
+/// A ledger that is prepared while the log before it may go on.
+#[derive(Debug)]
+struct Next {
+    step: Step,
+    /// What has changed since the snapshot.
+    since: CursorDelta,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// The snapshot waits for its job.
+    Wanted(Box<CursorState>),
+    /// A job writes it; the number tells its answer.
+    Writing(u64),
+    /// It is durable.
+    Written(Box<Written>),
 }
 
 #[derive(Debug)]
@@ -70,6 +103,8 @@ pub(super) struct OpenLog {
     unsent: VecDeque<Bytes>,
     group: Option<(EntryId, u64)>,
     is_asked: bool,
+    /// Whether the snapshot is in another ledger.
+    goes_on: bool,
 }
 
 /// When a cursor's ledger is to be replaced.
@@ -89,8 +124,11 @@ pub(super) enum Told {
 }
 
 impl CursorLog {
-    pub(super) fn new(key: Option<OwnedKey>) -> Self {
+    pub(super) fn new(key: Option<OwnedKey>, may_go_on: bool) -> Self {
         Self {
+            may_go_on,
+            next: None,
+            attempts: 0,
             phase: if key.is_some() { Phase::Idle } else { Phase::Creating },
             key,
             backoff: Backoff::default(),
@@ -109,7 +147,15 @@ impl CursorLog {
 
     pub(super) fn append(&mut self, delta: CursorDelta) -> CursorSeq {
         self.appended += 1;
-        if matches!(self.phase, Phase::ToRoll(..) | Phase::Rolling(_) | Phase::Open(_)) {
+        if let Some(next) = &mut self.next {
+            next.since.merge(delta.clone());
+        }
+        let is_kept = match self.phase {
+            Phase::Open(_) | Phase::Pointing(_) | Phase::ToGoOn | Phase::GoingOn => true,
+            Phase::Idle => self.may_go_on,
+            _ => false,
+        };
+        if is_kept {
             self.pending.merge(delta);
             self.has_pending = true;
         }
@@ -118,13 +164,17 @@ impl CursorLog {
 
     /// Asks for a snapshot if one is needed now.
     pub(super) fn ask(&mut self, roll_at: RollAt) -> Option<Told> {
-        let owes = self.owes();
+        let (owes, is_free) = (self.owes(), self.next.is_none() && self.backoff.is_open());
         match &mut self.phase {
-            Phase::Idle if owes && self.backoff.is_open() => {
+            Phase::Idle if owes && is_free && self.may_go_on => {
+                self.phase = Phase::ToGoOn;
+                None
+            }
+            Phase::Idle if owes && is_free => {
                 self.phase = Phase::Asked;
                 Some(Told::NeedsSnapshot)
             }
-            Phase::Open(open) if !open.is_asked && open.is_large(roll_at) => {
+            Phase::Open(open) if !open.is_asked && is_free && open.is_large(roll_at) => {
                 open.is_asked = true;
                 Some(Told::NeedsSnapshot)
             }
@@ -134,52 +184,147 @@ impl CursorLog {
 
     /// Takes a snapshot that holds every change appended so far. Says whether a job is wanted now.
     pub(super) fn snapshot(&mut self, state: CursorState) -> bool {
-        if !matches!(self.phase, Phase::Idle | Phase::Asked | Phase::ToRoll(..) | Phase::Open(_)) {
-            return false;
+        let is_begun = self.next.as_ref().is_some_and(|next| !next.is_wanted());
+        match self.phase {
+            _ if is_begun => return false,
+            Phase::Idle | Phase::Asked | Phase::Preparing => {
+                self.phase = Phase::Preparing;
+                self.give_up_going_on();
+            }
+            Phase::Open(_) => {}
+            _ => return false,
         }
-        self.forget_pending();
-        self.phase = Phase::ToRoll(Box::new(state), self.appended);
+        let step = Step::Wanted(Box::new(state));
+        self.next = Some(Next { step, since: CursorDelta::default() });
         true
     }
 
-    /// Hands the snapshot and the key to a job.
-    pub(super) fn take_roll(&mut self) -> Option<(OwnedKey, CursorState)> {
-        let Phase::ToRoll(_, covers) = self.phase else { return None };
-        let key = self.key.take()?;
-        match std::mem::replace(&mut self.phase, Phase::Rolling(covers)) {
-            Phase::ToRoll(state, _) => Some((key, *state)),
-            _ => None,
+    /// Hands the snapshot to a job, with a number that is its own.
+    pub(super) fn take_snapshot(&mut self) -> Option<(u64, CursorState)> {
+        let next = self.next.as_mut().filter(|next| next.is_wanted())?;
+        self.attempts += 1;
+        match std::mem::replace(&mut next.step, Step::Writing(self.attempts)) {
+            Step::Wanted(state) => Some((self.attempts, *state)),
+            Step::Writing(_) | Step::Written(_) => None,
         }
     }
 
-    pub(super) fn on_rolled(
+    /// A snapshot was written, or could not be. Returns it if nobody wants it any more.
+    pub(super) fn on_written(
+        &mut self,
+        attempt: u64,
+        result: Result<Written, String>,
+        now: Instant,
+    ) -> (Option<Written>, Option<Told>) {
+        let is_it = |next: &Next| matches!(next.step, Step::Writing(of) if of == attempt);
+        let Some(next) = self.next.as_mut().filter(|next| is_it(next)) else {
+            return (result.ok(), None);
+        };
+        match result {
+            Ok(written) => {
+                next.step = Step::Written(Box::new(written));
+                (None, None)
+            }
+            Err(reason) => {
+                self.next = None;
+                self.backoff.on_failure(now);
+                (None, self.without_next(reason))
+            }
+        }
+    }
+
+    fn without_next(&mut self, reason: String) -> Option<Told> {
+        if let Phase::Open(open) = &mut self.phase {
+            // It goes on, and is replaced later.
+            open.is_asked = false;
+            warn!(reason, ledger_id = open.writer.ledger_id().0, "a snapshot was not written");
+            return None;
+        }
+        self.phase = Phase::Idle;
+        Some(Told::Failed(reason))
+    }
+
+    /// Hands a written snapshot, the changes since and the key to a job. What is appended from now on
+    /// goes behind them, and the log before is written no more.
+    pub(super) fn take_written(&mut self) -> Option<(OwnedKey, Written, Vec<Bytes>)> {
+        if !matches!(self.phase, Phase::Preparing | Phase::Open(_)) {
+            return None;
+        }
+        let is_it = |next: &mut Next| matches!(next.step, Step::Written(_));
+        let next = self.next.take_if(|next| self.key.is_some() && is_it(next))?;
+        let (Step::Written(written), Some(key)) = (next.step, self.key.take()) else { return None };
+        self.forget_pending();
+        self.phase = Phase::Pointing(self.appended);
+        let since = next.since;
+        let since = if since.is_empty() { Vec::new() } else { encode_delta(&compact(since)) };
+        Some((key, *written, since))
+    }
+
+    pub(super) fn on_pointed(
         &mut self,
         key: OwnedKey,
-        writer: Writer,
-        snapshot_bytes: u64,
+        written: Written,
         now: Instant,
     ) -> Option<Told> {
         self.key = Some(key);
-        let Phase::Rolling(covers) = self.phase else { return None };
-        self.phase = Phase::Open(Box::new(OpenLog {
-            writer,
-            opened_at: now,
-            snapshot_bytes,
-            entries: 0,
-            bytes: 0,
-            unsent: VecDeque::new(),
-            group: None,
-            is_asked: false,
-        }));
+        let Phase::Pointing(covers) = self.phase else { return None };
+        self.phase = Phase::Open(Box::new(OpenLog::new(written.writer, written.bytes, now)));
         self.on_durable(covers)
     }
 
-    /// A roll failed: what it had taken is covered by the next snapshot.
-    pub(super) fn on_roll_failed(&mut self, key: OwnedKey, now: Instant) {
+    /// Whether it waits for a job that lets it go on.
+    pub(super) const fn wants_to_go_on(&self) -> bool {
+        matches!(self.phase, Phase::ToGoOn)
+    }
+
+    /// Hands the key to a job that lets the log go on.
+    pub(super) fn take_going_on(&mut self) -> Option<OwnedKey> {
+        self.key.take_if(|_| matches!(self.phase, Phase::ToGoOn)).inspect(|_| {
+            self.phase = Phase::GoingOn;
+            self.may_go_on = false;
+        })
+    }
+
+    /// The log goes on in a ledger that is empty.
+    pub(super) fn on_gone_on(&mut self, key: OwnedKey, writer: Writer, now: Instant) {
+        self.key = Some(key);
+        if matches!(self.phase, Phase::GoingOn) {
+            let open = OpenLog { goes_on: true, ..OpenLog::new(writer, 0, now) };
+            self.phase = Phase::Open(Box::new(open));
+        }
+    }
+
+    /// A job that had the key failed: what it had taken is covered by the next snapshot.
+    pub(super) fn on_job_failed(&mut self, key: OwnedKey, now: Instant) {
         self.key = Some(key);
         self.forget_pending();
         self.phase = Phase::Idle;
         self.backoff.on_failure(now);
+    }
+
+    /// Begins its deletion. Returns the key if no job has it.
+    pub(super) fn take_for_deletion(&mut self) -> Option<OwnedKey> {
+        let key = self.key.take()?;
+        self.give_up_going_on();
+        self.phase = Phase::Deleting;
+        Some(key)
+    }
+
+    /// Lets go of a replacement that is not needed, since all changes are in the log that is open.
+    /// Returns what was written of it.
+    pub(super) fn give_up_next(&mut self) -> Option<Written> {
+        if !matches!(self.phase, Phase::Open(_) | Phase::Deleting) {
+            return None;
+        }
+        match self.next.take()?.step {
+            Step::Written(written) => Some(*written),
+            Step::Wanted(_) | Step::Writing(_) => None,
+        }
+    }
+
+    fn give_up_going_on(&mut self) {
+        self.may_go_on = false;
+        self.forget_pending();
     }
 
     pub(super) const fn open_ledger(&self) -> Option<LedgerId> {
@@ -233,7 +378,8 @@ impl CursorLog {
             Some(AddError::Fenced(_)) => Some(Told::Fenced),
             Some(error) => {
                 self.forget_pending();
-                self.phase = Phase::Idle;
+                // What a replacement has, or will have, makes up for it.
+                self.phase = if self.next.is_some() { Phase::Preparing } else { Phase::Idle };
                 self.backoff.on_failure(opened_at);
                 Some(Told::Failed(error.to_string()))
             }
@@ -256,7 +402,9 @@ impl CursorLog {
                 self.phase = Phase::Closed;
                 None
             }
-            Phase::Open(open) if !self.has_pending && open.group.is_none() => {
+            Phase::Open(open)
+                if !self.has_pending && open.group.is_none() && self.next.is_none() =>
+            {
                 let sealing = (open.writer.ledger_id(), open.writer.stop());
                 self.phase = Phase::Sealing;
                 Some(sealing)
@@ -280,12 +428,32 @@ impl CursorLog {
     }
 }
 
+impl Next {
+    const fn is_wanted(&self) -> bool {
+        matches!(self.step, Step::Wanted(_))
+    }
+}
+
 impl OpenLog {
+    const fn new(writer: Writer, snapshot_bytes: u64, opened_at: Instant) -> Self {
+        Self {
+            writer,
+            opened_at,
+            snapshot_bytes,
+            entries: 0,
+            bytes: 0,
+            unsent: VecDeque::new(),
+            group: None,
+            is_asked: false,
+            goes_on: false,
+        }
+    }
+
     const fn is_large(&self, roll_at: RollAt) -> bool {
         // A snapshot larger than the bound must not be written again for every delta.
         let bytes =
             if roll_at.bytes < self.snapshot_bytes { self.snapshot_bytes } else { roll_at.bytes };
-        roll_at.entries <= self.entries || bytes <= self.bytes
+        self.goes_on || roll_at.entries <= self.entries || bytes <= self.bytes
     }
 
     fn fill(&mut self) {

@@ -23,8 +23,9 @@ use super::{
 use crate::{
     info,
     job::{
-        CreateCursor, CreateCursorDone, DeleteCursor, DeleteCursorDone, JobError, Kind, RollCursor,
-        RollCursorDone, SealCursor, SealCursorDone,
+        ContinueCursor, ContinueCursorDone, CreateCursor, CreateCursorDone, DeleteCursor,
+        DeleteCursorDone, JobError, Kind, PointCursor, PointCursorDone, SealCursor, SealCursorDone,
+        WriteSnapshot, WriteSnapshotDone, Written,
     },
     options::Options,
     owned_key::OwnedKey,
@@ -43,14 +44,18 @@ pub(crate) struct Cursors {
     to_start: BTreeSet<Name>,
     backing_off: BTreeSet<Name>,
     jobs: VecDeque<Kind>,
+    /// Snapshots that jobs are writing.
+    writing: usize,
     events: VecDeque<CursorEvent>,
     is_closing: bool,
     is_fenced: bool,
 }
 
 impl Cursors {
-    pub(crate) fn new(path: Arc<str>, keys: Vec<(Name, OwnedKey)>) -> Self {
-        let logs = keys.into_iter().map(|(name, key)| (name, CursorLog::new(Some(key))));
+    /// Each key with whether its log may go on without a snapshot.
+    pub(crate) fn new(path: Arc<str>, keys: Vec<(Name, OwnedKey, bool)>) -> Self {
+        let logs = keys.into_iter();
+        let logs = logs.map(|(name, key, goes_on)| (name, CursorLog::new(Some(key), goes_on)));
         Self {
             path,
             logs: logs.collect(),
@@ -59,6 +64,7 @@ impl Cursors {
             to_start: BTreeSet::new(),
             backing_off: BTreeSet::new(),
             jobs: VecDeque::new(),
+            writing: 0,
             events: VecDeque::new(),
             is_closing: false,
             is_fenced: false,
@@ -86,7 +92,7 @@ impl Cursors {
             return;
         }
         let path = info::cursor_path(&self.path, &name);
-        self.logs.insert(Arc::clone(&name), CursorLog::new(None));
+        self.logs.insert(Arc::clone(&name), CursorLog::new(None, false));
         self.jobs.push_back(Kind::CreateCursor(Box::new(CreateCursor { name, path, state })));
     }
 
@@ -141,7 +147,7 @@ impl Cursors {
             Err(JobError::Failed(reason)) => {
                 if let Some(log) = self.logs.get_mut(&name) {
                     log.is_doomed = false;
-                    log.on_roll_failed(key, now);
+                    log.on_job_failed(key, now);
                     self.backing_off.insert(Arc::clone(&name));
                     self.to_start.insert(Arc::clone(&name));
                 }
@@ -184,44 +190,102 @@ impl Cursors {
         let Some((name, _)) = self.logs.get_key_value(name) else { return };
         let name = Arc::clone(name);
         let Some(log) = self.logs.get_mut(&name) else { return };
-        let before = log.open_ledger();
         if log.snapshot(state) {
-            if let Some(ledger_id) = before {
-                self.by_ledger.remove(&ledger_id);
-            }
             self.to_start.insert(name);
         }
     }
 
-    pub(crate) fn on_rolled(
+    pub(crate) fn on_written(&mut self, done: WriteSnapshotDone, now: Instant) {
+        let WriteSnapshotDone { name, attempt, result } = done;
+        self.writing -= 1;
+        let result = match result {
+            Ok(written) => Ok(written),
+            Err(JobError::Fenced) => {
+                self.fence();
+                return;
+            }
+            Err(JobError::Failed(reason)) => {
+                self.backing_off.insert(Arc::clone(&name));
+                Err(reason)
+            }
+        };
+        let Some(log) = self.logs.get_mut(&name) else {
+            self.discard(result.ok());
+            return;
+        };
+        let (unwanted, told) = log.on_written(attempt, result, now);
+        self.discard(unwanted);
+        self.tell(&name, told);
+        self.to_start.insert(name);
+    }
+
+    /// Deletes what was written for nothing.
+    fn discard(&mut self, unwanted: Option<Written>) {
+        let ledger_id = unwanted.map(|written| written.writer.ledger_id());
+        self.jobs.extend(ledger_id.map(Kind::Discard));
+    }
+
+    pub(crate) fn on_pointed(
         &mut self,
-        done: RollCursorDone,
+        done: PointCursorDone,
         now: Instant,
         options: &Options,
     ) -> Option<Doomed> {
-        let RollCursorDone { name, key, result } = done;
+        let PointCursorDone { name, key, result } = done;
         let log = self.logs.get_mut(&name)?;
         let mut doomed = None;
         match result {
-            Ok(rolled) => {
-                self.by_ledger.insert(rolled.writer.ledger_id(), Arc::clone(&name));
-                doomed = rolled.doomed;
-                let told = log.on_rolled(key, rolled.writer, rolled.snapshot_bytes, now);
-                if log.wants_to_send() {
-                    self.to_send.insert(Arc::clone(&name));
-                }
+            Ok(pointed) => {
+                let ledger_id = pointed.written.writer.ledger_id();
+                self.by_ledger.insert(ledger_id, Arc::clone(&name));
+                doomed = pointed.doomed;
+                let told = log.on_pointed(key, pointed.written, now);
                 self.tell(&name, told);
-                self.ask(&name, roll_at(options));
             }
-            Err(JobError::Fenced) => self.fence(),
-            Err(JobError::Failed(reason)) => {
-                log.on_roll_failed(key, now);
-                self.backing_off.insert(Arc::clone(&name));
-                self.tell(&name, Some(Told::Failed(reason)));
+            Err(error) => self.on_job_failed(&name, key, error, now),
+        }
+        self.go_on(name, options);
+        doomed
+    }
+
+    pub(crate) fn on_continued(
+        &mut self,
+        done: ContinueCursorDone,
+        now: Instant,
+        options: &Options,
+    ) {
+        let ContinueCursorDone { name, key, result } = done;
+        let Some(log) = self.logs.get_mut(&name) else { return };
+        match result {
+            Ok(writer) => {
+                self.by_ledger.insert(writer.ledger_id(), Arc::clone(&name));
+                log.on_gone_on(key, writer, now);
+            }
+            Err(error) => self.on_job_failed(&name, key, error, now),
+        }
+        self.go_on(name, options);
+    }
+
+    fn on_job_failed(&mut self, name: &Name, key: OwnedKey, error: JobError, now: Instant) {
+        match error {
+            JobError::Fenced => self.fence(),
+            JobError::Failed(reason) => {
+                if let Some(log) = self.logs.get_mut(name) {
+                    log.on_job_failed(key, now);
+                }
+                self.backing_off.insert(Arc::clone(name));
+                self.tell(name, Some(Told::Failed(reason)));
             }
         }
+    }
+
+    /// Does what is next for a cursor whose job has answered.
+    fn go_on(&mut self, name: Name, options: &Options) {
+        if self.logs.get(&name).is_some_and(CursorLog::wants_to_send) {
+            self.to_send.insert(Arc::clone(&name));
+        }
+        self.ask(&name, roll_at(options));
         self.to_start.insert(name);
-        doomed
     }
 
     /// The ledger that a cursor's changes go to, and what is in it, in bytes.
@@ -299,7 +363,8 @@ impl Cursors {
 
     pub(crate) fn is_closed(&self) -> bool {
         let is_closed = |log: &CursorLog| matches!(log.phase, Phase::Closed);
-        self.is_fenced || (self.jobs.is_empty() && self.logs.values().all(is_closed))
+        let is_idle = self.jobs.is_empty() && self.writing == 0;
+        self.is_fenced || (is_idle && self.logs.values().all(is_closed))
     }
 
     pub(crate) fn on_sealed(&mut self, done: SealCursorDone) {
@@ -329,33 +394,51 @@ impl Cursors {
 
     fn start(&mut self, name: &Name, options: &Options) {
         let Some(log) = self.logs.get_mut(name) else { return };
+        let before = log.open_ledger();
+        let name = Arc::clone(name);
         if log.is_doomed
-            && let Some(key) = log.key.take()
+            && let Some(key) = log.take_for_deletion()
         {
-            if let Some(ledger_id) = log.open_ledger() {
-                self.by_ledger.remove(&ledger_id);
-            }
-            log.phase = Phase::Deleting;
-            let job = DeleteCursor { name: Arc::clone(name), key };
+            let job = DeleteCursor { name: Arc::clone(&name), key };
             self.jobs.push_back(Kind::DeleteCursor(Box::new(job)));
-        } else if let Some((key, snapshot)) = log.take_roll() {
+        }
+        let unwanted = if self.is_closing || log.is_doomed { log.give_up_next() } else { None };
+        if let Some(key) = log.take_going_on() {
             let options = options.cursor_ledger.clone();
-            let job = RollCursor { name: Arc::clone(name), key, options, snapshot };
-            self.jobs.push_back(Kind::RollCursor(Box::new(job)));
-        } else if self.is_closing
+            let job = ContinueCursor { name: Arc::clone(&name), key, options };
+            self.jobs.push_back(Kind::ContinueCursor(Box::new(job)));
+        }
+        if let Some((attempt, snapshot)) = log.take_snapshot() {
+            self.writing += 1;
+            let options = options.cursor_ledger.clone();
+            let job = WriteSnapshot { name: Arc::clone(&name), attempt, options, snapshot };
+            self.jobs.push_back(Kind::WriteSnapshot(Box::new(job)));
+        }
+        if let Some((key, written, since)) = log.take_written() {
+            let job = PointCursor { name: Arc::clone(&name), key, written, since };
+            self.jobs.push_back(Kind::PointCursor(Box::new(job)));
+        }
+        if self.is_closing
             && let Some((ledger_id, sealed)) = log.close()
         {
-            self.by_ledger.remove(&ledger_id);
-            let job = SealCursor { name: Arc::clone(name), ledger_id, sealed };
+            let job = SealCursor { name, ledger_id, sealed };
             self.jobs.push_back(Kind::SealCursor(Box::new(job)));
         }
+        if let Some(ledger_id) = before.filter(|_| log.open_ledger().is_none()) {
+            self.by_ledger.remove(&ledger_id);
+        }
+        self.discard(unwanted);
     }
 
     fn ask(&mut self, name: &Name, roll_at: RollAt) {
         if self.is_fenced {
             return;
         }
-        let told = self.logs.get_mut(name).and_then(|log| log.ask(roll_at));
+        let Some(log) = self.logs.get_mut(name) else { return };
+        let told = log.ask(roll_at);
+        if log.wants_to_go_on() {
+            self.to_start.insert(Arc::clone(name));
+        }
         self.tell(name, told);
     }
 

@@ -1,12 +1,11 @@
-//! Deletes a cursor: tombstone, key, then ledger.
+//! Deletes a cursor: tombstone, key, then ledgers.
 
 use std::sync::Arc;
 
 use geminga_ledger::Deps;
 
-use super::JobError;
+use super::{JobError, point_cursor::named_ledgers};
 use crate::{
-    info,
     owned_key::OwnedKey,
     tombstone::{Doomed, Owner, Tombstone},
 };
@@ -36,10 +35,7 @@ pub(crate) async fn delete_cursor(
     deps: &Deps,
     key: &mut OwnedKey,
 ) -> Result<Option<Doomed>, JobError> {
-    let mut ledgers = Vec::new();
-    for value in key.possible_values() {
-        ledgers.extend(info::cursor_ledger(value).map_err(JobError::failed)?);
-    }
+    let ledgers = named_ledgers(key)?;
     let owner = Owner::Cursor(Arc::clone(key.path()));
     let tombstone = Tombstone::put(deps, &owner, ledgers).await.map_err(JobError::failed)?;
     key.remove(deps).await?;

@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) storm: Storm,
     pub(crate) entries: BTreeMap<(LedgerId, EntryId), Bytes>,
     fenced: BTreeSet<LedgerId>,
+    /// Adds to ledgers from this one on wait until it is changed.
+    pub(crate) held_from: Option<LedgerId>,
     /// Every ledger that an entry was stored in, deleted or not.
     pub(crate) written: BTreeSet<LedgerId>,
     /// Size of each batch of adds.
@@ -55,6 +57,7 @@ impl FakeBookie {
             storm: Storm::default(),
             entries: BTreeMap::new(),
             fenced: BTreeSet::new(),
+            held_from: None,
             written: BTreeSet::new(),
             batches: Vec::new(),
         };
@@ -86,6 +89,9 @@ impl FakeBookie {
 
     async fn add_batch(self, entries: Vec<AddEntry>, sink: Arc<dyn AddSink>) {
         self.delay().await;
+        while self.state().holds(&entries) {
+            sleep(Duration::from_millis(1)).await;
+        }
         let results = self.state().add_batch(&entries);
         self.delay().await;
         sink.on_added(&self.id, results);
@@ -93,6 +99,10 @@ impl FakeBookie {
 }
 
 impl State {
+    fn holds(&self, entries: &[AddEntry]) -> bool {
+        self.held_from.is_some_and(|from| entries.iter().any(|entry| from <= entry.ledger_id))
+    }
+
     fn add_batch(
         &mut self,
         entries: &[AddEntry],

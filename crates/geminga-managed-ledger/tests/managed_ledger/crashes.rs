@@ -84,6 +84,7 @@ impl Round {
             min_rollover,
             max_rollover,
             cursor_roll_entries: self.rng.random_range(1..6),
+            cursor_go_on_items: self.rng.random_range(0..4),
             ..options()
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use geminga_managed_ledger::{
     CursorDelta, CursorError, CursorEvent, CursorSeq, CursorState, Options,
 };
-use geminga_types::Position;
+use geminga_types::{LedgerId, Position};
 
 use crate::world::{Topic, World, options, run};
 
@@ -90,6 +90,88 @@ fn the_first_change_after_a_load_begins_a_new_log() {
     });
 }
 
+fn go_on_items(cursor_go_on_items: usize) -> Options {
+    Options { cursor_go_on_items, ..options() }
+}
+
+#[test]
+fn a_log_with_many_holes_goes_on_after_a_load_before_its_snapshot() {
+    run(async {
+        let world = World::new(1);
+        drop(with_log(&world, options()).await);
+        let mut topic = world.open_with(go_on_items(1)).await;
+        assert_eq!(topic.recovered("a"), state(-1, &[(3, 3)]));
+        topic.ledger.append_cursor("a", acked(5));
+        let mut events = [topic.event().await, topic.event().await];
+        events.sort_by_key(|event| *event == needs_snapshot());
+        assert_eq!(events, [durable(1), needs_snapshot()]);
+        assert_eq!(world.bookie.ledgers().len(), 2);
+        drop(topic);
+
+        let mut topic = world.open_with(go_on_items(3)).await;
+        assert_eq!(topic.recovered("a"), state(-1, &[(3, 3), (5, 5)]));
+        topic.ledger.append_cursor("a", acked(7));
+        assert_eq!(topic.event().await, needs_snapshot(), "too few: a snapshot comes first");
+        topic.ledger.snapshot_cursor("a", state(-1, &[(3, 3), (5, 5), (7, 7)]));
+        assert_eq!(topic.event().await, durable(1));
+        topic.run_for(100).await;
+        assert_eq!(world.bookie.ledgers().len(), 1, "all of the log before is deleted");
+        world.assert_no_tombstones().await;
+        drop(topic);
+        assert_eq!(world.open().await.recovered("a"), state(-1, &[(3, 3), (5, 5), (7, 7)]));
+    });
+}
+
+#[test]
+fn a_log_does_not_go_on_for_ever() {
+    run(async {
+        let world = World::new(1);
+        drop(with_log(&world, options()).await);
+        for life in 0..20 {
+            let mut topic = world.open_with(go_on_items(0)).await;
+            topic.ledger.append_cursor("a", acked(10 + 2 * life));
+            topic.run_for(100).await;
+            if topic.events.iter().all(|event| *event == needs_snapshot()) {
+                let acks = (0..=life).map(|life| (10 + 2 * life, 10 + 2 * life));
+                let acks: Vec<_> = [(3, 3)].into_iter().chain(acks).collect();
+                topic.ledger.snapshot_cursor("a", state(-1, &acks));
+                topic.run_for(100).await;
+            }
+            assert!(topic.events.contains(&durable(1)), "{:?}", topic.events);
+            assert!(world.bookie.ledgers().len() <= 8);
+        }
+        assert_eq!(world.open().await.recovered("a").acked.len(), 21);
+    });
+}
+
+#[test]
+fn changes_are_durable_while_the_next_log_is_prepared() {
+    run(async {
+        let world = World::new(1);
+        let mut topic = with_log(&world, options()).await;
+        for seq in 2..7 {
+            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
+            assert_eq!(topic.event().await, durable(seq));
+        }
+        assert_eq!(topic.event().await, needs_snapshot());
+        let old = world.bookie.ledgers();
+        let next = LedgerId(old.last().unwrap().0 + 1);
+        world.bookie.state().held_from = Some(next);
+        topic.ledger.snapshot_cursor("a", state(6, &[]));
+        for seq in 7..12 {
+            topic.ledger.append_cursor("a", acked(i64::try_from(seq * 2).unwrap()));
+            assert_eq!(topic.event().await, durable(seq), "the old log takes it");
+        }
+        assert!(old.is_subset(&world.bookie.ledgers()));
+        world.bookie.state().held_from = None;
+        topic.run_for(100).await;
+        assert!(old.is_disjoint(&world.bookie.ledgers()), "the new log has it all");
+        drop(topic);
+        let acks: Vec<_> = (7..12).map(|seq| (seq * 2, seq * 2)).collect();
+        assert_eq!(world.open().await.recovered("a"), state(6, &acks));
+    });
+}
+
 #[test]
 fn changes_behind_one_on_its_way_become_one_entry() {
     run(async {
@@ -126,7 +208,6 @@ fn a_long_log_is_replaced_by_one_that_begins_with_a_snapshot() {
         topic.ledger.append_cursor("a", acked(11));
         topic.ledger.snapshot_cursor("a", state(6, &[(9, 9), (11, 11)]));
         topic.ledger.append_cursor("a", acked(13));
-        assert_eq!(topic.event().await, durable(8));
         assert_eq!(topic.event().await, durable(9));
         topic.run_for(100).await;
         assert_eq!(world.bookie.ledgers().len(), 1);

@@ -72,6 +72,7 @@ pub(crate) fn options() -> Options {
         tail_caches: geminga_env::Gauge::new(1 << 20),
         cursor_roll_entries: 5,
         cursor_roll_bytes: 10_000,
+        cursor_go_on_items: 10_000,
     }
 }
 

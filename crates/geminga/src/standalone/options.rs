@@ -24,6 +24,8 @@ const CURSOR_IN_FLIGHT_MAX: usize = 16;
 const TAIL_CACHE_BYTES: usize = 4 << 20;
 /// A load reads back what was written since the last snapshot, or as much as that is itself.
 const CURSOR_ROLL_BYTES: u64 = 4 * MIB;
+/// A snapshot of fewer takes less time than the sync that makes it durable.
+const CURSOR_GO_ON_ITEMS: usize = 10_000;
 /// Longest time that an ack without receipt waits for its group commit.
 const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -285,6 +287,7 @@ fn managed_ledger(config: &Config, plan: &Plan) -> geminga_managed_ledger::Optio
         tail_caches: Gauge::new(size(plan.tail_cache)),
         cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger,
         cursor_roll_bytes: CURSOR_ROLL_BYTES,
+        cursor_go_on_items: CURSOR_GO_ON_ITEMS,
     }
 }
 

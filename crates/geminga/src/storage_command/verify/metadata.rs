@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use geminga_metadata::{
     MetadataError, Versioned, paths,
     values::{
-        compaction,
+        compaction, cursor_log,
         ledger::LedgerMetadata,
         managed_ledger::{decode_cursor, decode_ledger},
     },
@@ -60,9 +60,8 @@ impl Metadata {
                 5 => {
                     let info = decode_cursor(value).map_err(|error| error.to_string())?;
                     self.cursors += 1;
-                    if 0 <= info.cursors_ledger_id {
-                        self.referenced.insert(LedgerId(info.cursors_ledger_id), path.to_owned());
-                    }
+                    let log = cursor_log::ledgers(&info).map_err(|error| error.to_string())?;
+                    self.referenced.extend(log.into_iter().map(|id| (id, path.to_owned())));
                 }
                 _ => {}
             }
