@@ -12,6 +12,7 @@
 mod format;
 mod load;
 mod log;
+mod pile;
 mod replay;
 mod set;
 

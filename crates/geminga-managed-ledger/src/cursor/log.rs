@@ -21,10 +21,10 @@ use geminga_bookie_api::{AddEntry, AddError, BookieId};
 use geminga_checksum::Sum;
 use geminga_env::Instant;
 use geminga_ledger::{Sealed, Writer};
-use geminga_types::{EntryId, LedgerId, Position};
+use geminga_types::{EntryId, LedgerId};
 use tracing::warn;
 
-use super::{CursorDelta, CursorSeq, CursorState, encode_delta, replay::Replay};
+use super::{CursorDelta, CursorSeq, CursorState, encode_delta, pile::Pile};
 use crate::{backoff::Backoff, job::Written, owned_key::OwnedKey};
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct CursorLog {
     next: Option<Next>,
     /// Snapshots that were begun.
     attempts: u64,
-    pending: CursorDelta,
+    pending: Pile,
     has_pending: bool,
     appended: u64,
     durable: u64,
@@ -78,7 +78,7 @@ pub(super) enum Phase {
 struct Next {
     step: Step,
     /// What has changed since the snapshot.
-    since: CursorDelta,
+    since: Pile,
 }
 
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl CursorLog {
             key,
             backoff: Backoff::default(),
             is_doomed: false,
-            pending: CursorDelta::default(),
+            pending: Pile::default(),
             has_pending: false,
             appended: 0,
             durable: 0,
@@ -148,7 +148,7 @@ impl CursorLog {
     pub(super) fn append(&mut self, delta: CursorDelta) -> CursorSeq {
         self.appended += 1;
         if let Some(next) = &mut self.next {
-            next.since.merge(delta.clone());
+            next.since.push(delta.clone());
         }
         let is_kept = match self.phase {
             Phase::Open(_) | Phase::Pointing(_) | Phase::ToGoOn | Phase::GoingOn => true,
@@ -156,7 +156,7 @@ impl CursorLog {
             _ => false,
         };
         if is_kept {
-            self.pending.merge(delta);
+            self.pending.push(delta);
             self.has_pending = true;
         }
         CursorSeq(self.appended)
@@ -195,7 +195,7 @@ impl CursorLog {
             _ => return false,
         }
         let step = Step::Wanted(Box::new(state));
-        self.next = Some(Next { step, since: CursorDelta::default() });
+        self.next = Some(Next { step, since: Pile::default() });
         true
     }
 
@@ -255,8 +255,8 @@ impl CursorLog {
         let (Step::Written(written), Some(key)) = (next.step, self.key.take()) else { return None };
         self.forget_pending();
         self.phase = Phase::Pointing(self.appended);
-        let since = next.since;
-        let since = if since.is_empty() { Vec::new() } else { encode_delta(&compact(since)) };
+        let mut since = next.since;
+        let since = if since.is_empty() { Vec::new() } else { encode_delta(&since.take()) };
         Some((key, *written, since))
     }
 
@@ -346,9 +346,8 @@ impl CursorLog {
     pub(super) fn poll_send(&mut self) -> Option<(BookieId, Vec<AddEntry>)> {
         let Phase::Open(open) = &mut self.phase else { return None };
         if open.group.is_none() && self.has_pending {
-            let group = compact(std::mem::take(&mut self.pending));
             self.has_pending = false;
-            open.unsent = encode_delta(&group).into();
+            open.unsent = encode_delta(&self.pending.take()).into();
             open.group = Some((EntryId::NONE, self.appended));
         }
         open.fill();
@@ -423,7 +422,7 @@ impl CursorLog {
     }
 
     fn forget_pending(&mut self) {
-        self.pending = CursorDelta::default();
+        self.pending = Pile::default();
         self.has_pending = false;
     }
 }
@@ -483,16 +482,4 @@ impl OpenLog {
         self.group = None;
         Some(up_to)
     }
-}
-
-/// Joins ranges that touch, and leaves out what the group's own mark-delete position covers.
-fn compact(group: CursorDelta) -> CursorDelta {
-    if group.acked.len() + group.partial.len() + group.redelivery_counts.len() <= 1 {
-        return group;
-    }
-    let (mark_delete, reset) = (group.mark_delete, group.reset);
-    let mut replay = Replay::new(mark_delete.unwrap_or(Position::EARLIEST));
-    replay.apply(CursorDelta { mark_delete: None, reset: false, ..group });
-    let CursorState { acked, partial, redelivery_counts, .. } = replay.into_state();
-    CursorDelta { mark_delete, acked, partial, redelivery_counts, reset }
 }
