@@ -305,6 +305,28 @@ async fn a_topic_is_compacted_beyond_its_threshold() {
     assert_eq!(compacted_ledger(&world, "t").await, before);
 }
 
+/// Goal: a compaction that cannot be does not read the whole topic every minute for ever.
+#[tokio::test(start_paused = true)]
+async fn a_threshold_waits_longer_after_each_failure() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    set_threshold(&world, 500).await;
+    client.publish_keyed(&producer, &[("a", "1"); 8]).await;
+    tokio::time::sleep(TRIMMED).await;
+    client.publish_keyed(&producer, &[("a", "2"); 40]).await;
+    world.bookie.set_adds(Adds::Failed);
+    let mut failures = BTreeSet::new();
+    for _ in 0..8 * 60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        failures.insert(world.broker.topic_stats(&topic("t")).await.unwrap().compaction.failed_at);
+    }
+    assert!((5..20).contains(&failures.len()), "{} failures", failures.len());
+    world.bookie.set_adds(Adds::Stored);
+    tokio::time::sleep(Duration::from_secs(3_700)).await;
+    assert!(compacted_ledger(&world, "t").await.is_some());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_request_is_refused_while_one_is_served() {
     let world = World::new().await;

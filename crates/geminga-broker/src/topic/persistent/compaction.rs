@@ -42,6 +42,9 @@ use crate::{AdminError, CompactionStats, CompactionStatus};
 pub(super) const CURSOR: &str = "__compaction";
 /// How long a pass may take: it goes over all that the topic holds.
 const PASS_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How long a threshold waits after a failure, and after many: each pass reads all that there is.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What is known of a topic's compaction.
 #[derive(Debug)]
@@ -56,6 +59,9 @@ pub(super) struct Compaction {
     stats: CompactionStats,
     /// When the threshold is looked at again.
     pub(super) next_look: Instant,
+    /// Failures since the last success: the threshold then waits for longer and longer.
+    failures: u32,
+    not_before: Instant,
 }
 
 #[derive(Debug)]
@@ -87,6 +93,8 @@ impl Compaction {
             last: None,
             stats: CompactionStats::default(),
             next_look: now,
+            failures: 0,
+            not_before: now,
         }
     }
 
@@ -308,17 +316,22 @@ impl Topic {
             self.deps.options.trace("compaction", false);
         }
         let wall = self.deps.ledger.env.clock.wall().0;
-        let took = self.now().saturating_duration_since(self.compaction.began);
+        let now = self.now();
+        let took = now.saturating_duration_since(self.compaction.began);
         let stats = &mut self.compaction.stats;
         stats.duration_last = took;
         match &result {
             Ok(()) => {
                 stats.succeeded_at = wall;
+                self.compaction.failures = 0;
                 let millis = took.as_millis();
                 info!(topic = %self.name, millis, removed = stats.removed_last, "compacted");
             }
             Err(reason) => {
                 stats.failed_at = wall;
+                let pause = FIRST_PAUSE.saturating_mul(1 << self.compaction.failures.min(16));
+                self.compaction.failures = self.compaction.failures.saturating_add(1);
+                self.compaction.not_before = now + pause.min(LONGEST_PAUSE);
                 warn!(topic = %self.name, reason, "compaction failed");
             }
         }
@@ -343,7 +356,8 @@ impl Topic {
             self.make_compaction_cursor();
             return;
         };
-        if threshold < self.ledger.bytes_from(sub.machine.mark_delete()) {
+        let is_exceeded = threshold < self.ledger.bytes_from(sub.machine.mark_delete());
+        if is_exceeded && self.compaction.not_before <= self.now() {
             self.start_compaction();
         }
     }
