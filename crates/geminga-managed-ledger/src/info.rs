@@ -22,6 +22,7 @@ use geminga_metadata::{
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
             decode_ledger, encode,
         },
+        topic_epoch,
     },
 };
 use geminga_types::{EntryId, LedgerId, Position, TopicName};
@@ -46,6 +47,7 @@ pub(crate) struct Listing {
     pub(crate) compacted: Option<CompactedLedger>,
     /// What a compaction was writing.
     pub(crate) compacting: Option<LedgerId>,
+    pub(crate) epoch: Option<u64>,
 }
 
 /// A change of a managed ledger's key.
@@ -56,6 +58,7 @@ pub(crate) struct Edit {
     pub(crate) add: Option<LedgerId>,
     pub(crate) terminate: Option<Position>,
     pub(crate) compaction: Option<CompactionEdit>,
+    pub(crate) epoch: Option<u64>,
 }
 
 /// A change of what a key says of compaction.
@@ -98,6 +101,7 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
         terminated: info.terminated_position.as_ref().map(position),
         compacted: compaction::compacted(&info)?,
         compacting: compaction::compacting(&info)?,
+        epoch: topic_epoch::epoch(&info)?,
     })
 }
 
@@ -129,6 +133,9 @@ pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
     }
     if let Some(terminated) = edit.terminate {
         info.terminated_position = Some(nested(terminated));
+    }
+    if let Some(epoch) = edit.epoch {
+        topic_epoch::set_epoch(&mut info, epoch);
     }
     match &edit.compaction {
         None => {}
@@ -278,15 +285,17 @@ mod tests {
             add: Some(LedgerId(4)),
             terminate: Some(Position::new(3, 7)),
             compaction: None,
+            epoch: Some(3),
         };
         let value = encode(&before);
         let listing = decode(&value).unwrap();
         assert_eq!(listing.ledgers[2], Err(LedgerId(3)));
         let edited = edit(&value, &change).unwrap();
         let info = decode_ledger(edited.clone()).unwrap();
-        assert_eq!(info.properties, [property]);
+        assert_eq!(info.properties[0], property);
         assert_eq!(info.ledger_info[0], pulsar_ledger(2));
         let listing = decode(&edited).unwrap();
+        assert_eq!(listing.epoch, Some(3));
         assert_eq!(listing.ledgers[1..], [Ok(closed), Err(LedgerId(4))]);
         assert_eq!(listing.terminated, Some(Position::new(3, 7)));
         assert_eq!(listed_ledgers(&edited).unwrap(), [LedgerId(2), LedgerId(3), LedgerId(4)]);

@@ -34,7 +34,7 @@ pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorS
 pub use delete::{DeleteError, delete};
 pub use geminga_ledger::{Deps, LedgerOptions};
 pub use job::{Job, JobDone};
-pub use managed_ledger::{CompactionEvent, LedgerStats, ManagedLedger};
+pub use managed_ledger::{CompactionEvent, EpochEvent, LedgerStats, ManagedLedger};
 pub use open::{OpenError, open};
 pub use options::Options;
 pub use tombstone::{ReplayError, replay_tombstones};

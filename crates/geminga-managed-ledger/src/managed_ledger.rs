@@ -13,6 +13,7 @@
 //! 4. No ledger is written before the key lists it, and none is written after the next one is open.
 
 mod compaction;
+mod epoch;
 mod lifecycle;
 mod transition;
 mod views;
@@ -30,8 +31,8 @@ use geminga_env::{Instant, Timestamp};
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
 pub(crate) use self::compaction::Step;
-use self::{compaction::Compaction, lifecycle::Life, transition::Ledgers};
-pub use self::{compaction::CompactionEvent, views::LedgerStats};
+use self::{compaction::Compaction, epoch::Epoch, lifecycle::Life, transition::Ledgers};
+pub use self::{compaction::CompactionEvent, epoch::EpochEvent, views::LedgerStats};
 use crate::{
     append::{AppendError, AppendQueue, Confirmed, Outcome},
     chain::Spans,
@@ -61,6 +62,7 @@ pub struct ManagedLedger {
     cache: TailCache,
     cursors: Cursors,
     compaction: Compaction,
+    epoch: Epoch,
     recovered: BTreeMap<String, CursorState>,
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
     doomed: VecDeque<Doomed>,
@@ -82,6 +84,7 @@ pub(crate) struct Opened {
     pub(crate) compacted: Option<CompactedLedger>,
     /// What a compaction was writing when it was cut short.
     pub(crate) compacting: Option<LedgerId>,
+    pub(crate) epoch: Option<u64>,
 }
 
 impl ManagedLedger {
@@ -102,6 +105,7 @@ impl ManagedLedger {
             cache: TailCache::new(end, options.tail_cache_bytes, options.tail_caches.clone()),
             cursors: Cursors::new(opened.key.path().clone(), cursor_keys),
             compaction: Compaction::new(opened.compacted, opened.compacting),
+            epoch: Epoch::new(opened.epoch),
             recovered: opened.cursors,
             spans: opened.spans,
             ledgers: Ledgers::new(opened.key, opened.unrecorded, opened.empty),

@@ -104,6 +104,7 @@ pub async fn open(
             cursors,
             compacted: listing.compacted,
             compacting: listing.compacting,
+            epoch: listing.epoch,
         },
     ))
 }

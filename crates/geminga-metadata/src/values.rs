@@ -5,6 +5,7 @@ pub mod cursor_log;
 pub mod ledger;
 pub mod managed_ledger;
 pub mod policies;
+pub mod topic_epoch;
 
 /// Why a value cannot be read. A person must look: the bytes stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -121,7 +121,8 @@ impl ManagedLedger {
             || terminates.is_some()
             || self.ledgers.unsealed.is_some()
             || !self.ledgers.trimming.is_empty()
-            || self.compaction.has_step();
+            || self.compaction.has_step()
+            || self.epoch.has_step();
         if !is_due {
             return None;
         }
@@ -138,6 +139,7 @@ impl ManagedLedger {
                 add: None,
                 terminate: terminates,
                 compaction: None,
+                epoch: self.epoch.start_step(),
             },
             compaction: self.compaction.start_step(),
         })
@@ -157,6 +159,7 @@ impl ManagedLedger {
             Err(JobError::Failed(reason)) => {
                 tracing::warn!(reason, "the list of ledgers was not changed");
                 self.compaction.on_failed(begun, &reason);
+                self.epoch.on_failed(&reason);
                 self.ledgers.backoff.on_failure(now);
                 if running.creates {
                     self.appends.fail_waiting(&AppendError::NotStored(reason));
@@ -184,6 +187,7 @@ impl ManagedLedger {
             Some(Stepped::Finished(before)) => self.compaction.on_finished(before),
             Some(Stepped::Abandoned) => self.compaction.on_abandoned(),
         }
+        self.epoch.on_done();
         self.spans.remove(&removed, self.compaction.horizon_ledger());
         self.cache.evict_before(self.spans.chain().first());
         self.ledgers.trimming.retain(|ledger_id| !removed.contains(ledger_id));
