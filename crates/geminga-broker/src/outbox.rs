@@ -24,7 +24,7 @@ use geminga_env::Gauge;
 use geminga_types::Position;
 use tokio::sync::Notify;
 
-use crate::{AckError, PublishError};
+use crate::{AckError, ProduceError, PublishError};
 
 /// A producer or consumer of a connection. Clients use their ids again, and what is on its way for one
 /// that is closed must not be taken for its successor's.
@@ -67,6 +67,13 @@ pub enum Outgoing {
         request_id: u64,
         /// The topic's epoch.
         topic_epoch: Option<u64>,
+    },
+    /// A producer that waited for exclusive access does not get it: the answer to its request.
+    ProducerRefused {
+        /// Which.
+        producer: ClientKey,
+        /// Why.
+        error: ProduceError,
     },
     /// The topic closed this producer; the client reconnects.
     ProducerClosed {

@@ -107,13 +107,14 @@ impl Topic {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::OpenProducer { open, reply } => {
-                _ = reply.send(self.open_producer(*open));
+                self.open_producer(*open, reply);
             }
             Event::Publish { producer, batch } => self.publish(producer, batch),
             // It lives as long as somebody knows it.
             Event::Sleep { reply } => drop(reply),
             Event::CloseProducer { producer, reply } => {
                 self.producers.remove(producer);
+                self.settle_access();
                 _ = reply.send(());
             }
             Event::OpenConsumer { open, reply } => {
@@ -186,10 +187,21 @@ impl Topic {
         self.next_key
     }
 
-    fn open_producer(&mut self, open: OpenProducer) -> Result<Producer, ProduceError> {
-        let mailbox = self.mailbox.upgrade().ok_or_else(|| closing(&self.name))?;
-        let key = self.new_key();
-        self.producers.open(open, (&self.name, key), mailbox, &self.deps.ledger.env)
+    fn open_producer(&mut self, open: OpenProducer, reply: Reply<Result<Producer, ProduceError>>) {
+        let Some(mailbox) = self.mailbox.upgrade() else {
+            _ = reply.send(Err(closing(&self.name).into()));
+            return;
+        };
+        let (key, env) = (self.new_key(), &self.deps.ledger.env);
+        self.producers.open(open, (&self.name, key), mailbox, (env, reply));
+        self.settle_access();
+    }
+
+    /// Nothing is stored here, nor is who has exclusive access.
+    fn settle_access(&mut self) {
+        while let Some(epoch) = self.producers.take_epoch() {
+            self.producers.on_epoch(Ok(epoch));
+        }
     }
 
     fn publish(&mut self, key: u64, batch: Vec<Publish>) {
@@ -423,7 +435,7 @@ impl Topic {
 impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
-        self.producers.close_all();
+        self.producers.close_all(closing(&self.name));
         self.consumers.values().for_each(|consumer| consumer.tell_closed());
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());

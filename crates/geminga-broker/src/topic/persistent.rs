@@ -266,6 +266,7 @@ impl Topic {
             is_busy |= self.flush_due_acks();
             is_busy |= self.settle_cursors();
             is_busy |= self.settle_compaction();
+            is_busy |= self.settle_access();
             is_busy |= self.dispatch();
             is_busy |= self.move_phase();
             is_busy |= self.send_and_spawn();

@@ -1,19 +1,29 @@
-//! The producers that are open on a topic, whether it stores messages or not.
+//! The producers that are open on a topic, whether it stores messages or not, and who of them may
+//! produce: all, or one.
+//!
+//! Whoever has exclusive access has it under an epoch of the topic, which is stored before it is told. A
+//! client that comes back says the epoch it had; a lower one than the topic's tells that another had
+//! access meanwhile.
 //!
 //! # Invariants
 //!
-//! 1. Names are unique among them.
+//! 1. Names are unique among those that are open.
+//! 2. While one has exclusive access it is the only one that is open.
+//! 3. An epoch is never given twice, but to the producer that has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use geminga_env::{Env, Instant};
 use geminga_types::TopicName;
 
-use super::{mailbox::Sender, rates::Flow};
+use super::{Reply, mailbox::Sender, rates::Flow};
 use crate::{
     AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest,
-    PublisherStats, producer::OpenProducer,
+    PublisherStats, TopicError, producer::OpenProducer,
 };
+
+/// Epochs from here on are not taken from clients, so that there is always a next one.
+const EPOCH_END: u64 = 1 << 62;
 
 /// A producer that is open.
 pub(super) struct OpenedProducer {
@@ -24,13 +34,62 @@ pub(super) struct OpenedProducer {
     connected_since: u64,
 }
 
-/// All of a topic's, by key. Boxed: a map's node is made for eleven, and most topics have one.
+/// All of a topic's.
 #[derive(Default)]
-pub(super) struct Producers(BTreeMap<u64, Box<OpenedProducer>>);
+pub(super) struct Producers {
+    /// By key. Boxed: a map's node is made for eleven, and most topics have one.
+    open: BTreeMap<u64, Box<OpenedProducer>>,
+    access: Option<Box<Access>>,
+}
+
+/// Of a topic that somebody has, or had, exclusive access to.
+#[derive(Default)]
+struct Access {
+    /// The last epoch that is stored.
+    epoch: Option<u64>,
+    /// An epoch that is being stored.
+    storing: Option<u64>,
+    holder: Option<u64>,
+    /// Who gets access once its epoch is stored.
+    claim: Option<Claim>,
+    /// Who waits for the holder to leave, by key.
+    waiting: VecDeque<(u64, Box<OpenedProducer>)>,
+}
+
+struct Claim {
+    epoch: u64,
+    key: u64,
+    producer: Box<OpenedProducer>,
+    /// Who waits for an answer; one that waited for its turn has it.
+    reply: Option<(Producer, Reply<Result<Producer, ProduceError>>)>,
+}
+
+/// What a producer that is to be opened waits for.
+enum Verdict {
+    Open,
+    Claim(u64),
+    Wait,
+}
 
 impl OpenedProducer {
+    fn new(open: OpenProducer, env: &Env) -> Self {
+        // Not kept: it may be large, and it is stored.
+        let request = ProducerRequest { schema: None, initial_subscription: None, ..open.request };
+        Self {
+            request,
+            name: open.name,
+            outbox: open.outbox,
+            flow: Flow::new(env.clock.now()),
+            connected_since: env.clock.wall().0,
+        }
+    }
+
     pub(super) const fn client_key(&self) -> ClientKey {
         self.request.client_key()
+    }
+
+    fn tell_closed(&self) {
+        self.outbox.push(Outgoing::ProducerClosed { producer: self.client_key() });
     }
 
     fn stats(&mut self, now: Instant) -> PublisherStats {
@@ -39,7 +98,12 @@ impl OpenedProducer {
         PublisherStats {
             producer_id: self.request.producer_id,
             name: self.name.clone(),
-            access_mode: "Shared",
+            access_mode: match self.request.access_mode {
+                AccessMode::Shared => "Shared",
+                AccessMode::Exclusive => "Exclusive",
+                AccessMode::WaitForExclusive => "WaitForExclusive",
+                AccessMode::ExclusiveWithFencing => "ExclusiveWithFencing",
+            },
             message_rate_in,
             byte_rate_in,
             message_size_mean: if is_idle { 0.0 } else { byte_rate_in / message_rate_in },
@@ -52,34 +116,30 @@ impl OpenedProducer {
 }
 
 impl Producers {
-    /// Opens one under `key`. A request repeated by its client after a time-out takes the place of
-    /// the first.
+    /// Of a topic with this epoch.
+    pub(super) fn new(epoch: Option<u64>) -> Self {
+        let access = epoch.map(|epoch| Access { epoch: Some(epoch), ..Access::default() });
+        Self { access: access.map(Box::new), ..Self::default() }
+    }
+
+    /// Opens one under `key`, lets it wait, or refuses it. A request repeated by its client after a
+    /// time-out takes the place of the first. Then an epoch may be [wanted](Self::take_epoch).
     pub(super) fn open(
         &mut self,
         open: OpenProducer,
         (topic, key): (&TopicName, u64),
         mailbox: Sender,
-        env: &Env,
-    ) -> Result<Producer, ProduceError> {
-        if open.request.access_mode != AccessMode::Shared {
-            return Err(ProduceError::NotAllowed(format!(
-                "Producer access mode {:?} is not supported yet (topic {topic})",
-                open.request.access_mode
-            )));
-        }
-        let twin = self.0.iter().find(|(_, producer)| producer.name == open.name);
-        if let Some((&twin_key, twin)) = twin {
-            let is_retry = twin.request.connection_id == open.request.connection_id
-                && twin.request.producer_id == open.request.producer_id;
-            if !is_retry {
-                return Err(ProduceError::Busy(format!(
-                    "Producer with name '{}' is already connected to topic {topic}",
-                    open.name
-                )));
+        (env, reply): (&Env, Reply<Result<Producer, ProduceError>>),
+    ) {
+        let verdict = self.replace_twin(&open, topic).and_then(|()| self.admit(&open.request));
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                _ = reply.send(Err(error));
+                return;
             }
-            self.0.remove(&twin_key);
-        }
-        let producer = Producer {
+        };
+        let mut producer = Producer {
             topic: topic.clone(),
             key,
             mailbox,
@@ -89,44 +149,274 @@ impl Producers {
             topic_epoch: None,
             is_ready: true,
         };
-        // Not kept: it may be large, and it is stored.
-        let request = ProducerRequest { schema: None, initial_subscription: None, ..open.request };
-        let opened = OpenedProducer {
-            request,
-            name: open.name,
-            outbox: open.outbox,
-            flow: Flow::new(env.clock.now()),
-            connected_since: env.clock.wall().0,
-        };
-        self.0.insert(key, Box::new(opened));
-        Ok(producer)
-    }
-
-    pub(super) fn get(&self, key: u64) -> Option<&OpenedProducer> {
-        self.0.get(&key).map(AsRef::as_ref)
-    }
-
-    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut OpenedProducer> {
-        self.0.get_mut(&key).map(AsMut::as_mut)
-    }
-
-    pub(super) fn remove(&mut self, key: u64) -> Option<OpenedProducer> {
-        self.0.remove(&key).map(|opened| *opened)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Closes all of them from our side; clients look the topic up again.
-    pub(super) fn close_all(&mut self) {
-        for opened in std::mem::take(&mut self.0).into_values() {
-            let producer = opened.client_key();
-            opened.outbox.push(Outgoing::ProducerClosed { producer });
+        let opened = Box::new(OpenedProducer::new(open, env));
+        match verdict {
+            Verdict::Open => {
+                self.open.insert(key, opened);
+                if let Err(Ok(_)) = reply.send(Ok(producer)) {
+                    self.remove(key); // Nobody waits for it any more.
+                }
+            }
+            Verdict::Claim(epoch) => {
+                let reply = Some((producer, reply));
+                self.claim(Claim { epoch, key, producer: opened, reply });
+            }
+            Verdict::Wait => {
+                producer.is_ready = false;
+                self.access().waiting.push_back((key, opened));
+                if let Err(Ok(_)) = reply.send(Ok(producer)) {
+                    self.remove(key);
+                }
+            }
         }
     }
 
-    pub(super) fn stats(&mut self, now: Instant) -> Vec<PublisherStats> {
-        self.0.values_mut().map(|producer| producer.stats(now)).collect()
+    /// Makes room for a producer that its client opens again.
+    fn replace_twin(&mut self, open: &OpenProducer, topic: &TopicName) -> Result<(), ProduceError> {
+        let is_twin = |producer: &OpenedProducer| producer.name == open.name;
+        let Some((&key, twin)) = self.open.iter().find(|(_, producer)| is_twin(producer)) else {
+            return Ok(());
+        };
+        let is_retry = twin.request.connection_id == open.request.connection_id
+            && twin.request.producer_id == open.request.producer_id;
+        // Only who has access knows the epoch: its connection is gone, and we have not seen that yet.
+        let access = self.access.as_ref().filter(|access| access.holder == Some(key));
+        let is_holder = access.is_some_and(|access| {
+            access.epoch.is_some() && access.epoch == open.request.topic_epoch
+        });
+        if !is_retry && !is_holder && open.request.access_mode != AccessMode::Shared {
+            return Ok(()); // It waits for it, or is refused, or takes its place.
+        }
+        if !is_retry && !is_holder {
+            return Err(ProduceError::Busy(format!(
+                "Producer with name '{}' is already connected to topic {topic}",
+                open.name
+            )));
+        }
+        if let Some(twin) = self.open.remove(&key)
+            && !is_retry
+        {
+            twin.tell_closed();
+        }
+        if let Some(access) = &mut self.access {
+            access.holder = access.holder.filter(|&holder| holder != key);
+        }
+        Ok(())
     }
+
+    fn admit(&mut self, request: &ProducerRequest) -> Result<Verdict, ProduceError> {
+        let holder = self.holder_name().map(str::to_owned);
+        let exclusive =
+            holder.map(|name| format!("Topic has an existing exclusive producer: {name}"));
+        match request.access_mode {
+            AccessMode::Shared => {
+                exclusive.map_or(Ok(Verdict::Open), |text| Err(ProduceError::Busy(text)))
+            }
+            AccessMode::Exclusive if let Some(text) = exclusive => Err(ProduceError::Fenced(text)),
+            AccessMode::Exclusive if !self.open.is_empty() => {
+                Err(ProduceError::Fenced("Topic has existing shared producers".to_owned()))
+            }
+            AccessMode::WaitForExclusive if exclusive.is_some() || !self.open.is_empty() => {
+                self.next_epoch(request).map(|_| Verdict::Wait)
+            }
+            AccessMode::Exclusive | AccessMode::WaitForExclusive => {
+                self.next_epoch(request).map(Verdict::Claim)
+            }
+            AccessMode::ExclusiveWithFencing => {
+                let epoch = self.next_epoch(request)?;
+                self.fence();
+                Ok(Verdict::Claim(epoch))
+            }
+        }
+    }
+
+    /// Who has exclusive access, or is about to get it.
+    fn holder_name(&self) -> Option<&str> {
+        let access = self.access.as_ref()?;
+        let holder = access.holder.and_then(|key| self.open.get(&key));
+        let claim = access.claim.as_ref().map(|claim| &claim.producer);
+        let waiting = access.waiting.front().map(|(_, producer)| producer);
+        holder.or(claim).or(waiting).map(|producer| producer.name.as_str())
+    }
+
+    /// The epoch under which this one would have access.
+    fn next_epoch(&self, request: &ProducerRequest) -> Result<u64, ProduceError> {
+        let access = self.access.as_ref();
+        let last = access.and_then(|access| access.epoch.max(access.storing));
+        match request.topic_epoch {
+            Some(epoch) if last.is_some_and(|last| epoch < last) => {
+                let last = last.unwrap_or_default();
+                let text = format!("Topic epoch has already moved: it is {last}, and was {epoch}");
+                Err(ProduceError::Fenced(text))
+            }
+            Some(epoch) if EPOCH_END <= epoch => {
+                let text = format!("Topic epoch {epoch} is not below {EPOCH_END}");
+                Err(ProduceError::NotAllowed(text))
+            }
+            Some(epoch) => Ok(epoch),
+            None => Ok(last.map_or(0, |last| last.saturating_add(1))),
+        }
+    }
+
+    fn access(&mut self) -> &mut Access {
+        self.access.get_or_insert_default()
+    }
+
+    fn claim(&mut self, claim: Claim) {
+        let access = self.access();
+        let is_stored = access.epoch == Some(claim.epoch) && access.storing.is_none();
+        access.claim = Some(claim);
+        if is_stored {
+            self.grant();
+        }
+    }
+
+    /// Closes all others; those that wait are refused.
+    fn fence(&mut self) {
+        for (_, producer) in std::mem::take(&mut self.open) {
+            producer.tell_closed();
+        }
+        let Some(access) = &mut self.access else { return };
+        access.holder = None;
+        let waiting = std::mem::take(&mut access.waiting);
+        let claimant = access.claim.take().and_then(|claim| claim.refuse(fenced_out()));
+        for producer in waiting.into_iter().map(|(_, producer)| producer).chain(claimant) {
+            producer.outbox.push(Outgoing::ProducerRefused {
+                producer: producer.client_key(),
+                error: fenced_out(),
+            });
+        }
+    }
+
+    /// The epoch that is to be stored now; [`Self::on_epoch`] is to follow.
+    pub(super) fn take_epoch(&mut self) -> Option<u64> {
+        let access = self.access.as_mut()?;
+        let epoch = access.claim.as_ref()?.epoch;
+        if access.storing.is_some() || access.epoch == Some(epoch) {
+            return None;
+        }
+        access.storing = Some(epoch);
+        Some(epoch)
+    }
+
+    /// The epoch that was taken is stored, or maybe not.
+    pub(super) fn on_epoch(&mut self, result: Result<u64, TopicError>) {
+        let Some(access) = &mut self.access else { return };
+        access.storing = None;
+        match result {
+            Ok(epoch) => {
+                access.epoch = Some(epoch);
+                if access.claim.as_ref().is_some_and(|claim| claim.epoch == epoch) {
+                    self.grant();
+                }
+                self.promote();
+            }
+            Err(error) => {
+                if let Some(claim) = access.claim.take()
+                    && let Some(waited) = claim.refuse(error.into())
+                {
+                    waited.tell_closed(); // It comes back and waits again.
+                }
+                self.promote();
+            }
+        }
+    }
+
+    /// Opens who claimed access.
+    fn grant(&mut self) {
+        let Some(access) = &mut self.access else { return };
+        let Some(Claim { epoch, key, producer, reply }) = access.claim.take() else { return };
+        access.holder = Some(key);
+        let topic_epoch = Some(epoch);
+        match reply {
+            Some((handle, reply)) => {
+                self.open.insert(key, producer);
+                if let Err(Ok(_)) = reply.send(Ok(Producer { topic_epoch, ..handle })) {
+                    self.remove(key);
+                }
+            }
+            None => {
+                let (client, request_id) = (producer.client_key(), producer.request.request_id);
+                let ready = Outgoing::ProducerReady { producer: client, request_id, topic_epoch };
+                producer.outbox.push(ready);
+                self.open.insert(key, producer);
+            }
+        }
+    }
+
+    /// Lets the next one that waits claim access, if nobody is open.
+    fn promote(&mut self) {
+        let Some(access) = &mut self.access else { return };
+        if !self.open.is_empty() || access.claim.is_some() {
+            return;
+        }
+        while let Some((key, producer)) = self.access().waiting.pop_front() {
+            match self.next_epoch(&producer.request) {
+                Ok(epoch) => return self.claim(Claim { epoch, key, producer, reply: None }),
+                Err(error) => producer
+                    .outbox
+                    .push(Outgoing::ProducerRefused { producer: producer.client_key(), error }),
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: u64) -> Option<&OpenedProducer> {
+        self.open.get(&key).map(AsRef::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut OpenedProducer> {
+        self.open.get_mut(&key).map(AsMut::as_mut)
+    }
+
+    /// Forgets one, open or not; who waits may get access by that.
+    pub(super) fn remove(&mut self, key: u64) -> Option<OpenedProducer> {
+        let removed = self.open.remove(&key).map(|opened| *opened);
+        if let Some(access) = &mut self.access {
+            access.holder = access.holder.filter(|&holder| holder != key);
+            access.waiting.retain(|(waiting, _)| *waiting != key);
+            access.claim.take_if(|claim| claim.key == key);
+            self.promote();
+        }
+        removed
+    }
+
+    /// How many are open, or want to be.
+    pub(super) fn len(&self) -> usize {
+        let access = self.access.as_ref();
+        let others = access.map_or(0, |it| it.waiting.len() + usize::from(it.claim.is_some()));
+        self.open.len() + others
+    }
+
+    /// Closes all of them from our side; clients look the topic up again.
+    pub(super) fn close_all(&mut self, why: TopicError) {
+        for opened in std::mem::take(&mut self.open).into_values() {
+            opened.tell_closed();
+        }
+        let Some(access) = &mut self.access else { return };
+        access.holder = None;
+        let waiting = std::mem::take(&mut access.waiting).into_iter().map(|(_, producer)| producer);
+        let claimant = access.claim.take().and_then(|claim| claim.refuse(why.into()));
+        waiting.chain(claimant).for_each(|producer| producer.tell_closed());
+    }
+
+    pub(super) fn stats(&mut self, now: Instant) -> Vec<PublisherStats> {
+        self.open.values_mut().map(|producer| producer.stats(now)).collect()
+    }
+}
+
+impl Claim {
+    /// Answers who waits for an answer. Returns the producer if it was told to wait instead.
+    fn refuse(self, error: ProduceError) -> Option<Box<OpenedProducer>> {
+        match self.reply {
+            Some((_, reply)) => {
+                _ = reply.send(Err(error));
+                None
+            }
+            None => Some(self.producer),
+        }
+    }
+}
+
+fn fenced_out() -> ProduceError {
+    ProduceError::Fenced("Fenced out: another producer has taken exclusive access".to_owned())
 }

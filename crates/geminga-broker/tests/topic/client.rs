@@ -142,6 +142,16 @@ impl Client {
         self.waiting.pop_front().unwrap()
     }
 
+    /// The next thing that a topic sends, if anything comes for a while.
+    pub(crate) async fn told(&mut self) -> Option<Outgoing> {
+        let patience = Duration::from_millis(200);
+        if self.waiting.is_empty() {
+            tokio::time::timeout(patience, self.outbox.take(&mut self.waiting)).await.ok()?;
+            self.outbox.written(self.waiting.iter().map(Outgoing::size_bytes).sum());
+        }
+        self.waiting.pop_front()
+    }
+
     /// Nothing comes for a while.
     pub(crate) async fn quiet(&mut self) {
         assert!(self.waiting.is_empty(), "{:?}", self.waiting);

@@ -7,6 +7,7 @@ mod client;
 mod compacting;
 mod compacting_model;
 mod deleting;
+mod exclusive;
 mod formats;
 mod keyed;
 mod lost_answers;

@@ -65,6 +65,14 @@ impl Turns {
         }
     }
 
+    /// The topic does not let it in. Returns the requests to tell that to.
+    pub(super) fn refuse(&self, producer_id: u64) -> Vec<u64> {
+        match lock(&self.0).remove(&producer_id) {
+            Some(Turn::Waiting(requests)) => requests,
+            Some(Turn::Early(_)) | None => Vec::new(),
+        }
+    }
+
     /// The producer is closed.
     pub(super) fn forget(&self, producer_id: u64) {
         lock(&self.0).remove(&producer_id);
@@ -88,6 +96,16 @@ mod tests {
         assert!(turns.is_ready(2, READY).is_empty());
         assert_eq!(turns.told_to_wait(2, &[5, 6]), Some(READY));
         assert!(!turns.waits_too(2, 7));
+    }
+
+    #[test]
+    fn whoever_waits_is_told_of_a_refusal_once() {
+        let turns = Turns::default();
+        assert_eq!(turns.told_to_wait(1, &[5]), None);
+        assert!(turns.waits_too(1, 6));
+        assert_eq!(turns.refuse(1), [5, 6]);
+        assert!(turns.refuse(1).is_empty());
+        assert!(!turns.waits_too(1, 7));
     }
 
     #[test]

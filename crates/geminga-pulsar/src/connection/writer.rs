@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc};
 
-use geminga_broker::{ClientKey, OutMessage, Outgoing, PublishError, Receipt};
+use geminga_broker::{ClientKey, OutMessage, Outgoing, ProduceError, PublishError, Receipt};
 use geminga_env::net::Stream;
 use geminga_wire::{
     entry::EntryHeader,
@@ -100,6 +100,7 @@ impl Writer {
             Outgoing::ProducerReady { producer, request_id, topic_epoch } => {
                 self.producer_ready(producer, Ready { request_id, topic_epoch });
             }
+            Outgoing::ProducerRefused { producer, error } => self.refuse_producer(producer, &error),
             Outgoing::ProducerClosed { producer } => self.close_producer(producer),
             Outgoing::Messages { consumer, consumer_epoch, messages } => {
                 self.messages(consumer, consumer_epoch, messages);
@@ -191,6 +192,19 @@ impl Writer {
         for request_id in self.connection.turns.is_ready(key.id, ready) {
             if let Some(producer) = &producer {
                 self.command(super::producers::success(producer, request_id, Some(ready)));
+            }
+        }
+    }
+
+    /// It was told to wait. A request that was not answered yet is cancelled, and repeated.
+    fn refuse_producer(&self, key: ClientKey, error: &ProduceError) {
+        if lock(&self.connection.producers).incarnation(key.id) != Some(key.incarnation) {
+            return;
+        }
+        let requests = self.connection.turns.refuse(key.id);
+        if self.connection.drop_producer(key) {
+            for request_id in requests {
+                self.connection.answer_error(request_id, error.refusal());
             }
         }
     }

@@ -5,6 +5,7 @@
 //! anybody else. Method: broker, bookie and door run in a simulated world with virtual time; the
 //! client here knows nothing but frames, so that it can break every rule.
 
+mod access;
 mod client;
 mod consuming;
 mod handshake;

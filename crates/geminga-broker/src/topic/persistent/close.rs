@@ -176,7 +176,7 @@ impl Topic {
 
     /// Closes every producer and consumer from our side; clients look the topic up again.
     pub(super) fn close_all(&mut self) {
-        self.producers.close_all();
+        self.producers.close_all(self.closing());
         let names: Vec<_> = self.subscriptions.keys().cloned().collect();
         names.iter().for_each(|name| self.close_consumers_of(name));
         self.subscriptions.values_mut().for_each(|sub| sub.view = None);
@@ -201,7 +201,7 @@ impl Topic {
 impl Drop for Topic {
     /// However the task ends, a panic included, nobody is left attached to nothing.
     fn drop(&mut self) {
-        self.producers.close_all();
+        self.producers.close_all(self.closing());
         self.consumers.values().for_each(|consumer| consumer.tell_closed());
         for sub in self.subscriptions.values_mut() {
             sub.fail_waiters("the topic was closed");

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use geminga_managed_ledger::{AppendError, Outcome};
+use geminga_managed_ledger::{AppendError, EpochEvent, Outcome};
 use geminga_types::Position;
 use tracing::{debug, warn};
 
 use super::{
-    super::{Reply, consumers::closing, producers::OpenedProducer},
+    super::{Reply, consumers::closing, mailbox::Sender, producers::OpenedProducer},
     Topic,
     close::Phase,
     tail::Meta,
@@ -33,27 +33,44 @@ impl Topic {
         open: OpenProducer,
         reply: Reply<Result<Producer, ProduceError>>,
     ) {
-        let opened = self.try_open_producer(open);
-        if let Err(Ok(producer)) = reply.send(opened) {
-            self.producers.remove(producer.key); // Nobody waits for it any more.
+        match self.may_produce() {
+            Err(error) => _ = reply.send(Err(error)),
+            Ok(mailbox) => {
+                let (key, env) = (self.new_key(), &self.deps.ledger.env);
+                self.producers.open(open, (&self.name, key), mailbox, (env, reply));
+            }
         }
     }
 
-    fn try_open_producer(&mut self, open: OpenProducer) -> Result<Producer, ProduceError> {
+    fn may_produce(&self) -> Result<Sender, ProduceError> {
         if !matches!(self.phase, Phase::Serving) {
             return Err(self.closing().into());
         }
         if self.ledger.is_terminated() {
             return Err(ProduceError::Terminated(self.name.clone()));
         }
-        if let Some(refusal) = self.quota_refusal() {
-            return Err(refusal);
+        match self.quota_refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(self.mailbox.upgrade().ok_or_else(|| self.closing())?),
         }
-        let Some(mailbox) = self.mailbox.upgrade() else {
-            return Err(self.closing().into());
-        };
-        let key = self.new_key();
-        self.producers.open(open, (&self.name, key), mailbox, &self.deps.ledger.env)
+    }
+
+    /// Stores the epoch of exclusive producers, and lets them in once it is. False: there was nothing.
+    pub(super) fn settle_access(&mut self) -> bool {
+        let mut has_any = false;
+        while let Some(event) = self.ledger.poll_epoch_event() {
+            has_any = true;
+            let unavailable = |reason| TopicError::Unavailable { topic: self.name.clone(), reason };
+            self.producers.on_epoch(match event {
+                EpochEvent::Stored(epoch) => Ok(epoch),
+                EpochEvent::Failed(reason) => Err(unavailable(reason)),
+            });
+        }
+        if let Some(epoch) = self.producers.take_epoch() {
+            has_any = true;
+            self.ledger.store_epoch(epoch);
+        }
+        has_any
     }
 
     pub(super) fn closing(&self) -> TopicError {

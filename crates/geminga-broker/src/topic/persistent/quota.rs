@@ -65,7 +65,7 @@ impl Topic {
             self.is_closing_producers = true;
         }
         if self.pending.is_empty() {
-            self.producers.close_all();
+            self.producers.close_all(self.closing());
             self.is_closing_producers = false;
         }
     }

@@ -55,11 +55,10 @@ pub(in crate::topic) fn spawn(
         is_expiring: false,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
-        ledger,
         jobs: 0,
         pending: std::collections::VecDeque::new(),
         tail: Tail::default(),
-        producers: super::super::producers::Producers::default(),
+        producers: super::super::producers::Producers::new(ledger.epoch()),
         consumers: std::collections::BTreeMap::new(),
         subscriptions: std::collections::BTreeMap::new(),
         busy: std::collections::BTreeMap::new(),
@@ -75,6 +74,7 @@ pub(in crate::topic) fn spawn(
         flow_out: Flow::new(now),
         last_publish_time: 0,
         terminating: Vec::new(),
+        ledger,
     });
     topic.apply_policies();
     topic.adopt_recovered_cursors();
