@@ -163,6 +163,9 @@ impl ManagedLedger {
         if self.is_fenced() {
             return None;
         }
+        if self.life.is_abandoned {
+            return self.cursors.poll_job(&self.options).map(Job);
+        }
         if let Some(transition) = self.poll_transition() {
             return Some(Job(Kind::Transition(Box::new(transition))));
         }

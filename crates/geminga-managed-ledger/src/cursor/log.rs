@@ -39,8 +39,6 @@ pub(super) struct CursorLog {
     may_go_on: bool,
     /// The ledger that is to replace the log.
     next: Option<Next>,
-    /// Snapshots that were begun.
-    attempts: u64,
     pending: Pile,
     has_pending: bool,
     appended: u64,
@@ -128,7 +126,6 @@ impl CursorLog {
         Self {
             may_go_on,
             next: None,
-            attempts: 0,
             phase: if key.is_some() { Phase::Idle } else { Phase::Creating },
             key,
             backoff: Backoff::default(),
@@ -199,12 +196,12 @@ impl CursorLog {
         true
     }
 
-    /// Hands the snapshot to a job, with a number that is its own.
-    pub(super) fn take_snapshot(&mut self) -> Option<(u64, CursorState)> {
+    /// Hands the snapshot to a job, with the next number.
+    pub(super) fn take_snapshot(&mut self, attempts: &mut u64) -> Option<(u64, CursorState)> {
         let next = self.next.as_mut().filter(|next| next.is_wanted())?;
-        self.attempts += 1;
-        match std::mem::replace(&mut next.step, Step::Writing(self.attempts)) {
-            Step::Wanted(state) => Some((self.attempts, *state)),
+        *attempts += 1;
+        match std::mem::replace(&mut next.step, Step::Writing(*attempts)) {
+            Step::Wanted(state) => Some((*attempts, *state)),
             Step::Writing(_) | Step::Written(_) => None,
         }
     }
@@ -310,16 +307,19 @@ impl CursorLog {
         Some(key)
     }
 
-    /// Lets go of a replacement that is not needed, since all changes are in the log that is open.
-    /// Returns what was written of it.
-    pub(super) fn give_up_next(&mut self) -> Option<Written> {
-        if !matches!(self.phase, Phase::Open(_) | Phase::Deleting) {
-            return None;
-        }
+    /// Takes away a snapshot that is written, and that no key names.
+    pub(super) fn take_unnamed(&mut self) -> Option<Written> {
         match self.next.take()?.step {
             Step::Written(written) => Some(*written),
             Step::Wanted(_) | Step::Writing(_) => None,
         }
+    }
+
+    /// Lets go of a replacement that is not needed, since all changes are in the log that is open.
+    /// Returns what was written of it.
+    pub(super) fn give_up_next(&mut self) -> Option<Written> {
+        let is_spare = matches!(self.phase, Phase::Open(_) | Phase::Deleting);
+        if is_spare { self.take_unnamed() } else { None }
     }
 
     fn give_up_going_on(&mut self) {

@@ -46,6 +46,10 @@ pub(crate) struct Cursors {
     jobs: VecDeque<Kind>,
     /// Snapshots that jobs are writing.
     writing: usize,
+    /// Snapshots that were begun: a name may be that of another cursor by the time one is written.
+    attempts: u64,
+    /// Whether the topic is being deleted: what no key names is cleaned up, and nothing else is done.
+    is_abandoned: bool,
     events: VecDeque<CursorEvent>,
     is_closing: bool,
     is_fenced: bool,
@@ -65,6 +69,8 @@ impl Cursors {
             backing_off: BTreeSet::new(),
             jobs: VecDeque::new(),
             writing: 0,
+            attempts: 0,
+            is_abandoned: false,
             events: VecDeque::new(),
             is_closing: false,
             is_fenced: false,
@@ -209,7 +215,8 @@ impl Cursors {
                 Err(reason)
             }
         };
-        let Some(log) = self.logs.get_mut(&name) else {
+        let log = self.logs.get_mut(&name).filter(|_| !self.is_abandoned);
+        let Some(log) = log else {
             self.discard(result.ok());
             return;
         };
@@ -331,7 +338,20 @@ impl Cursors {
         self.ask(&name, roll_at(options));
     }
 
+    /// The topic is to be deleted: from now on there are only jobs that clean up.
+    pub(crate) fn abandon(&mut self) {
+        self.is_abandoned = true;
+        self.to_start.clear();
+        self.to_send.clear();
+        self.jobs.retain(|job| matches!(job, Kind::Discard(_)));
+        let unwanted: Vec<_> = self.logs.values_mut().filter_map(CursorLog::take_unnamed).collect();
+        unwanted.into_iter().for_each(|written| self.discard(Some(written)));
+    }
+
     pub(crate) fn poll_job(&mut self, options: &Options) -> Option<Kind> {
+        if self.is_abandoned {
+            return self.jobs.pop_front();
+        }
         while let Some(name) = self.to_start.pop_first() {
             self.start(&name, options);
         }
@@ -408,7 +428,7 @@ impl Cursors {
             let job = ContinueCursor { name: Arc::clone(&name), key, options };
             self.jobs.push_back(Kind::ContinueCursor(Box::new(job)));
         }
-        if let Some((attempt, snapshot)) = log.take_snapshot() {
+        if let Some((attempt, snapshot)) = log.take_snapshot(&mut self.attempts) {
             self.writing += 1;
             let options = options.cursor_ledger.clone();
             let job = WriteSnapshot { name: Arc::clone(&name), attempt, options, snapshot };

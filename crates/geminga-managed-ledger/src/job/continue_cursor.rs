@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use geminga_ledger::{Deps, LedgerOptions, Writer};
+use geminga_types::LedgerId;
 use tracing::debug;
 
-use super::JobError;
+use super::{JobError, point_cursor::named_ledgers, write_snapshot::discard};
 use crate::{info, owned_key::OwnedKey};
 
 #[derive(Debug)]
@@ -34,9 +35,20 @@ impl ContinueCursor {
         let created = geminga_ledger::create(deps, &self.options).await;
         let writer = created.map_err(JobError::failed)?;
         let ledger_id = writer.ledger_id();
-        let value = info::continue_cursor(self.key.value(), ledger_id);
-        self.key.replace(deps, value.map_err(JobError::failed)?).await?;
+        if let Err(failure) = self.name_it(deps, ledger_id).await {
+            let named = named_ledgers(&self.key);
+            if !named.is_ok_and(|named| named.contains(&ledger_id)) {
+                discard(deps, ledger_id).await;
+            }
+            return Err(failure);
+        }
         debug!(path = %self.key.path(), ledger_id = ledger_id.0, "a cursor's log goes on");
         Ok(writer)
+    }
+
+    async fn name_it(&mut self, deps: &Deps, ledger_id: LedgerId) -> Result<(), JobError> {
+        let value = info::continue_cursor(self.key.value(), ledger_id);
+        self.key.replace(deps, value.map_err(JobError::failed)?).await?;
+        Ok(())
     }
 }

@@ -57,10 +57,26 @@ async fn point(
     since: Vec<Bytes>,
 ) -> Result<Pointed, JobError> {
     let ledger_id = written.writer.ledger_id();
-    if let Err(reason) = write_all(deps, &mut written.writer, since).await {
-        discard(deps, ledger_id).await;
-        return Err(reason);
+    match try_point(deps, key, &mut written, since).await {
+        Ok(doomed) => Ok(Pointed { written, doomed }),
+        Err(failure) => {
+            // Unless the key may name it.
+            if !named_ledgers(key).is_ok_and(|named| named.contains(&ledger_id)) {
+                discard(deps, ledger_id).await;
+            }
+            Err(failure)
+        }
     }
+}
+
+async fn try_point(
+    deps: &Deps,
+    key: &mut OwnedKey,
+    written: &mut Written,
+    since: Vec<Bytes>,
+) -> Result<Option<Doomed>, JobError> {
+    let ledger_id = written.writer.ledger_id();
+    write_all(deps, &mut written.writer, since).await?;
     let before = named_ledgers(key)?;
     let owner = Owner::Cursor(Arc::clone(key.path()));
     let tombstone = Tombstone::put(deps, &owner, before).await.map_err(JobError::failed)?;
@@ -68,7 +84,7 @@ async fn point(
     let value = info::point_cursor(key.value(), ledger_id, &written.head, now);
     key.replace(deps, value.map_err(JobError::failed)?).await?;
     debug!(path = %key.path(), ledger_id = ledger_id.0, "opened a cursor's ledger");
-    Ok(Pointed { written, doomed: tombstone.map(Tombstone::doom) })
+    Ok(tombstone.map(Tombstone::doom))
 }
 
 /// Every ledger that the key may name now.

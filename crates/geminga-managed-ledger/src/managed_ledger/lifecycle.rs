@@ -10,6 +10,8 @@ use crate::append::AppendError;
 pub(super) struct Life {
     pub(super) termination: Termination,
     is_closing: bool,
+    /// Whether the topic is being deleted.
+    pub(super) is_abandoned: bool,
     is_fenced: bool,
 }
 
@@ -24,7 +26,7 @@ pub(super) enum Termination {
 impl Life {
     pub(super) fn new(terminated: Option<Position>) -> Self {
         let termination = terminated.map_or(Termination::No, Termination::Done);
-        Self { termination, is_closing: false, is_fenced: false }
+        Self { termination, is_closing: false, is_abandoned: false, is_fenced: false }
     }
 
     /// Why an append is refused, if it is.
@@ -86,6 +88,13 @@ impl ManagedLedger {
             self.cursors.close();
             self.compaction.close();
         }
+    }
+
+    /// The topic is about to be deleted, and nothing is to be written any more: the jobs from now on
+    /// delete ledgers that no key names, which [`crate::delete()`] would not find.
+    pub fn abandon(&mut self) {
+        self.life.is_abandoned = true;
+        self.cursors.abandon();
     }
 
     /// Whether nothing is left to do after [`Self::close`]. Not before everything was polled.

@@ -172,6 +172,61 @@ fn changes_are_durable_while_the_next_log_is_prepared() {
     });
 }
 
+/// Goal: a snapshot that is still being written when its cursor is deleted is not taken for one of the
+/// next cursor of that name.
+#[test]
+fn a_snapshot_of_a_deleted_cursor_does_not_count() {
+    run(async {
+        let world = World::new(1);
+        let mut topic = world.open().await;
+        topic.create_cursor("a", p(-1)).await;
+        world.bookie.state().held_from = Some(LedgerId(0));
+        topic.ledger.append_cursor("a", acked(3));
+        assert_eq!(topic.event().await, needs_snapshot());
+        topic.ledger.snapshot_cursor("a", state(50, &[(60, 60)]));
+        topic.run_for(100).await;
+        topic.ledger.delete_cursor("a");
+        assert_eq!(topic.event().await, CursorEvent::Deleted { name: "a".into() });
+        topic.create_cursor("a", p(-1)).await;
+        let old = world.bookie.state().batches.len();
+        topic.ledger.append_cursor("a", acked(4));
+        assert_eq!(topic.event().await, needs_snapshot());
+        topic.ledger.snapshot_cursor("a", state(-1, &[(4, 4)]));
+        topic.run_for(100).await;
+        assert!(old < world.bookie.state().batches.len(), "both are held");
+        world.bookie.state().held_from = None;
+        assert_eq!(topic.event().await, durable(1));
+        topic.run_for(100).await;
+        assert_eq!(world.bookie.ledgers().len(), 1, "the other is deleted");
+        drop(topic);
+        assert_eq!(world.open().await.recovered("a"), state(-1, &[(4, 4)]));
+    });
+}
+
+/// Goal: a topic that is deleted while a snapshot is written leaves no ledger that nothing names.
+#[test]
+fn a_snapshot_that_is_written_for_nothing_is_deleted() {
+    run(async {
+        let world = World::new(1);
+        let mut topic = with_log(&world, options()).await;
+        for seq in 2..7 {
+            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
+            assert_eq!(topic.event().await, durable(seq));
+        }
+        assert_eq!(topic.event().await, needs_snapshot());
+        let before = world.bookie.ledgers();
+        let next = LedgerId(before.last().unwrap().0 + 1);
+        world.bookie.state().held_from = Some(next);
+        topic.ledger.snapshot_cursor("a", state(6, &[]));
+        topic.run_for(100).await;
+        topic.ledger.abandon();
+        world.bookie.state().held_from = None;
+        topic.run_for(100).await;
+        assert!(world.bookie.state().written.contains(&next));
+        assert_eq!(world.bookie.ledgers(), before);
+    });
+}
+
 #[test]
 fn changes_behind_one_on_its_way_become_one_entry() {
     run(async {

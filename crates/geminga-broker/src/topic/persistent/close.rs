@@ -74,6 +74,7 @@ impl Topic {
         }
         self.close_all();
         self.cancel_compaction();
+        self.ledger.abandon();
         let replies = self.phase.replies().map(std::mem::take).unwrap_or_default();
         let deadline = self.now() + UNLOAD_TIME_MAX;
         self.phase = Phase::Deleting { asked: vec![reply], replies, deadline };
@@ -83,6 +84,9 @@ impl Topic {
     /// again: what a job still writes would be found by a topic of the same name. True: it moved.
     fn count_out(&mut self) -> bool {
         let now = self.now();
+        while let Some(job) = self.ledger.poll_job() {
+            self.spawn_job(job);
+        }
         let Phase::Deleting { asked, replies, deadline } = &mut self.phase else { return false };
         if self.jobs == 0 && !self.compaction.has_pass() {
             for reply in std::mem::take(asked) {
