@@ -72,6 +72,8 @@ pub enum Outgoing {
     ProducerRefused {
         /// Which.
         producer: ClientKey,
+        /// The request that opened it.
+        request_id: u64,
         /// Why.
         error: ProduceError,
     },

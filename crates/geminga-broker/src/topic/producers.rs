@@ -60,6 +60,8 @@ struct Claim {
     epoch: u64,
     key: u64,
     producer: Box<OpenedProducer>,
+    /// Whether those that waited before it are refused once it has access.
+    fences: bool,
     /// Who waits for an answer; one that waited for its turn has it.
     reply: Option<(Producer, Reply<Result<Producer, ProduceError>>)>,
 }
@@ -67,7 +69,10 @@ struct Claim {
 /// What a producer that is to be opened waits for.
 enum Verdict {
     Open,
+    /// With this epoch.
     Claim(u64),
+    /// The same, and all others leave.
+    Fence(u64),
     Wait,
 }
 
@@ -90,6 +95,12 @@ impl OpenedProducer {
 
     fn tell_closed(&self) {
         self.outbox.push(Outgoing::ProducerClosed { producer: self.client_key() });
+    }
+
+    /// It waited, and does not get in.
+    fn refuse(&self, error: ProduceError) {
+        let (producer, request_id) = (self.client_key(), self.request.request_id);
+        self.outbox.push(Outgoing::ProducerRefused { producer, request_id, error });
     }
 
     fn stats(&mut self, now: Instant) -> PublisherStats {
@@ -131,7 +142,11 @@ impl Producers {
         mailbox: Sender,
         (env, reply): (&Env, Reply<Result<Producer, ProduceError>>),
     ) {
-        let verdict = self.replace_twin(&open, topic).and_then(|()| self.admit(&open.request));
+        let verdict = match self.replace_twin(&open, topic) {
+            Ok(Some(verdict)) => Ok(verdict),
+            Ok(None) => self.admit(&open.request),
+            Err(error) => Err(error),
+        };
         let verdict = match verdict {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -157,9 +172,10 @@ impl Producers {
                     self.remove(key); // Nobody waits for it any more.
                 }
             }
-            Verdict::Claim(epoch) => {
+            Verdict::Claim(epoch) | Verdict::Fence(epoch) => {
+                let fences = matches!(verdict, Verdict::Fence(_));
                 let reply = Some((producer, reply));
-                self.claim(Claim { epoch, key, producer: opened, reply });
+                self.claim(Claim { epoch, key, producer: opened, fences, reply });
             }
             Verdict::Wait => {
                 producer.is_ready = false;
@@ -171,37 +187,43 @@ impl Producers {
         }
     }
 
-    /// Makes room for a producer that its client opens again.
-    fn replace_twin(&mut self, open: &OpenProducer, topic: &TopicName) -> Result<(), ProduceError> {
+    /// Takes away a producer that its client opens again; the new one gets what the old one had.
+    fn replace_twin(
+        &mut self,
+        open: &OpenProducer,
+        topic: &TopicName,
+    ) -> Result<Option<Verdict>, ProduceError> {
         let is_twin = |producer: &OpenedProducer| producer.name == open.name;
         let Some((&key, twin)) = self.open.iter().find(|(_, producer)| is_twin(producer)) else {
-            return Ok(());
+            return Ok(None);
         };
+        let mode = open.request.access_mode;
         let is_retry = twin.request.connection_id == open.request.connection_id
-            && twin.request.producer_id == open.request.producer_id;
+            && twin.request.producer_id == open.request.producer_id
+            && twin.request.access_mode == mode;
+        let access = self.access.as_mut().filter(|access| access.holder == Some(key));
+        let held = access.as_ref().and_then(|access| access.epoch);
         // Only who has access knows the epoch: its connection is gone, and we have not seen that yet.
-        let access = self.access.as_ref().filter(|access| access.holder == Some(key));
-        let is_holder = access.is_some_and(|access| {
-            access.epoch.is_some() && access.epoch == open.request.topic_epoch
-        });
-        if !is_retry && !is_holder && open.request.access_mode != AccessMode::Shared {
-            return Ok(()); // It waits for it, or is refused, or takes its place.
+        let is_back =
+            mode != AccessMode::Shared && held.is_some() && held == open.request.topic_epoch;
+        if !is_retry && !is_back {
+            return match mode {
+                AccessMode::Shared => Err(ProduceError::Busy(format!(
+                    "Producer with name '{}' is already connected to topic {topic}",
+                    open.name
+                ))),
+                _ => Ok(None), // It waits for it, or is refused, or takes its place.
+            };
         }
-        if !is_retry && !is_holder {
-            return Err(ProduceError::Busy(format!(
-                "Producer with name '{}' is already connected to topic {topic}",
-                open.name
-            )));
+        if let Some(access) = access {
+            access.holder = None;
         }
         if let Some(twin) = self.open.remove(&key)
             && !is_retry
         {
             twin.tell_closed();
         }
-        if let Some(access) = &mut self.access {
-            access.holder = access.holder.filter(|&holder| holder != key);
-        }
-        Ok(())
+        Ok(Some(held.map_or(Verdict::Open, Verdict::Claim)))
     }
 
     fn admit(&mut self, request: &ProducerRequest) -> Result<Verdict, ProduceError> {
@@ -224,8 +246,8 @@ impl Producers {
             }
             AccessMode::ExclusiveWithFencing => {
                 let epoch = self.next_epoch(request)?;
-                self.fence();
-                Ok(Verdict::Claim(epoch))
+                self.close_others();
+                Ok(Verdict::Fence(epoch))
             }
         }
     }
@@ -271,20 +293,15 @@ impl Producers {
         }
     }
 
-    /// Closes all others; those that wait are refused.
-    fn fence(&mut self) {
+    /// Closes who is open or has claimed access. Those that wait stay until the new epoch is stored.
+    fn close_others(&mut self) {
         for (_, producer) in std::mem::take(&mut self.open) {
             producer.tell_closed();
         }
         let Some(access) = &mut self.access else { return };
         access.holder = None;
-        let waiting = std::mem::take(&mut access.waiting);
-        let claimant = access.claim.take().and_then(|claim| claim.refuse(fenced_out()));
-        for producer in waiting.into_iter().map(|(_, producer)| producer).chain(claimant) {
-            producer.outbox.push(Outgoing::ProducerRefused {
-                producer: producer.client_key(),
-                error: fenced_out(),
-            });
+        if let Some(claimant) = access.claim.take().and_then(|claim| claim.refuse(fenced_out())) {
+            claimant.refuse(fenced_out());
         }
     }
 
@@ -302,17 +319,18 @@ impl Producers {
     /// The epoch that was taken is stored, or maybe not.
     pub(super) fn on_epoch(&mut self, result: Result<u64, TopicError>) {
         let Some(access) = &mut self.access else { return };
-        access.storing = None;
+        let stored = access.storing.take();
+        let is_claimed = access.claim.as_ref().is_some_and(|claim| Some(claim.epoch) == stored);
         match result {
             Ok(epoch) => {
                 access.epoch = Some(epoch);
-                if access.claim.as_ref().is_some_and(|claim| claim.epoch == epoch) {
+                if is_claimed {
                     self.grant();
                 }
                 self.promote();
             }
             Err(error) => {
-                if let Some(claim) = access.claim.take()
+                if let Some(claim) = access.claim.take_if(|_| is_claimed)
                     && let Some(waited) = claim.refuse(error.into())
                 {
                     waited.tell_closed(); // It comes back and waits again.
@@ -325,8 +343,13 @@ impl Producers {
     /// Opens who claimed access.
     fn grant(&mut self) {
         let Some(access) = &mut self.access else { return };
-        let Some(Claim { epoch, key, producer, reply }) = access.claim.take() else { return };
+        let Some(claim) = access.claim.take() else { return };
+        let Claim { epoch, key, producer, fences, reply } = claim;
         access.holder = Some(key);
+        let is_fenced_out = |(waiting, _): &(u64, Box<OpenedProducer>)| fences && *waiting < key;
+        while let Some((_, waiting)) = access.waiting.pop_front_if(|it| is_fenced_out(it)) {
+            waiting.refuse(fenced_out());
+        }
         let topic_epoch = Some(epoch);
         match reply {
             Some((handle, reply)) => {
@@ -352,10 +375,11 @@ impl Producers {
         }
         while let Some((key, producer)) = self.access().waiting.pop_front() {
             match self.next_epoch(&producer.request) {
-                Ok(epoch) => return self.claim(Claim { epoch, key, producer, reply: None }),
-                Err(error) => producer
-                    .outbox
-                    .push(Outgoing::ProducerRefused { producer: producer.client_key(), error }),
+                Ok(epoch) => {
+                    let claim = Claim { epoch, key, producer, fences: false, reply: None };
+                    return self.claim(claim);
+                }
+                Err(error) => producer.refuse(error),
             }
         }
     }

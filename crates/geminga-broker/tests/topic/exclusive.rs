@@ -7,9 +7,10 @@ use geminga_env::sim::Seeds;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
+    bookie::Adds,
     client::Client,
     store::Writes,
-    world::{World, topic},
+    world::{World, is_pending, topic},
 };
 
 const MODES: [AccessMode; 4] = [
@@ -131,6 +132,48 @@ async fn the_holder_comes_back_with_its_epoch() {
     assert!(is_fenced(&client.try_produce("t", request(&client, Some(0))).await));
 }
 
+/// Goal: a standby does not cost the holder its access when its connection is lost for a moment.
+#[tokio::test(start_paused = true)]
+async fn the_holder_comes_back_before_those_that_wait() {
+    for mode in [AccessMode::Exclusive, AccessMode::WaitForExclusive] {
+        let world = World::new().await;
+        let (one, again, mut standby) = (world.client(), world.client(), world.client());
+        let request = |client: &Client, topic_epoch| ProducerRequest {
+            access_mode: mode,
+            name: Some("p".to_owned()),
+            topic_epoch,
+            ..client.producer_request(1)
+        };
+        let first = one.try_produce("t", request(&one, None)).await.unwrap();
+        let waiting = open(&standby, AccessMode::WaitForExclusive, None).await.unwrap();
+        let back = again.try_produce("t", request(&again, Some(0))).await.unwrap();
+        assert_eq!((back.topic_epoch(), back.is_ready()), (Some(0), true));
+        first.close().await;
+        standby.quiet().await;
+        back.close().await;
+        assert!(matches!(standby.next().await, Outgoing::ProducerReady { .. }));
+        waiting.close().await;
+    }
+}
+
+/// Goal: what the one before has sent is stored, or never will be, when the next one gets in.
+#[tokio::test(start_paused = true)]
+async fn nobody_gets_in_while_messages_of_the_one_before_are_on_their_way() {
+    let world = World::new().await;
+    let (mut one, two) = (world.client(), world.client());
+    let first = open(&one, AccessMode::Exclusive, None).await.unwrap();
+    one.publish(&first, 0..2).await;
+    world.bookie.set_adds(Adds::Held);
+    first.publish(vec![crate::client::publish(2)]).await.unwrap();
+    let mut fencing = Box::pin(open(&two, AccessMode::ExclusiveWithFencing, None));
+    is_pending(&mut fencing).await;
+    let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
+    assert!(stats.publishers.is_empty(), "the one before is out at once");
+    world.bookie.release();
+    let second = fencing.await.unwrap();
+    assert_eq!(second.topic_epoch(), Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_epoch_that_is_not_stored_gives_no_access() {
     let world = World::new().await;
@@ -139,8 +182,19 @@ async fn an_epoch_that_is_not_stored_gives_no_access() {
     world.store.set_writes("/managed-ledgers/", Writes::Refused);
     let refused = open(&one, AccessMode::Exclusive, None).await;
     assert!(matches!(refused, Err(ProduceError::Topic(_))), "{refused:?}");
-    open(&two, AccessMode::Shared, None).await.unwrap().close().await;
+    let shared = open(&two, AccessMode::Shared, None).await.unwrap();
+    // Who takes over and does not get there leaves those that wait in their places.
+    let mut three = world.client();
+    let waiting = open(&three, AccessMode::WaitForExclusive, None).await.unwrap();
+    let refused = open(&one, AccessMode::ExclusiveWithFencing, None).await;
+    assert!(matches!(refused, Err(ProduceError::Topic(_))), "{refused:?}");
     world.store.set_writes("", Writes::Made);
+    // It is told to come back, or is in.
+    match three.next_within(Duration::from_secs(60)).await {
+        Outgoing::ProducerReady { .. } | Outgoing::ProducerClosed { .. } => waiting.close().await,
+        other => panic!("{other:?}"),
+    }
+    shared.close().await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     let opened = open(&one, AccessMode::Exclusive, None).await.unwrap();
     assert!(opened.topic_epoch().is_some());

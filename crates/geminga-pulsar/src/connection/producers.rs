@@ -13,7 +13,7 @@ use geminga_wire::proto::{
 use super::{
     Connection, RequestPermit, lock,
     slots::{Step, Steps},
-    turns::Ready,
+    turns::{Ready, Said},
     writer::close_producer,
 };
 use crate::{
@@ -158,7 +158,7 @@ impl Connection {
                 Step::AnswerOpen(producer, requests) => self.answer_open(id, &producer, &requests),
                 Step::AnswerAgain(producer, request_id) => {
                     let waits = self.turns.waits_too(id, request_id);
-                    let topic_epoch = producer.topic_epoch();
+                    let topic_epoch = producer.topic_epoch().or_else(|| self.turns.epoch_of(id));
                     let ready = (!waits).then_some(Ready { request_id, topic_epoch });
                     self.answer(success(&producer, request_id, ready));
                 }
@@ -193,17 +193,42 @@ impl Connection {
         });
     }
 
-    fn answer_open(&self, id: u64, producer: &Producer, requests: &[u64]) {
+    fn answer_open(self: &Arc<Self>, id: u64, producer: &Producer, requests: &[u64]) {
         for request_id in requests.iter().copied() {
             let topic_epoch = producer.topic_epoch();
             let ready = producer.is_ready().then_some(Ready { request_id, topic_epoch });
             self.answer(success(producer, request_id, ready));
         }
         if !producer.is_ready()
-            && let Some(ready) = self.turns.told_to_wait(id, requests)
+            && let Some(said) = self.turns.told_to_wait(id, requests)
         {
-            for request_id in requests.iter().copied() {
-                self.answer(success(producer, request_id, Some(ready)));
+            self.tell_turn(id, producer, requests, said);
+        }
+    }
+
+    /// Tells a client that was told to wait what became of that.
+    pub(super) fn tell_turn(
+        self: &Arc<Self>,
+        id: u64,
+        producer: &Producer,
+        requests: &[u64],
+        said: Said,
+    ) {
+        match said {
+            Said::Ready(topic_epoch) => {
+                for request_id in requests.iter().copied() {
+                    let ready = Some(Ready { request_id, topic_epoch });
+                    self.answer(success(producer, request_id, ready));
+                }
+            }
+            Said::Refused(refusal) => {
+                let dropped = lock(&self.producers).drop_open(id);
+                if let Some(open) = dropped {
+                    self.forget_producer(id, open);
+                }
+                for request_id in requests.iter().copied() {
+                    self.answer_error(request_id, refusal.clone());
+                }
             }
         }
     }

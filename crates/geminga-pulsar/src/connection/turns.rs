@@ -1,14 +1,16 @@
 //! Producers that wait for exclusive access, and those whose turn came before they were told to
 //! wait.
 //!
-//! A topic opens such a producer and, maybe at once, says that it is ready. The first is answered
-//! by a request's task, the second by the writer: here they meet, so that the client gets
-//! PRODUCER_SUCCESS with `producer_ready` false first and true second.
+//! A topic opens such a producer and, maybe at once, says that it is ready, or that it is refused. The
+//! first is answered by a request's task, the second by the writer: here they meet, so that the client
+//! gets PRODUCER_SUCCESS with `producer_ready` false first and the rest second.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::lock;
+use crate::errors::Refusal;
 
+/// By producer id. An entry of an earlier producer of that id is told by its requests.
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<BTreeMap<u64, Turn>>);
 
@@ -16,14 +18,25 @@ pub(super) struct Turns(Mutex<BTreeMap<u64, Turn>>);
 enum Turn {
     /// The client was told to wait, as the answer to these requests.
     Waiting(Vec<u64>),
-    /// It is ready, and the client was not yet told to wait.
-    Early(Ready),
+    /// The topic has said what becomes of it, and the client was not yet told to wait.
+    Early(u64, Said),
+    /// It is in, under this epoch.
+    In(Option<u64>),
 }
 
-/// What the topic said.
+/// What the topic said of a producer that waited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It has access, under this epoch of the topic.
+    Ready(Option<u64>),
+    /// It does not get it.
+    Refused(Refusal),
+}
+
+/// What a request for a producer is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ready {
-    /// The request that opened the producer.
+    /// The request.
     pub(super) request_id: u64,
     pub(super) topic_epoch: Option<u64>,
 }
@@ -31,10 +44,15 @@ pub(super) struct Ready {
 impl Turns {
     /// The client was told to wait, as the answer to `requests`. Returns what it is to be told at
     /// once.
-    pub(super) fn told_to_wait(&self, producer_id: u64, requests: &[u64]) -> Option<Ready> {
+    pub(super) fn told_to_wait(&self, producer_id: u64, requests: &[u64]) -> Option<Said> {
         let mut turns = lock(&self.0);
         match turns.remove(&producer_id) {
-            Some(Turn::Early(ready)) if requests.contains(&ready.request_id) => Some(ready),
+            Some(Turn::Early(request_id, said)) if requests.contains(&request_id) => {
+                if let Said::Ready(topic_epoch) = said {
+                    turns.insert(producer_id, Turn::In(topic_epoch));
+                }
+                Some(said)
+            }
             _ => {
                 turns.insert(producer_id, Turn::Waiting(requests.to_vec()));
                 None
@@ -42,13 +60,19 @@ impl Turns {
         }
     }
 
-    /// The topic says that it is ready. Returns the requests to tell it to now.
-    pub(super) fn is_ready(&self, producer_id: u64, ready: Ready) -> Vec<u64> {
+    /// The topic says this of the producer that `request_id` opened. Returns the requests to tell it to
+    /// now.
+    pub(super) fn say(&self, producer_id: u64, request_id: u64, said: Said) -> Vec<u64> {
         let mut turns = lock(&self.0);
         match turns.remove(&producer_id) {
-            Some(Turn::Waiting(requests)) => requests,
+            Some(Turn::Waiting(requests)) if requests.contains(&request_id) => {
+                if let Said::Ready(topic_epoch) = said {
+                    turns.insert(producer_id, Turn::In(topic_epoch));
+                }
+                requests
+            }
             _ => {
-                turns.insert(producer_id, Turn::Early(ready));
+                turns.insert(producer_id, Turn::Early(request_id, said));
                 Vec::new()
             }
         }
@@ -65,11 +89,11 @@ impl Turns {
         }
     }
 
-    /// The topic does not let it in. Returns the requests to tell that to.
-    pub(super) fn refuse(&self, producer_id: u64) -> Vec<u64> {
-        match lock(&self.0).remove(&producer_id) {
-            Some(Turn::Waiting(requests)) => requests,
-            Some(Turn::Early(_)) | None => Vec::new(),
+    /// The epoch under which a producer that waited is in.
+    pub(super) fn epoch_of(&self, producer_id: u64) -> Option<u64> {
+        match lock(&self.0).get(&producer_id) {
+            Some(Turn::In(topic_epoch)) => *topic_epoch,
+            _ => None,
         }
     }
 
@@ -83,37 +107,45 @@ impl Turns {
 mod tests {
     use super::*;
 
-    const READY: Ready = Ready { request_id: 5, topic_epoch: Some(2) };
+    const READY: Said = Said::Ready(Some(2));
 
     #[test]
     fn first_wait_then_ready_whichever_comes_first() {
         let turns = Turns::default();
         assert_eq!(turns.told_to_wait(1, &[5]), None);
         assert!(turns.waits_too(1, 6));
-        assert_eq!(turns.is_ready(1, READY), [5, 6]);
+        assert_eq!(turns.epoch_of(1), None);
+        assert_eq!(turns.say(1, 5, READY), [5, 6]);
+        assert!(!turns.waits_too(1, 7));
+        assert_eq!(turns.epoch_of(1), Some(2));
+
+        assert!(turns.say(2, 5, READY).is_empty());
+        assert_eq!(turns.told_to_wait(2, &[5, 6]), Some(READY));
+        assert!(!turns.waits_too(2, 7));
+        assert_eq!(turns.epoch_of(2), Some(2));
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_whichever_comes_first() {
+        let refused = Said::Refused(Refusal::not_allowed("no"));
+        let turns = Turns::default();
+        assert_eq!(turns.told_to_wait(1, &[5]), None);
+        assert_eq!(turns.say(1, 5, refused.clone()), [5]);
         assert!(!turns.waits_too(1, 7));
 
-        assert!(turns.is_ready(2, READY).is_empty());
-        assert_eq!(turns.told_to_wait(2, &[5, 6]), Some(READY));
+        assert!(turns.say(2, 5, refused.clone()).is_empty());
+        assert_eq!(turns.told_to_wait(2, &[5]), Some(refused));
         assert!(!turns.waits_too(2, 7));
     }
 
     #[test]
-    fn whoever_waits_is_told_of_a_refusal_once() {
+    fn what_an_earlier_producer_left_does_not_count() {
         let turns = Turns::default();
-        assert_eq!(turns.told_to_wait(1, &[5]), None);
-        assert!(turns.waits_too(1, 6));
-        assert_eq!(turns.refuse(1), [5, 6]);
-        assert!(turns.refuse(1).is_empty());
-        assert!(!turns.waits_too(1, 7));
-    }
-
-    #[test]
-    fn what_a_closed_producer_was_told_does_not_count() {
-        let turns = Turns::default();
-        assert!(turns.is_ready(1, READY).is_empty());
+        assert!(turns.say(1, 5, READY).is_empty());
         assert_eq!(turns.told_to_wait(1, &[6]), None);
         turns.forget(1);
-        assert!(turns.is_ready(1, READY).is_empty());
+        assert_eq!(turns.told_to_wait(1, &[6]), None, "left by a close at the wrong moment");
+        assert!(turns.say(1, 8, READY).is_empty());
+        assert_eq!(turns.told_to_wait(1, &[8]), Some(READY));
     }
 }

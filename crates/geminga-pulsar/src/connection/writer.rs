@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc};
 
-use geminga_broker::{ClientKey, OutMessage, Outgoing, ProduceError, PublishError, Receipt};
+use geminga_broker::{ClientKey, OutMessage, Outgoing, PublishError, Receipt};
 use geminga_env::net::Stream;
 use geminga_wire::{
     entry::EntryHeader,
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Connection, answer::NO_REQUEST, encode::Pieces, lock, turns::Ready, window::RefusedSend,
+    Connection, answer::NO_REQUEST, encode::Pieces, lock, turns::Said, window::RefusedSend,
 };
 use crate::errors::{Coded, Refusal, SendFailure, send_failure};
 
@@ -98,9 +98,11 @@ impl Writer {
                 self.send_failed(producer, last, &error);
             }
             Outgoing::ProducerReady { producer, request_id, topic_epoch } => {
-                self.producer_ready(producer, Ready { request_id, topic_epoch });
+                self.turn_came(producer, request_id, Said::Ready(topic_epoch));
             }
-            Outgoing::ProducerRefused { producer, error } => self.refuse_producer(producer, &error),
+            Outgoing::ProducerRefused { producer, request_id, error } => {
+                self.turn_came(producer, request_id, Said::Refused(error.refusal()));
+            }
             Outgoing::ProducerClosed { producer } => self.close_producer(producer),
             Outgoing::Messages { consumer, consumer_epoch, messages } => {
                 self.messages(consumer, consumer_epoch, messages);
@@ -181,7 +183,8 @@ impl Writer {
         }
     }
 
-    fn producer_ready(&mut self, key: ClientKey, ready: Ready) {
+    /// The answers go behind those that are on their way: the client is told to wait first.
+    fn turn_came(&self, key: ClientKey, request_id: u64, said: Said) {
         let producer = {
             let producers = lock(&self.connection.producers);
             if producers.incarnation(key.id) != Some(key.incarnation) {
@@ -189,23 +192,11 @@ impl Writer {
             }
             producers.get(key.id).cloned()
         };
-        for request_id in self.connection.turns.is_ready(key.id, ready) {
-            if let Some(producer) = &producer {
-                self.command(super::producers::success(producer, request_id, Some(ready)));
-            }
-        }
-    }
-
-    /// It was told to wait. A request that was not answered yet is cancelled, and repeated.
-    fn refuse_producer(&self, key: ClientKey, error: &ProduceError) {
-        if lock(&self.connection.producers).incarnation(key.id) != Some(key.incarnation) {
-            return;
-        }
-        let requests = self.connection.turns.refuse(key.id);
-        if self.connection.drop_producer(key) {
-            for request_id in requests {
-                self.connection.answer_error(request_id, error.refusal());
-            }
+        let requests = self.connection.turns.say(key.id, request_id, said.clone());
+        if let Some(producer) = producer
+            && !requests.is_empty()
+        {
+            self.connection.tell_turn(key.id, &producer, &requests, said);
         }
     }
 

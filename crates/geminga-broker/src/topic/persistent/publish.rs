@@ -66,7 +66,10 @@ impl Topic {
                 EpochEvent::Failed(reason) => Err(unavailable(reason)),
             });
         }
-        if let Some(epoch) = self.producers.take_epoch() {
+        // What an earlier producer has sent is stored, or is not, before the next one gets in.
+        if self.pending.is_empty()
+            && let Some(epoch) = self.producers.take_epoch()
+        {
             has_any = true;
             self.ledger.store_epoch(epoch);
         }
