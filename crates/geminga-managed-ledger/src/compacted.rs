@@ -5,28 +5,16 @@
 //! becomes of the topic's own ledgers.
 
 use bytes::Bytes;
-use geminga_ledger::{Deps, Sealed, Writer};
-use geminga_types::{EntryId, LedgerId, Position};
+use geminga_ledger::Deps;
+use geminga_types::{LedgerId, Position};
 
 pub use geminga_metadata::values::compaction::CompactedLedger;
 
-use crate::{
-    chain::ReadError,
-    job::{JobError, write_all},
-};
+use crate::{chain::ReadError, side_ledger};
 
 /// A compacted ledger that can be read. While one is held the ledger is not deleted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Compacted(CompactedLedger);
-
-/// Writes a compacted ledger that no key points to yet.
-#[derive(Debug)]
-pub struct CompactedWriter(Writer);
-
-/// Why a compacted ledger was not written. Nothing refers to what was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the compacted ledger was not written: {0}")]
-pub struct WriteError(String);
 
 impl Compacted {
     pub(crate) const fn new(record: CompactedLedger) -> Self {
@@ -76,51 +64,7 @@ impl Compacted {
         end: u64,
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
-        let ledger_id = self.0.ledger_id;
-        let number = |entry: u64| EntryId(i64::try_from(entry).unwrap_or(i64::MAX));
-        let last = number(end.min(self.0.entries).saturating_sub(1));
-        let read = geminga_ledger::read(deps, ledger_id, number(first), last, bytes_max).await?;
-        let mut bodies = Vec::with_capacity(read.len());
-        for (entry, wanted) in read.into_iter().zip(first..) {
-            if entry.entry_id != number(wanted) {
-                return Err(ReadError::Corrupt(ledger_id, entry.entry_id));
-            }
-            bodies.push(entry.body);
-        }
-        Ok(bodies)
-    }
-}
-
-impl CompactedWriter {
-    pub(crate) const fn new(writer: Writer) -> Self {
-        Self(writer)
-    }
-
-    /// The ledger.
-    #[must_use]
-    pub const fn ledger_id(&self) -> LedgerId {
-        self.0.ledger_id()
-    }
-
-    /// Appends entries and waits until all of them are confirmed.
-    ///
-    /// # Errors
-    ///
-    /// If one was not; the ledger is to be given up.
-    pub async fn write(&mut self, deps: &Deps, bodies: Vec<Bytes>) -> Result<(), WriteError> {
-        write_all(deps, &mut self.0, bodies).await.map_err(|error| WriteError(error.to_string()))
-    }
-
-    /// Closes it for good. Returns its entries and their bytes.
-    ///
-    /// # Errors
-    ///
-    /// If it could not be closed; the ledger is to be given up.
-    pub async fn seal(mut self, deps: &Deps) -> Result<(u64, u64), WriteError> {
-        let ledger_id = self.0.ledger_id();
-        let Sealed { last_entry, length } = self.0.stop();
-        let sealed = geminga_ledger::seal(deps, ledger_id, last_entry, length).await;
-        sealed.map_err(|error| WriteError(JobError::from(error).to_string()))?;
-        Ok((u64::try_from(last_entry.0.saturating_add(1)).unwrap_or(0), length))
+        let end = end.min(self.0.entries);
+        side_ledger::read(deps, self.0.ledger_id, first..end, bytes_max).await
     }
 }

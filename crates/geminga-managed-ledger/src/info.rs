@@ -17,6 +17,7 @@ use geminga_metadata::{
         InvalidValue,
         compaction::{self, CompactedLedger},
         cursor_log,
+        delayed::{self, DelayedBucket},
         managed_ledger::{
             BatchedEntryDeletionIndexInfo, LedgerInfo, LongProperty, ManagedCursorInfo,
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
@@ -48,6 +49,9 @@ pub(crate) struct Listing {
     /// What a compaction was writing.
     pub(crate) compacting: Option<LedgerId>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) buckets: Vec<DelayedBucket>,
+    /// In what a bucket was being written.
+    pub(crate) indexing: Option<LedgerId>,
 }
 
 /// A change of a managed ledger's key.
@@ -59,6 +63,20 @@ pub(crate) struct Edit {
     pub(crate) terminate: Option<Position>,
     pub(crate) compaction: Option<CompactionEdit>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) delayed: Option<DelayedEdit>,
+}
+
+/// A change of what a key says of delayed entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DelayedEdit {
+    /// A bucket is being written in this ledger.
+    Begin(LedgerId),
+    /// The bucket that was being written counts, instead of these.
+    Finish(DelayedBucket, BTreeSet<LedgerId>),
+    /// None is being written.
+    Abandon,
+    /// These do not count any more.
+    Drop(BTreeSet<LedgerId>),
 }
 
 /// A change of what a key says of compaction.
@@ -102,6 +120,8 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
         compacted: compaction::compacted(&info)?,
         compacting: compaction::compacting(&info)?,
         epoch: topic_epoch::epoch(&info)?,
+        buckets: delayed::buckets(&info)?,
+        indexing: delayed::indexing(&info)?,
     })
 }
 
@@ -109,7 +129,7 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
 pub(crate) fn listed_ledgers(value: &Bytes) -> Result<Vec<LedgerId>, InvalidValue> {
     let info = decode_ledger(value.clone())?;
     let listed = info.ledger_info.iter().map(|ledger| LedgerId(ledger.ledger_id));
-    Ok(listed.chain(compaction::ledgers(&info)?).collect())
+    Ok(listed.chain(compaction::ledgers(&info)?).chain(delayed::ledgers(&info)?).collect())
 }
 
 pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
@@ -148,7 +168,30 @@ pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
         }
         Some(CompactionEdit::Abandon) => compaction::set_compacting(&mut info, None),
     }
+    match &edit.delayed {
+        None => {}
+        Some(DelayedEdit::Begin(ledger_id)) => delayed::set_indexing(&mut info, Some(*ledger_id)),
+        Some(DelayedEdit::Finish(bucket, replaced)) => {
+            delayed::set_indexing(&mut info, None);
+            edit_buckets(&mut info, Some(bucket), replaced)?;
+        }
+        Some(DelayedEdit::Abandon) => delayed::set_indexing(&mut info, None),
+        Some(DelayedEdit::Drop(ledgers)) => edit_buckets(&mut info, None, ledgers)?,
+    }
     Ok(encode(&info))
+}
+
+fn edit_buckets(
+    info: &mut ManagedLedgerInfo,
+    added: Option<&DelayedBucket>,
+    removed: &BTreeSet<LedgerId>,
+) -> Result<(), InvalidValue> {
+    let mut buckets = delayed::buckets(info)?;
+    buckets.retain(|bucket| !removed.contains(&bucket.ledger_id));
+    buckets.extend(added.cloned());
+    buckets.sort_by_key(|bucket| bucket.ranges.first().copied());
+    delayed::set_buckets(info, &buckets);
+    Ok(())
 }
 
 /// A cursor that has no ledger.
@@ -284,8 +327,8 @@ mod tests {
             remove: [LedgerId(1)].into(),
             add: Some(LedgerId(4)),
             terminate: Some(Position::new(3, 7)),
-            compaction: None,
             epoch: Some(3),
+            ..Edit::default()
         };
         let value = encode(&before);
         let listing = decode(&value).unwrap();

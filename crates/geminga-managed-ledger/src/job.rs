@@ -22,7 +22,7 @@ pub(crate) use self::{
     delete_cursor::{DeleteCursor, DeleteCursorDone, delete_cursor},
     point_cursor::{PointCursor, PointCursorDone},
     seal_cursor::{SealCursor, SealCursorDone},
-    transition::{Stepped, Transition, TransitionDone, Transitioned},
+    transition::{Indexed, Stepped, Transition, TransitionDone, Transitioned},
     write_all::write_all,
     write_snapshot::{WriteSnapshot, WriteSnapshotDone, Written},
 };

@@ -7,7 +7,8 @@
 //! The parts: `chain` numbers the entries of all ledgers, `append` queues and answers, `open_ledger`
 //! fills one ledger, `managed_ledger::transition` goes from one to the next, `tail_cache` keeps the
 //! newest entries, `retention` chooses what goes, `tombstone` lets it go safely, `cursor` is the
-//! durable log of acks, `compacted` the ledger of each key's last message, `owned_key` and `job` touch the metadata.
+//! durable log of acks, `compacted` the ledger of each key's last message, `delayed` the index of delayed
+//! entries, `owned_key` and `job` touch the metadata.
 
 mod append;
 mod backoff;
@@ -15,6 +16,7 @@ mod chain;
 mod codec;
 mod compacted;
 mod cursor;
+mod delayed;
 mod delete;
 mod info;
 mod job;
@@ -24,17 +26,23 @@ mod open_ledger;
 mod options;
 mod owned_key;
 mod retention;
+mod side_ledger;
 mod tail_cache;
 mod tombstone;
 
 pub use append::{AppendError, Confirmed, Outcome};
 pub use chain::{Chain, Entry, Lookup, ReadError, Span};
-pub use compacted::{Compacted, CompactedLedger, CompactedWriter, WriteError};
+pub use compacted::{Compacted, CompactedLedger};
 pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState};
+pub use delayed::{
+    Bucket, BucketError, BucketWriter, DelayedBucket, DueOrder, Record as DelayedRecord,
+    Run as DelayedRun, merge as merge_buckets,
+};
 pub use delete::{DeleteError, delete};
 pub use geminga_ledger::{Deps, LedgerOptions};
 pub use job::{Job, JobDone};
-pub use managed_ledger::{CompactionEvent, EpochEvent, LedgerStats, ManagedLedger};
+pub use managed_ledger::{CompactionEvent, DelayedEvent, EpochEvent, LedgerStats, ManagedLedger};
 pub use open::{OpenError, open};
 pub use options::Options;
+pub use side_ledger::{SideWriter, WriteError};
 pub use tombstone::{ReplayError, replay_tombstones};

@@ -13,6 +13,7 @@
 //! 4. No ledger is written before the key lists it, and none is written after the next one is open.
 
 mod compaction;
+mod delayed;
 mod epoch;
 mod lifecycle;
 mod transition;
@@ -30,14 +31,19 @@ use geminga_checksum::Sum;
 use geminga_env::{Instant, Timestamp};
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
-pub(crate) use self::compaction::Step;
-use self::{compaction::Compaction, epoch::Epoch, lifecycle::Life, transition::Ledgers};
-pub use self::{compaction::CompactionEvent, epoch::EpochEvent, views::LedgerStats};
+use self::{
+    compaction::Compaction, delayed::Delayed, epoch::Epoch, lifecycle::Life, transition::Ledgers,
+};
+pub use self::{
+    compaction::CompactionEvent, delayed::DelayedEvent, epoch::EpochEvent, views::LedgerStats,
+};
+pub(crate) use self::{compaction::Step, delayed::DelayedStep};
 use crate::{
     append::{AppendError, AppendQueue, Confirmed, Outcome},
     chain::Spans,
     compacted::CompactedLedger,
     cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
+    delayed::DelayedBucket,
     info::{self, Closed},
     job::{Done, Job, JobDone, Kind},
     options::Options,
@@ -63,6 +69,7 @@ pub struct ManagedLedger {
     cursors: Cursors,
     compaction: Compaction,
     epoch: Epoch,
+    delayed: Delayed,
     recovered: BTreeMap<String, CursorState>,
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
     doomed: VecDeque<Doomed>,
@@ -85,6 +92,9 @@ pub(crate) struct Opened {
     /// What a compaction was writing when it was cut short.
     pub(crate) compacting: Option<LedgerId>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) buckets: Vec<DelayedBucket>,
+    /// In what a bucket was being written when that was cut short.
+    pub(crate) indexing: Option<LedgerId>,
 }
 
 impl ManagedLedger {
@@ -99,7 +109,10 @@ impl ManagedLedger {
             (name, key, goes_on)
         });
         let cursor_keys = cursor_keys.collect();
+        let mut delayed = Delayed::new(opened.buckets, opened.indexing);
+        delayed.trim(opened.spans.chain());
         Self {
+            delayed,
             life: Life::new(opened.terminated),
             appends: AppendQueue::default(),
             cache: TailCache::new(end, options.tail_cache_bytes, options.tail_caches.clone()),
@@ -172,7 +185,9 @@ impl ManagedLedger {
         if let Some(job) = self.cursors.poll_job(&self.options) {
             return Some(Job(job));
         }
-        let doomed = self.doomed.pop_front().or_else(|| self.compaction.take_unread())?;
+        let doomed = self.doomed.pop_front();
+        let doomed = doomed.or_else(|| self.compaction.take_unread());
+        let doomed = doomed.or_else(|| self.delayed.take_unread())?;
         self.burials += 1;
         Some(Job(Kind::Bury(doomed)))
     }

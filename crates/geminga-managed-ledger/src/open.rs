@@ -105,6 +105,8 @@ pub async fn open(
             compacted: listing.compacted,
             compacting: listing.compacting,
             epoch: listing.epoch,
+            buckets: listing.buckets,
+            indexing: listing.indexing,
         },
     ))
 }

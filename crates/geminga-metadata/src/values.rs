@@ -2,9 +2,11 @@
 
 pub mod compaction;
 pub mod cursor_log;
+pub mod delayed;
 pub mod ledger;
 pub mod managed_ledger;
 pub mod policies;
+mod property;
 pub mod topic_epoch;
 
 /// Why a value cannot be read. A person must look: the bytes stay as they are.

@@ -11,10 +11,10 @@ use tracing::info;
 
 use super::JobError;
 use crate::{
-    compacted::CompactedWriter,
-    info::{self, Closed, CompactionEdit, Edit},
-    managed_ledger::Step,
+    info::{self, Closed, CompactionEdit, DelayedEdit, Edit},
+    managed_ledger::{DelayedStep, Step},
     owned_key::OwnedKey,
+    side_ledger::SideWriter,
     tombstone::{Doomed, Owner, Tombstone},
 };
 
@@ -29,16 +29,16 @@ pub(crate) struct Transition {
     pub(crate) edit: Edit,
     /// A step of compaction.
     pub(crate) compaction: Option<Step>,
+    /// A step of the index of delayed entries.
+    pub(crate) delayed: Option<DelayedStep>,
 }
 
 #[derive(Debug)]
 pub(crate) struct TransitionDone {
     pub(crate) key: OwnedKey,
     pub(crate) result: Result<Transitioned, JobError>,
-    /// A ledger that was made and may be listed or not: the next transition removes it.
-    pub(crate) orphan: Option<LedgerId>,
-    /// The same for a compacted topic's.
-    pub(crate) begun: Option<LedgerId>,
+    /// What the next transition removes again.
+    pub(crate) made: Made,
 }
 
 #[derive(Debug)]
@@ -53,12 +53,14 @@ pub(crate) struct Transitioned {
     pub(crate) doomed: Option<Doomed>,
     /// The step of compaction that was taken.
     pub(crate) stepped: Option<Stepped>,
+    /// The step of the index of delayed entries that was taken.
+    pub(crate) indexed: Option<Indexed>,
 }
 
 /// A step of compaction, taken.
 #[derive(Debug)]
 pub(crate) enum Stepped {
-    Begun(CompactedWriter),
+    Begun(SideWriter),
     /// With the ledger that counted before, to be deleted once nobody reads it.
     Finished(Option<Doomed>),
     Abandoned,
@@ -66,14 +68,29 @@ pub(crate) enum Stepped {
 
 /// The ledgers that this transition made, as long as the key may list them or not.
 #[derive(Debug, Default)]
-struct Made {
-    ledger: Option<LedgerId>,
-    compacted: Option<LedgerId>,
+pub(crate) struct Made {
+    pub(crate) ledger: Option<LedgerId>,
+    pub(crate) compacted: Option<LedgerId>,
+    pub(crate) bucket: Option<LedgerId>,
+}
+
+/// A step of the index of delayed entries, taken.
+#[derive(Debug)]
+pub(crate) enum Indexed {
+    Begun(SideWriter),
+    /// With the ledgers of buckets that do not count any more, to be deleted once nobody reads them.
+    Done(Option<Doomed>),
+}
+
+/// The same, about to be written.
+enum PreparedIndex {
+    Begin(SideWriter),
+    Done(Option<Tombstone>),
 }
 
 /// A step of compaction whose edit is about to be written.
 enum Prepared {
-    Begin(CompactedWriter),
+    Begin(SideWriter),
     Finish(Option<Tombstone>),
     Abandon,
 }
@@ -91,6 +108,12 @@ impl Transition {
                 Step::Finish(_) => "compaction-swap",
                 Step::Abandon(_) => "compaction-abandon",
             }
+        } else if let Some(step) = &self.delayed {
+            match step {
+                DelayedStep::Begin(_) => "delayed-begin",
+                DelayedStep::Finish { .. } => "delayed-swap",
+                DelayedStep::Abandon(_) | DelayedStep::Drop(_) => "delayed-drop",
+            }
         } else {
             "trim"
         }
@@ -99,8 +122,7 @@ impl Transition {
     pub(crate) async fn run(mut self, deps: &Deps) -> TransitionDone {
         let mut made = Made::default();
         let result = self.try_run(deps, &mut made).await;
-        let Made { ledger, compacted } = made;
-        TransitionDone { key: self.key, result, orphan: ledger, begun: compacted }
+        TransitionDone { key: self.key, result, made }
     }
 
     async fn try_run(&mut self, deps: &Deps, made: &mut Made) -> Result<Transitioned, JobError> {
@@ -121,6 +143,7 @@ impl Transition {
         edit.add = writer.as_ref().map(Writer::ledger_id);
         made.ledger = edit.add;
         let prepared = self.prepare(deps, &mut edit, made).await?;
+        let index = self.prepare_index(deps, &mut edit, made).await?;
         let owner = Owner::ManagedLedger(self.key.path().clone());
         let remove = edit.remove.iter().copied().collect();
         let tombstone = Tombstone::put(deps, &owner, remove).await.map_err(JobError::failed)?;
@@ -137,7 +160,11 @@ impl Transition {
             Prepared::Finish(before) => Stepped::Finished(before.map(Tombstone::doom)),
             Prepared::Abandon => Stepped::Abandoned,
         });
-        Ok(Transitioned { closed, removed: edit.remove, writer, doomed, stepped })
+        let indexed = index.map(|index| match index {
+            PreparedIndex::Begin(writer) => Indexed::Begun(writer),
+            PreparedIndex::Done(gone) => Indexed::Done(gone.map(Tombstone::doom)),
+        });
+        Ok(Transitioned { closed, removed: edit.remove, writer, doomed, stepped, indexed })
     }
 
     /// Does what comes before the key is changed for a step of compaction.
@@ -154,7 +181,7 @@ impl Transition {
                 let writer = writer.map_err(JobError::failed)?;
                 made.compacted = Some(writer.ledger_id());
                 edit.compaction = Some(CompactionEdit::Begin(writer.ledger_id()));
-                Prepared::Begin(CompactedWriter::new(writer))
+                Prepared::Begin(SideWriter::new(writer))
             }
             Step::Finish(compacted) => {
                 let listing = info::decode(self.key.value()).map_err(JobError::failed)?;
@@ -171,6 +198,44 @@ impl Transition {
                 Prepared::Abandon
             }
         }))
+    }
+
+    /// The same for a step of the index of delayed entries.
+    async fn prepare_index(
+        &self,
+        deps: &Deps,
+        edit: &mut Edit,
+        made: &mut Made,
+    ) -> Result<Option<PreparedIndex>, JobError> {
+        let Some(step) = &self.delayed else { return Ok(None) };
+        let gone = match step {
+            DelayedStep::Begin(options) => {
+                let writer = geminga_ledger::create(deps, options).await;
+                let writer = writer.map_err(JobError::failed)?;
+                made.bucket = Some(writer.ledger_id());
+                edit.delayed = Some(DelayedEdit::Begin(writer.ledger_id()));
+                return Ok(Some(PreparedIndex::Begin(SideWriter::new(writer))));
+            }
+            DelayedStep::Finish { bucket, replaced } => {
+                edit.delayed = Some(DelayedEdit::Finish(bucket.clone(), replaced.clone()));
+                replaced
+            }
+            DelayedStep::Drop(gone) => {
+                edit.delayed = Some(DelayedEdit::Drop(gone.clone()));
+                gone
+            }
+            DelayedStep::Abandon(ledger_id) => {
+                edit.remove.insert(*ledger_id);
+                edit.delayed = Some(DelayedEdit::Abandon);
+                return Ok(Some(PreparedIndex::Done(None)));
+            }
+        };
+        let listing = info::decode(self.key.value()).map_err(JobError::failed)?;
+        let listed = listing.buckets.iter().map(|bucket| bucket.ledger_id);
+        let gone: Vec<LedgerId> = listed.filter(|ledger_id| gone.contains(ledger_id)).collect();
+        let owner = Owner::ManagedLedger(self.key.path().clone());
+        let tombstone = Tombstone::put(deps, &owner, gone).await.map_err(JobError::failed)?;
+        Ok(Some(PreparedIndex::Done(tombstone)))
     }
 
     async fn seal(&self, deps: &Deps) -> Result<Option<Closed>, JobError> {

@@ -19,7 +19,8 @@ use geminga_types::LedgerId;
 
 use super::ManagedLedger;
 use crate::{
-    compacted::{Compacted, CompactedLedger, CompactedWriter},
+    compacted::{Compacted, CompactedLedger},
+    side_ledger::SideWriter,
     tombstone::Doomed,
 };
 
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub enum CompactionEvent {
     /// The ledger is there, empty.
-    Begun(CompactedWriter),
+    Begun(SideWriter),
     /// It was not made.
     NotBegun {
         /// Why.
@@ -92,7 +93,7 @@ impl Compaction {
         self.steps.retain(|step| !matches!(step, Step::Begin(_)));
     }
 
-    pub(super) fn on_begun(&mut self, writer: CompactedWriter) {
+    pub(super) fn on_begun(&mut self, writer: SideWriter) {
         self.running = None;
         self.events.push_back(CompactionEvent::Begun(writer));
     }

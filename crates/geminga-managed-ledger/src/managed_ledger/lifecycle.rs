@@ -87,6 +87,7 @@ impl ManagedLedger {
             self.refuse_waiting();
             self.cursors.close();
             self.compaction.close();
+            self.delayed.close();
         }
     }
 
@@ -105,6 +106,7 @@ impl ManagedLedger {
             && self.doomed.is_empty()
             && self.burials == 0
             && self.compaction.is_quiet()
+            && self.delayed.is_quiet()
             && self.cursors.is_closed();
         self.life.is_closing && (self.life.is_fenced || is_done)
     }

@@ -17,7 +17,7 @@ use crate::{
     append::AppendError,
     backoff::Backoff,
     info::{Closed, Edit},
-    job::{JobError, Stepped, Transition, TransitionDone, Transitioned},
+    job::{Indexed, JobError, Stepped, Transition, TransitionDone, Transitioned},
     open_ledger::OpenLedger,
     options::Options,
     owned_key::OwnedKey,
@@ -122,7 +122,8 @@ impl ManagedLedger {
             || self.ledgers.unsealed.is_some()
             || !self.ledgers.trimming.is_empty()
             || self.compaction.has_step()
-            || self.epoch.has_step();
+            || self.epoch.has_step()
+            || self.delayed.has_step();
         if !is_due {
             return None;
         }
@@ -136,20 +137,20 @@ impl ManagedLedger {
             edit: Edit {
                 close: ledgers.unrecorded.clone(),
                 remove: ledgers.orphans.union(&ledgers.trimming).copied().collect(),
-                add: None,
                 terminate: terminates,
-                compaction: None,
                 epoch: self.epoch.start_step(),
+                ..Edit::default()
             },
             compaction: self.compaction.start_step(),
+            delayed: self.delayed.start_step(),
         })
     }
 
     pub(super) fn on_transition(&mut self, done: TransitionDone, now: Instant) -> Option<Doomed> {
-        let TransitionDone { key, result, orphan, begun } = done;
+        let TransitionDone { key, result, made } = done;
         let running = std::mem::take(&mut self.ledgers.running);
         self.ledgers.key = Some(key);
-        self.ledgers.orphans.extend(orphan);
+        self.ledgers.orphans.extend(made.ledger);
         match result {
             Ok(transitioned) => self.on_transitioned(transitioned, running, now),
             Err(JobError::Fenced) => {
@@ -158,8 +159,9 @@ impl ManagedLedger {
             }
             Err(JobError::Failed(reason)) => {
                 tracing::warn!(reason, "the list of ledgers was not changed");
-                self.compaction.on_failed(begun, &reason);
                 self.epoch.on_failed(&reason);
+                self.compaction.on_failed(made.compacted, &reason);
+                self.delayed.on_failed(made.bucket, &reason);
                 self.ledgers.backoff.on_failure(now);
                 if running.creates {
                     self.appends.fail_waiting(&AppendError::NotStored(reason));
@@ -175,7 +177,7 @@ impl ManagedLedger {
         running: Running,
         now: Instant,
     ) -> Option<Doomed> {
-        let Transitioned { closed, removed, writer, doomed, stepped } = transitioned;
+        let Transitioned { closed, removed, writer, doomed, stepped, indexed } = transitioned;
         if let Some(closed) = closed {
             debug_assert_eq!(self.ledgers.unsealed.map(|(id, _)| id), Some(closed.ledger_id));
             self.spans.close(closed.at);
@@ -188,7 +190,13 @@ impl ManagedLedger {
             Some(Stepped::Abandoned) => self.compaction.on_abandoned(),
         }
         self.epoch.on_done();
+        match indexed {
+            None => {}
+            Some(Indexed::Begun(writer)) => self.delayed.on_begun(writer),
+            Some(Indexed::Done(doomed)) => self.delayed.on_done(doomed),
+        }
         self.spans.remove(&removed, self.compaction.horizon_ledger());
+        self.delayed.trim(self.spans.chain());
         self.cache.evict_before(self.spans.chain().first());
         self.ledgers.trimming.retain(|ledger_id| !removed.contains(ledger_id));
         self.ledgers.orphans.clear();

@@ -1,16 +1,16 @@
 //! What a managed ledger's key says of topic compaction: two of its properties, which Pulsar keeps
 //! and does not read. `docs/formats/topic-compaction.md` has their form.
 
-use geminga_types::{EntryId, LedgerId, Position};
+use geminga_types::{LedgerId, Position};
 
 use super::{
     InvalidValue, damaged,
-    managed_ledger::{KeyValue, ManagedLedgerInfo},
+    managed_ledger::ManagedLedgerInfo,
+    property::{self, pair, parse_pair},
 };
 
 const COMPACTED: &str = "geminga.compacted";
 const COMPACTING: &str = "geminga.compacting";
-const VERSION: &str = "1";
 const KIND: &str = "compaction property";
 
 /// The ledger that holds a topic's last message of each key, up to a horizon.
@@ -36,18 +36,14 @@ pub struct CompactedLedger {
 ///
 /// If the property is damaged, or from a newer release.
 pub fn compacted(info: &ManagedLedgerInfo) -> Result<Option<CompactedLedger>, InvalidValue> {
-    let Some(fields) = fields(info, COMPACTED)? else { return Ok(None) };
+    let Some(fields) = property::fields(info, KIND, COMPACTED)? else { return Ok(None) };
     let wrong = || damaged(KIND, format!("{COMPACTED} is {:?}", fields.join(" ")));
     let [ledger_id, horizon, entries, bytes, last, spans] = fields.as_slice() else {
         return Err(wrong());
     };
-    let position = |text: &str| {
-        let (ledger, entry) = text.split_once(':')?;
-        Some(Position::new(ledger.parse().ok()?, entry.parse().ok()?))
-    };
     let message = |text: &str| {
         let (at, index) = text.rsplit_once(':')?;
-        Some((position(at)?, index.parse().ok()?))
+        Some((parse_pair(at)?, index.parse().ok()?))
     };
     let span = |text: &str| {
         let (ledger, entries) = text.split_once(':')?;
@@ -56,7 +52,7 @@ pub fn compacted(info: &ManagedLedgerInfo) -> Result<Option<CompactedLedger>, In
     let parsed = || {
         Some(CompactedLedger {
             ledger_id: LedgerId(ledger_id.parse().ok()?),
-            horizon: position(horizon)?,
+            horizon: parse_pair(horizon)?,
             entries: entries.parse().ok()?,
             bytes: bytes.parse().ok()?,
             last: if *last == "-" { None } else { Some(message(last)?) },
@@ -78,7 +74,8 @@ pub fn set_compacted(info: &mut ManagedLedgerInfo, compacted: &CompactedLedger) 
     let spans: Vec<String> = spans.iter().map(|(id, entries)| format!("{id}:{entries}")).collect();
     let spans = if spans.is_empty() { "-".to_owned() } else { spans.join(",") };
     let horizon = pair(*horizon);
-    set(info, COMPACTED, Some(format!("{ledger_id} {horizon} {entries} {bytes} {last} {spans}")));
+    let text = format!("{ledger_id} {horizon} {entries} {bytes} {last} {spans}");
+    property::set(info, COMPACTED, Some(text));
 }
 
 /// The ledger that a compaction writes, or wrote when it was cut short.
@@ -87,7 +84,7 @@ pub fn set_compacted(info: &mut ManagedLedgerInfo, compacted: &CompactedLedger) 
 ///
 /// If the property is damaged, or from a newer release.
 pub fn compacting(info: &ManagedLedgerInfo) -> Result<Option<LedgerId>, InvalidValue> {
-    let Some(fields) = fields(info, COMPACTING)? else { return Ok(None) };
+    let Some(fields) = property::fields(info, KIND, COMPACTING)? else { return Ok(None) };
     let ledger_id = match fields.as_slice() {
         [ledger_id] => ledger_id.parse().ok().map(LedgerId),
         _ => None,
@@ -98,7 +95,7 @@ pub fn compacting(info: &ManagedLedgerInfo) -> Result<Option<LedgerId>, InvalidV
 
 /// Changes what [`compacting`] reads.
 pub fn set_compacting(info: &mut ManagedLedgerInfo, ledger_id: Option<LedgerId>) {
-    set(info, COMPACTING, ledger_id.map(|ledger_id| ledger_id.to_string()));
+    property::set(info, COMPACTING, ledger_id.map(|ledger_id| ledger_id.to_string()));
 }
 
 /// The ledgers that these properties name.
@@ -111,38 +108,10 @@ pub fn ledgers(info: &ManagedLedgerInfo) -> Result<Vec<LedgerId>, InvalidValue> 
     Ok(compacted.into_iter().chain(compacting(info)?).collect())
 }
 
-/// The fields of a property behind its version.
-fn fields<'a>(
-    info: &'a ManagedLedgerInfo,
-    key: &str,
-) -> Result<Option<Vec<&'a str>>, InvalidValue> {
-    let Some(property) = info.properties.iter().find(|property| property.key == key) else {
-        return Ok(None);
-    };
-    let mut fields = property.value.split(' ');
-    match fields.next() {
-        Some(VERSION) => Ok(Some(fields.collect())),
-        version => {
-            let format = version.unwrap_or_default().to_owned();
-            Err(InvalidValue::UnknownFormat { kind: KIND, format })
-        }
-    }
-}
-
-fn set(info: &mut ManagedLedgerInfo, key: &str, value: Option<String>) {
-    info.properties.retain(|property| property.key != key);
-    info.properties.extend(
-        value.map(|value| KeyValue { key: key.to_owned(), value: format!("{VERSION} {value}") }),
-    );
-}
-
-fn pair(Position { ledger_id: LedgerId(ledger), entry_id: EntryId(entry) }: Position) -> String {
-    format!("{ledger}:{entry}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::managed_ledger::KeyValue;
 
     fn sample() -> CompactedLedger {
         CompactedLedger {

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use geminga_env::Instant;
-use geminga_managed_ledger::{CompactedWriter, CompactionEvent};
+use geminga_managed_ledger::{CompactionEvent, SideWriter};
 use geminga_types::{LedgerId, Position};
 use geminga_wire::proto::MessageIdData;
 use prost::Message as _;
@@ -238,7 +238,7 @@ impl Topic {
         has_any
     }
 
-    fn on_ledger_begun(&mut self, writer: CompactedWriter) {
+    fn on_ledger_begun(&mut self, writer: SideWriter) {
         let ledger_id = writer.ledger_id();
         let stage = std::mem::replace(&mut self.compaction.stage, Stage::Idle);
         let Stage::Opening { chosen } = stage else {

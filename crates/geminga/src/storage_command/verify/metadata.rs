@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use geminga_metadata::{
     MetadataError, Versioned, paths,
     values::{
-        compaction, cursor_log,
+        compaction, cursor_log, delayed,
         ledger::LedgerMetadata,
         managed_ledger::{decode_cursor, decode_ledger},
     },
@@ -55,7 +55,9 @@ impl Metadata {
                     let ids = info.ledger_info.iter().map(|info| LedgerId(info.ledger_id));
                     let compacted =
                         compaction::ledgers(&info).map_err(|error| error.to_string())?;
-                    self.referenced.extend(ids.chain(compacted).map(|id| (id, path.to_owned())));
+                    let buckets = delayed::ledgers(&info).map_err(|error| error.to_string())?;
+                    let ids = ids.chain(compacted).chain(buckets);
+                    self.referenced.extend(ids.map(|id| (id, path.to_owned())));
                 }
                 5 => {
                     let info = decode_cursor(value).map_err(|error| error.to_string())?;

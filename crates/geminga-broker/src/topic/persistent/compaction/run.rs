@@ -1,7 +1,7 @@
 //! The two passes of a compaction: the first chooses, the second writes.
 
 use geminga_env::{Gauge, Share};
-use geminga_managed_ledger::{CompactedLedger, CompactedWriter};
+use geminga_managed_ledger::{CompactedLedger, SideWriter};
 use geminga_types::{LedgerId, Position};
 use geminga_wire::raw_message;
 use tokio::sync::OwnedSemaphorePermit;
@@ -67,7 +67,7 @@ fn charge(share: &mut Share, survivors: &Survivors, keys: &Gauge) -> Result<(), 
 /// Writes what survives into `writer`'s ledger and closes it.
 pub(super) async fn write(
     chosen: Chosen,
-    mut writer: CompactedWriter,
+    mut writer: SideWriter,
     partition: Option<u32>,
     deps: &TopicDeps,
 ) -> Result<Written, String> {
