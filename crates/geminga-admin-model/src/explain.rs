@@ -28,6 +28,12 @@ pub struct SubscriptionExplanation {
     /// When the first of them is due, in wall-clock milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_due: Option<u64>,
+    /// How many of them only the topic's index of delayed entries has: they are loaded before they are due.
+    #[serde(default)]
+    pub parked_entries: u64,
+    /// None of those is due before, in wall-clock milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked_due: Option<u64>,
     /// Entries that wait for the consumers of their keys.
     pub held_back_entries: u64,
     /// How many of those there may be before nothing new is read.

@@ -82,6 +82,9 @@ pub(crate) async fn handle(
         | Route::NamespaceBacklogQuotas
         | Route::SetNamespaceBacklogQuota
         | Route::RemoveNamespaceBacklogQuota
+        | Route::NamespaceDelayedDelivery
+        | Route::SetNamespaceDelayedDelivery
+        | Route::RemoveNamespaceDelayedDelivery
         | Route::NamespaceCompactionThreshold
         | Route::SetNamespaceCompactionThreshold
         | Route::RemoveNamespaceCompactionThreshold => {

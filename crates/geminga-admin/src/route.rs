@@ -182,6 +182,13 @@ routes! {
     /// Removes it: the broker's configuration counts again.
     RemoveNamespaceCompactionThreshold = DELETE "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
 
+    /// A namespace's policy: whether messages with a delivery time wait for it.
+    NamespaceDelayedDelivery = GET "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
+    /// Sets it.
+    SetNamespaceDelayedDelivery = POST "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceDelayedDelivery = DELETE "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
+
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
     /// Partitioned topics of a domain.

@@ -18,8 +18,8 @@ mod tenants;
 mod topics;
 
 pub use geminga_metadata::values::policies::{
-    BacklogQuota, BundlesData, ClusterData, DispatchRate, InactiveTopicPolicies,
-    PartitionedTopicMetadata, Policies, RetentionPolicies, TenantInfo,
+    BacklogQuota, BundlesData, ClusterData, DelayedDeliveryPolicies, DispatchRate,
+    InactiveTopicPolicies, PartitionedTopicMetadata, Policies, RetentionPolicies, TenantInfo,
 };
 
 pub use subscriptions::CursorStart;

@@ -30,6 +30,8 @@ use crate::{
 
 /// How many topics are compacted at a time.
 const COMPACTIONS_AT_ONCE: usize = 2;
+/// How many topics are read at a time for their delayed messages.
+const DELAYED_SCANS_AT_ONCE: usize = 2;
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -165,6 +167,7 @@ impl Broker {
             unacked,
             compaction_keys,
             compactions,
+            delayed_scans: Arc::new(Semaphore::new(DELAYED_SCANS_AT_ONCE)),
             tasks,
         };
         let ownership = Ownership::standalone(bundles);

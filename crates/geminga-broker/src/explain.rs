@@ -21,6 +21,10 @@ pub struct SubscriptionExplanation {
     pub unacked_messages: u64,
     /// Entries whose time has not come.
     pub delayed_entries: u64,
+    /// How many of those only the topic's index of delayed entries has.
+    pub parked_entries: u64,
+    /// None of those is due before, in milliseconds of wall time.
+    pub parked_due: Option<u64>,
     /// When the first of them is due, in wall-clock milliseconds.
     pub next_due: Option<u64>,
     /// Entries that wait for the consumers of their keys.

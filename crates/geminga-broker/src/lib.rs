@@ -40,7 +40,8 @@ pub use error::{
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
 pub use geminga_subscription::AutoSplit;
 pub use options::{
-    Advertised, CompactionOptions, DispatchRates, Limits, Listener, MemoryPart, Options, PhaseHook,
+    Advertised, CompactionOptions, DelayedDeliveryOptions, DispatchRates, Limits, Listener,
+    MemoryPart, Options, PhaseHook,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

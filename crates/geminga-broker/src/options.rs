@@ -158,6 +158,31 @@ impl Default for CompactionOptions {
     }
 }
 
+/// Delayed delivery, by Pulsar's names.
+#[derive(Clone, Debug)]
+pub struct DelayedDeliveryOptions {
+    /// `delayedDeliveryEnabled`.
+    pub is_enabled: bool,
+    /// `delayedDeliveryMinIndexCountPerBucket`: delayed messages listed in memory before they get a
+    /// ledger.
+    pub bucket_entries_min: usize,
+    /// `delayedDeliveryMaxNumBuckets`: how many such ledgers a topic has before some are merged.
+    pub buckets_max: usize,
+    /// Delayed messages that a subscription holds in memory.
+    pub held_entries_max: usize,
+}
+
+impl Default for DelayedDeliveryOptions {
+    fn default() -> Self {
+        Self {
+            is_enabled: true,
+            bucket_entries_min: 50_000,
+            buckets_max: 50,
+            held_entries_max: 100_000,
+        }
+    }
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -212,6 +237,8 @@ pub struct Options {
     pub phases: Option<PhaseHook>,
     /// Topic compaction.
     pub compaction: CompactionOptions,
+    /// Delayed delivery.
+    pub delayed: DelayedDeliveryOptions,
     /// How ledgers are written, rolled and kept.
     pub managed_ledger: geminga_managed_ledger::Options,
 }

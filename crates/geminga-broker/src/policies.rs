@@ -120,6 +120,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) unacked_per_subscription_max: u64,
     /// How much may be not compacted before it is; `None`: it is compacted by request alone.
     pub(crate) compaction_threshold: Option<u64>,
+    /// Whether messages with a time wait for it.
+    pub(crate) honours_delays: bool,
 }
 
 /// Counts the changes of policies that were heard of.
@@ -157,6 +159,7 @@ impl TopicPolicies {
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
             compaction_threshold: options.compaction.threshold_bytes,
+            honours_delays: options.delayed.is_enabled,
         };
         if let Some(retention) = policies.retention_policies {
             let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
@@ -195,6 +198,9 @@ impl TopicPolicies {
         }
         if let Some(bytes) = policies.compaction_threshold {
             found.compaction_threshold = u64::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
+        }
+        if let Some(given) = &policies.delayed_delivery_policies {
+            found.honours_delays = given.active;
         }
         let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
         if let Some(max) = count(policies.max_unacked_messages_per_consumer) {

@@ -82,7 +82,9 @@ impl AckChange {
         self.acked.drain(..).for_each(|range| push_merged(&mut acked, range));
         let partial: BTreeMap<_, _> = self.partial.drain(..).collect();
         let partial = partial.into_iter().filter(|&(at, _)| !acks.is_acked(at)).collect();
-        Self { acked, partial, mark_delete: self.mark_delete }
+        // What is said late may have been overtaken.
+        let mark_delete = self.mark_delete.map(|_| acks.next_unacked());
+        Self { acked, partial, mark_delete }
     }
 }
 
@@ -131,6 +133,14 @@ impl Acks {
     /// Entries not acked before `end`.
     pub(crate) fn unacked_before(&self, end: Ordinal) -> u64 {
         self.unacked(self.next_unacked..end).map(|gap| gap.end.0 - gap.start.0).sum()
+    }
+
+    /// Entries not acked from `at` on of a topic that ends at `end`.
+    pub(crate) fn unacked_behind(&self, at: Ordinal, end: Ordinal) -> u64 {
+        if self.acked_end() <= at {
+            return end.0.saturating_sub(at.0);
+        }
+        self.unacked(at..end).map(|gap| gap.end.0 - gap.start.0).sum()
     }
 
     /// Entries not acked of a topic that ends at `end`.

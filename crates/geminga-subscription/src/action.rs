@@ -42,6 +42,35 @@ pub struct Delivery<P> {
     pub payload: P,
 }
 
+/// A delayed entry, as the topic's index has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DelayedEntry {
+    /// When it may be delivered, in milliseconds of wall time.
+    pub due: u64,
+    /// Its place in the topic.
+    pub ordinal: Ordinal,
+    /// Slot of its key.
+    pub slot: u32,
+}
+
+/// The answer to a load: what the index has from where the load begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadedDelayed {
+    /// Acked or not.
+    pub entries: Vec<DelayedEntry>,
+    /// The next one that the index has, by its time and place; `None`: there is none.
+    pub until: Option<(u64, Ordinal)>,
+}
+
+/// Entries that a read has passed over, since the topic's index has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedEntries {
+    /// Ascending, not overlapping; what in them is acked does not count.
+    pub runs: Vec<Range<Ordinal>>,
+    /// None of them is due before, in milliseconds of wall time.
+    pub due_min: u64,
+}
+
 /// Names one read. An answer to a read that is no longer wanted has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub(crate) u64);
@@ -65,6 +94,19 @@ pub enum Action<P> {
         entries_max: usize,
         /// Bytes after which no further entry is wanted.
         bytes_max: usize,
+        /// From here on, runs of entries that the index has may be left out, if the answer says so; they
+        /// may reach beyond what was asked for. `None`: none may.
+        park_from: Option<Ordinal>,
+    },
+    /// Tell what the index of delayed entries has, in the order of their times and places, and answer
+    /// with `on_delayed`. At most one wanted load is out at a time.
+    LoadDelayed {
+        /// To be given back with the answer.
+        id: ReadId,
+        /// The time and place to begin with.
+        after: (u64, Ordinal),
+        /// Most entries to return, at least 1.
+        entries_max: usize,
     },
     /// Send entries to a consumer, in this order.
     Deliver {

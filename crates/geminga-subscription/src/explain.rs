@@ -15,6 +15,10 @@ pub struct Explanation {
     pub end: Ordinal,
     /// When the next delayed entry is due, in milliseconds of wall time.
     pub next_due: Option<u64>,
+    /// Delayed entries that only the topic's index has.
+    pub parked_entries: u64,
+    /// None of those is due before, in milliseconds of wall time.
+    pub parked_due: Option<u64>,
     /// Entries that are known and wait for their consumers. `Key_Shared` only.
     pub held_back_entries: u64,
     /// How many of those there may be before nothing new is read; `None`: any number.

@@ -18,6 +18,7 @@ mod lanes;
 mod members;
 pub mod nonpersistent;
 mod options;
+mod parked;
 mod pending;
 mod queue;
 mod reader;
@@ -26,7 +27,9 @@ mod stats;
 mod subscription;
 
 pub use acks::{Ack, AckChange, AckState, NotCumulative};
-pub use action::{Action, Delivery, Entry, ReadFailed, ReadId};
+pub use action::{
+    Action, DelayedEntry, Delivery, Entry, LoadedDelayed, ParkedEntries, ReadFailed, ReadId,
+};
 pub use allowance::Allowance;
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
 pub use options::{AutoSplit, Options};

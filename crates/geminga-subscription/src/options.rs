@@ -43,9 +43,13 @@ pub struct Options {
     pub scarce_unacked_messages_max: u64,
     /// How long an entry lives, in milliseconds: older ones count as acked; `None`: for ever.
     pub ttl_ms: Option<u64>,
-    /// Most entries remembered as delayed; when they are reached nothing new is read until one is
-    /// due. At least 1.
+    /// Whether the times of entries count (`delayedDeliveryEnabled`).
+    pub honours_delays: bool,
+    /// Most entries remembered as delayed; of more, those that the topic's index has are parked, and
+    /// without an index nothing new is read until one is due. At least 1.
     pub delayed_entries_max: usize,
+    /// How long before it is due a parked entry is loaded at the latest, in milliseconds.
+    pub delayed_load_ahead_ms: u64,
     /// Most entries known but held back by their key on `Key_Shared` before nothing new is read, for
     /// each consumer (`keySharedLookAheadMsgInReplayThresholdPerConsumer`); 0 is no such limit.
     pub look_ahead_entries_max_per_consumer: usize,
@@ -77,7 +81,9 @@ impl Default for Options {
             unacked_messages_max: 200_000,
             scarce_unacked_messages_max: 0,
             ttl_ms: None,
+            honours_delays: true,
             delayed_entries_max: 100_000,
+            delayed_load_ahead_ms: 10_000,
             look_ahead_entries_max_per_consumer: 4_000,
             look_ahead_entries_max: 40_000,
             scarce_bytes: 16 << 10,

@@ -119,6 +119,38 @@ impl<P> Queue<P> {
         self.delayed.contains_key(&at)
     }
 
+    /// Whether it waits here, in whatever place.
+    pub(crate) fn holds(&self, at: Ordinal) -> bool {
+        self.buffer.contains_key(&at) || self.replay.contains_key(&at) || self.is_delayed(at)
+    }
+
+    pub(crate) fn push_delayed(&mut self, at: Ordinal, due: u64, slot: u32) {
+        self.delayed.insert(at, (due, slot));
+        self.delayed_by_time.insert((due, at));
+    }
+
+    /// The first delayed entry of `range`.
+    pub(crate) fn first_delayed(&self, range: Range<Ordinal>) -> Option<Ordinal> {
+        self.delayed.range(range).next().map(|(&at, _)| at)
+    }
+
+    /// The buffer may hold entries that are not due.
+    pub(crate) const fn note_unsorted(&mut self) {
+        self.has_unsorted = true;
+    }
+
+    /// What is delayed, the latest first.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = (u64, Ordinal)> {
+        self.delayed_by_time.iter().rev().copied()
+    }
+
+    /// Forgets delayed entries.
+    pub(crate) fn evict(&mut self, entries: &[(u64, Ordinal)]) {
+        for &(_, at) in entries {
+            self.take_delayed(at);
+        }
+    }
+
     /// The time at which the next entry is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.delayed_by_time.first().map(|&(due, _)| due)

@@ -15,8 +15,10 @@ pub struct Stats {
     pub backlog_entries: u64,
     /// Messages delivered and not acked. On Exclusive and Failover: entries.
     pub unacked_messages: u64,
-    /// Entries that wait for their time.
+    /// Entries that wait for their time, those that are parked among them.
     pub delayed_entries: u64,
+    /// Entries that only the topic's index of delayed ones has.
+    pub parked_entries: u64,
     /// Entries that wait to be delivered again.
     pub redelivery_entries: u64,
     /// Entries read and not yet delivered.
@@ -25,6 +27,8 @@ pub struct Stats {
     pub acked_ranges: u64,
     /// Whether a read is out.
     pub is_reading: bool,
+    /// Whether a load of delayed entries is out.
+    pub is_loading: bool,
     /// Whether the unacked limit of the subscription holds everything back.
     pub is_blocked_on_unacked: bool,
     /// The active consumer of an Exclusive or Failover subscription.

@@ -2,7 +2,8 @@
 //!
 //! Every entry before `end` is in exactly one state: acked; pending at a consumer (Shared,
 //! `Key_Shared`) or delivered to the active one (Exclusive, Failover); waiting in the [`Queue`]
-//! (buffered, to be read again, delayed); or unread, from `next_read` on. Exclusive and Failover
+//! (buffered, to be read again, delayed); parked, when only the topic's index of delayed entries has it;
+//! or unread, from `next_read` on. Exclusive and Failover
 //! keep no list of what was delivered: it is what lies before the buffer and is not acked, and
 //! "again" is a rewind to the mark-delete position.
 //!
@@ -25,12 +26,14 @@ use crate::{
     hand_over::HandOver,
     lanes::{Lane, Router},
     members::{Member, Members},
+    parked::Parked,
     pending::Pending,
     queue::Queue,
     reader::Reader,
 };
 
 mod audit;
+mod delayed;
 mod deliver;
 mod explain;
 mod poll;
@@ -54,6 +57,7 @@ pub struct Subscription<P> {
     members: Members,
     pending: Pending,
     queue: Queue<P>,
+    parked: Parked,
     /// Whether slots have other owners, or may have drained, since what waits was put into lanes.
     has_stale_lanes: bool,
     reader: Reader,
@@ -114,6 +118,7 @@ impl<P> Subscription<P> {
             end,
             pending: Pending::default(),
             queue: Queue::new(acks.next_unacked()),
+            parked: Parked::new(),
             has_stale_lanes: false,
             reader: Reader::default(),
             hand_over: None,
@@ -389,8 +394,8 @@ impl<P> Subscription<P> {
         Held { ack_state, timers: self.queue.delayed_len() * DELAYED_BYTES }
     }
 
-    /// Tells how it stands. Costs time in the number of consumers and, on Exclusive and Failover, of
-    /// acked ranges.
+    /// Tells how it stands. Costs time in the number of consumers and of acked ranges: of all on
+    /// Exclusive and Failover, of those behind what was read on the others while something is parked.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let in_order = self.holder().map(|_| self.acks.unacked_before(self.delivered_end()));
@@ -405,16 +410,19 @@ impl<P> Subscription<P> {
             delivered_entries: member.delivered_entries,
             is_blocked_on_unacked: member.is_blocked,
         };
+        let parked_entries = self.parked_entries();
         Stats {
             kind: self.members.kind(),
             mark_delete: self.mark_delete(),
             backlog_entries: self.backlog(),
             unacked_messages: in_order.unwrap_or_else(|| self.pending.messages()),
-            delayed_entries: self.queue.delayed_len() as u64,
+            delayed_entries: self.queue.delayed_len() as u64 + parked_entries,
+            parked_entries,
             redelivery_entries: self.queue.replay().len() as u64,
             buffered_entries: self.queue.buffer().len() as u64,
             acked_ranges: self.acks.intervals() as u64,
             is_reading: self.reader.is_out(),
+            is_loading: self.parked.is_loading(),
             is_blocked_on_unacked: self.blocked.is_so(),
             active: self.members.active(),
             consumers: self.members.iter().map(consumer).collect(),
@@ -497,6 +505,7 @@ impl<P> Subscription<P> {
     fn rewind(&mut self) {
         self.hand_over = None;
         self.reader.cancel();
+        self.parked.clear();
         self.pending.clear();
         self.blocked = Blocked::default(); // Nothing is unacked, and the next type may have no limit.
         self.queue = Queue::new(self.acks.next_unacked());

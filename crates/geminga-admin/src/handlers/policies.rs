@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use geminga_broker::{
     AdminError, Broker, InactiveMode, QuotaAction,
-    admin::{BacklogQuota, DispatchRate, InactiveTopicPolicies, Policies, RetentionPolicies},
+    admin::{
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies,
+        RetentionPolicies,
+    },
 };
 use serde::Serialize;
 
@@ -48,6 +51,7 @@ fn show(route: Route, policies: &Policies, cluster: &str) -> Option<Answer> {
             shown(policies.subscription_dispatch_rate.get(cluster))
         }
         Route::NamespaceCompactionThreshold => shown(policies.compaction_threshold.as_ref()),
+        Route::NamespaceDelayedDelivery => shown(policies.delayed_delivery_policies.as_ref()),
         Route::NamespaceInactiveTopics => shown(policies.inactive_topic_policies.as_ref()),
         Route::NamespaceBacklogQuotas => Answer::json(&policies.backlog_quota_map),
         _ => return None,
@@ -75,6 +79,11 @@ fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Fail
             let is_set = route == Route::SetNamespaceCompactionThreshold;
             let value = given(is_set, || threshold(request))?;
             Box::new(move |policies| policies.compaction_threshold = value)
+        }
+        Route::SetNamespaceDelayedDelivery | Route::RemoveNamespaceDelayedDelivery => {
+            let is_set = route == Route::SetNamespaceDelayedDelivery;
+            let value = given(is_set, || delays(request))?;
+            Box::new(move |policies| policies.delayed_delivery_policies.clone_from(&value))
         }
         Route::SetNamespaceDispatchRate | Route::RemoveNamespaceDispatchRate => {
             let value = given(route == Route::SetNamespaceDispatchRate, || rate(request))?;
@@ -168,6 +177,16 @@ fn threshold(request: &Request) -> Result<Option<i64>, Failure> {
             "compactionThreshold is {value}, it must be 0 or more"
         ))
         .into()),
+    }
+}
+
+fn delays(request: &Request) -> Result<Option<DelayedDeliveryPolicies>, Failure> {
+    let value: Option<DelayedDeliveryPolicies> = request.json()?;
+    match value.as_ref().map(|given| given.tick_time).filter(|&tick| tick <= 0) {
+        None => Ok(value),
+        Some(tick) => {
+            Err(AdminError::Invalid(format!("tickTime is {tick}, it must be more than 0")).into())
+        }
     }
 }
 

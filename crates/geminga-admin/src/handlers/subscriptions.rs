@@ -83,6 +83,8 @@ fn explanation(found: geminga_broker::SubscriptionExplanation) -> SubscriptionEx
         unacked_messages: found.unacked_messages,
         delayed_entries: found.delayed_entries,
         next_due: found.next_due,
+        parked_entries: found.parked_entries,
+        parked_due: found.parked_due,
         held_back_entries: found.held_back_entries,
         held_back_entries_max: found.held_back_entries_max,
         rates: found.rates,

@@ -258,6 +258,23 @@ fn a_compaction_threshold_is_put_read_and_removed() {
     });
 }
 
+#[test]
+fn delayed_delivery_is_set_read_and_removed() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/delayedDelivery";
+        assert_eq!(server.get(path).await.is(204).body, "");
+        let off = r#"{"active":false,"tickTime":1000,"maxDeliveryDelayInMillis":0}"#;
+        server.post(path, off).await.is(204);
+        let expected = json!({"active": false, "tickTime": 1000, "maxDeliveryDelayInMillis": 0});
+        assert_eq!(server.get(path).await.is(200).json(), expected);
+        server.post(path, r#"{"active":true,"tickTime":0}"#).await.is(412);
+        server.put(path, off).await.is(405);
+        assert_eq!(server.get(path).await.is(200).json(), expected);
+        server.delete(path).await.is(204);
+        assert_eq!(server.get(path).await.is(204).body, "");
+    });
+}
+
 /// Goal: quotas are kept by kind; an unknown kind or policy is refused.
 #[test]
 fn backlog_quotas_are_set_by_kind() {

@@ -293,6 +293,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         memory_parts: Vec::new(),
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
+        delayed: geminga_broker::DelayedDeliveryOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             cursor_ledger: ledger.clone(),
             ledger,

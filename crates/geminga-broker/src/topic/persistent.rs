@@ -17,6 +17,7 @@ mod compacted_view;
 mod compaction;
 mod consumers;
 mod cursor_events;
+mod delayed;
 mod dispatch;
 mod expiry;
 mod explain;
@@ -46,8 +47,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::{
-    background::Answer, close::Phase, compaction::Compaction, publish::Pending, sub::Sub,
-    subscriptions::Busy, tail::Tail,
+    background::Answer, close::Phase, compaction::Compaction, delayed::Delayed, publish::Pending,
+    sub::Sub, subscriptions::Busy, tail::Tail,
 };
 use super::{
     Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
@@ -92,6 +93,8 @@ pub(crate) struct TopicDeps {
     pub(crate) compaction_keys: Gauge,
     /// How many topics may be compacted at once.
     pub(crate) compactions: Arc<Semaphore>,
+    /// How many topics may be read at once for their delayed messages.
+    pub(crate) delayed_scans: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -135,6 +138,7 @@ struct Topic {
     audits: u64,
     backlog: quota::Backlog,
     compaction: Compaction,
+    delayed: Delayed,
     /// Whether what producers send is left to be sent again, since they are about to be closed.
     is_closing_producers: bool,
     /// Whether somebody looks for what is past its time.
@@ -267,6 +271,7 @@ impl Topic {
             is_busy |= self.settle_cursors();
             is_busy |= self.settle_compaction();
             is_busy |= self.settle_access();
+            is_busy |= self.settle_delayed();
             is_busy |= self.dispatch();
             is_busy |= self.move_phase();
             is_busy |= self.send_and_spawn();

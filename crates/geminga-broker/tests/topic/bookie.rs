@@ -45,6 +45,8 @@ struct State {
     held: VecDeque<(Vec<AddEntry>, Arc<dyn AddSink>)>,
     entries: BTreeMap<(LedgerId, EntryId), Bytes>,
     fenced: BTreeSet<LedgerId>,
+    /// Entries that were read.
+    read: u64,
 }
 
 /// The one bookie; also the registry that holds it.
@@ -93,6 +95,21 @@ impl FakeBookie {
         self.set_adds(Adds::Stored);
         while 0 < self.held() {
             self.release_one();
+        }
+    }
+
+    /// How many entries were read so far.
+    pub(crate) fn entries_read(&self) -> u64 {
+        self.state().read
+    }
+
+    /// Flips a bit in every entry of a ledger.
+    pub(crate) fn damage(&self, ledger_id: LedgerId) {
+        let ledger = (ledger_id, EntryId(0))..=(ledger_id, EntryId(i64::MAX));
+        for (_, bytes) in self.state().entries.range_mut(ledger) {
+            let mut damaged = bytes.to_vec();
+            *damaged.last_mut().unwrap() ^= 1;
+            *bytes = damaged.into();
         }
     }
 
@@ -191,7 +208,12 @@ impl Bookie for FakeBookie {
         Box::pin(async move {
             let reads = self.state().reads;
             match reads {
-                Reads::Answered => self.state().read(ledger_id, (first, last), bytes_max),
+                Reads::Answered => {
+                    let mut state = self.state();
+                    let found = state.read(ledger_id, (first, last), bytes_max);
+                    state.read += found.as_ref().map_or(0, |found| found.len() as u64);
+                    found
+                }
                 Reads::Hanging => std::future::pending().await,
                 Reads::Panicking => panic!("a test made this read panic"),
             }

@@ -6,6 +6,7 @@ mod bookie;
 mod client;
 mod compacting;
 mod compacting_model;
+mod delayed;
 mod deleting;
 mod exclusive;
 mod formats;

@@ -133,6 +133,7 @@ fn options() -> Options {
         inactive_topics_interval: Duration::from_secs(60),
         memory_parts: Vec::new(),
         compaction: geminga_broker::CompactionOptions::default(),
+        delayed: geminga_broker::DelayedDeliveryOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             tail_caches: geminga_env::Gauge::new(64 << 20),
             cursor_ledger: ledger.clone(),

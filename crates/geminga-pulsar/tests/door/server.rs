@@ -168,6 +168,7 @@ fn broker_options() -> geminga_broker::Options {
         memory_parts: Vec::new(),
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
+        delayed: geminga_broker::DelayedDeliveryOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             ledger: ledger(1_000),
             cursor_ledger: ledger(16),

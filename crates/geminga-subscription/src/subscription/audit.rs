@@ -43,7 +43,7 @@ impl<P> Subscription<P> {
             || from <= to && self.is_in_one_state_each(from..to) && self.has_consistent_maps()
     }
 
-    /// On Exclusive and Failover, what was delivered is in no list.
+    /// On Exclusive and Failover, what was delivered is in no list; nor is on the others what is parked.
     fn is_in_one_state_each(&self, range: Range<Ordinal>) -> bool {
         let count = |at: Ordinal| {
             let states = [
@@ -55,7 +55,12 @@ impl<P> Subscription<P> {
             ];
             states.into_iter().filter(|&is_so| is_so).count()
         };
-        let is_in_one = |at| count(at) == 1 || !self.is_shared() && count(at) == 0;
+        let has_parked = self.parked.known_until().is_some();
+        let may_be_in_none = |at: Ordinal| match self.is_shared() {
+            true => has_parked && self.parked.is_indexed(at),
+            false => true,
+        };
+        let is_in_one = |at| count(at) == 1 || count(at) == 0 && may_be_in_none(at);
         (range.start.0..range.end.0).map(Ordinal).all(is_in_one)
     }
 

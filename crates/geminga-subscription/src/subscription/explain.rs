@@ -18,6 +18,8 @@ impl<P> Subscription<P> {
             next_read: self.queue.next_read,
             end: self.end,
             next_due: self.queue.next_due(),
+            parked_entries: self.parked_entries(),
+            parked_due: self.parked.known_until().map(|(due, _)| due),
             held_back_entries: if is_by_key { self.held_back() as u64 } else { 0 },
             held_back_entries_max: (is_by_key && max < u64::MAX).then_some(max),
             consumers: self
@@ -30,9 +32,10 @@ impl<P> Subscription<P> {
     }
 
     fn explain_state(&self) -> State {
-        let waiting = self.held_back() + self.queue.delayed_len();
+        let delayed = self.queue.delayed_len() as u64 + self.parked_entries();
+        let waiting = self.held_back() as u64 + delayed;
         let has_unread = self.acks.unacked(self.queue.next_read..self.end).next().is_some();
-        let delayed_max = self.options.delayed_entries_max;
+        let delayed_max = self.delayed_max();
         let is_ready = match self.members.active() {
             Some(active) => self.members.is_ready(active),
             None => 0 < self.members.ready_permits(),
@@ -55,10 +58,12 @@ impl<P> Subscription<P> {
             State::HandingOver { from: going.from, until: going.known_until() }
         } else if is_ready && self.allowance.is_used_up() {
             State::AtLimit(Limit::DispatchRate { again_at: self.allowance.again_at })
-        } else if self.reader.is_out() {
+        } else if self.reader.is_out() || self.parked.is_loading() {
             State::Reading
         } else if !self.reader.may_read() {
             State::ReadFailed { retry_at: self.reader.retry_at() }
+        } else if let Some(retry_at) = self.parked.retry_at() {
+            State::ReadFailed { retry_at: Some(retry_at) }
         } else if !is_ready {
             State::NoConsumerReady
         } else if has_unread && self.readable_end() < self.end {

@@ -8,6 +8,7 @@ impl<P> Subscription<P> {
     /// [`Self::next_timeout`].
     pub fn next_action(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
         self.reader.on_time(now_wall_ms, &self.options);
+        self.parked.on_time(now_wall_ms, &self.options);
         self.look_again_at = None;
         if self.hand_over.is_some() && !self.end_hand_over(now_wall_ms) {
             return self.say_own_acks();
@@ -18,7 +19,9 @@ impl<P> Subscription<P> {
             if std::mem::replace(&mut self.has_stale_lanes, false) {
                 self.queue.sort_by_lane(router);
             }
-            self.queue.sort_by_time(now_wall_ms, router);
+            let due_before = if self.options.honours_delays { now_wall_ms } else { u64::MAX };
+            self.queue.sort_by_time(due_before, router);
+            self.evict_delayed();
             if self.may_be_blocked {
                 self.refresh_blocked();
             }
@@ -34,6 +37,7 @@ impl<P> Subscription<P> {
         }
         let delivered = self.deliver(now_wall_ms).or_else(|| self.say_own_acks());
         let action = delivered.or_else(|| self.read(now_wall_ms));
+        let action = action.or_else(|| self.load(now_wall_ms));
         debug_assert!(
             action.is_some() || self.is_consistent(),
             "an entry is in two states or none"
@@ -66,7 +70,8 @@ impl<P> Subscription<P> {
     #[must_use]
     pub fn next_timeout(&self) -> Option<u64> {
         let due = self.queue.next_due();
-        due.into_iter().chain(self.reader.retry_at()).chain(self.look_again_at).min()
+        let retries = self.reader.retry_at().into_iter().chain(self.parked.retry_at());
+        due.into_iter().chain(retries).chain(self.look_again_at).min()
     }
 
     /// Whether nothing may be sent before there is more allowance, for which it then looks again if

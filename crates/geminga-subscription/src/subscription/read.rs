@@ -6,7 +6,8 @@ use geminga_types::Ordinal;
 
 use super::Subscription;
 use crate::{
-    Action, Entry, Kind, Options, ReadFailed, ReadId, Scarce, acks, lanes::Router, members::Member,
+    Action, Entry, Kind, Options, ParkedEntries, ReadFailed, ReadId, Scarce, acks, lanes::Router,
+    members::Member,
 };
 
 /// Most ranges in one read: a subscription with many holes reads a part at a time.
@@ -26,6 +27,16 @@ impl<P> Subscription<P> {
         self.on_sparse_read(id, result, &[]);
     }
 
+    /// The same, with entries that were left out since the topic's index has them.
+    pub fn on_parking_read(
+        &mut self,
+        id: ReadId,
+        result: Result<Vec<Entry<P>>, ReadFailed>,
+        parked: &ParkedEntries,
+    ) {
+        self.take_read(id, result, &[], Some(parked));
+    }
+
     /// The same, of a view of the topic in which the entries of `absent` are not: they count as acked.
     /// Together with the entries they are what was looked at, from the beginning of the read on.
     pub fn on_sparse_read(
@@ -33,6 +44,16 @@ impl<P> Subscription<P> {
         id: ReadId,
         result: Result<Vec<Entry<P>>, ReadFailed>,
         absent: &[Range<Ordinal>],
+    ) {
+        self.take_read(id, result, absent, None);
+    }
+
+    fn take_read(
+        &mut self,
+        id: ReadId,
+        result: Result<Vec<Entry<P>>, ReadFailed>,
+        absent: &[Range<Ordinal>],
+        parked: Option<&ParkedEntries>,
     ) {
         if !self.reader.take_answer(id) {
             return;
@@ -43,10 +64,15 @@ impl<P> Subscription<P> {
         entries.dedup_by_key(|entry| entry.ordinal);
         self.turn_entries = 0;
         let (count, mut messages, mut is_useful) = (entries.len() as u64, 0, passed);
+        let (mut runs, due_min) = parked.map_or((&[][..], 0), |it| (&it.runs[..], it.due_min));
         for entry in entries {
             messages += u64::from(entry.messages.max(1));
+            let before = runs.partition_point(|run| run.start < entry.ordinal);
+            is_useful |= self.park(&runs[..before], due_min);
+            runs = &runs[before..];
             is_useful |= self.acks.is_acked(entry.ordinal) || self.accept(entry);
         }
+        is_useful |= self.park(runs, due_min);
         if is_useful {
             if 0 < count {
                 self.messages_per_entry = messages.div_ceil(count).max(1);
@@ -115,6 +141,8 @@ impl<P> Subscription<P> {
         self.plan_replay(&mut plan);
         let end = self.readable_end();
         self.plan_unread(&mut plan, end);
+        let may_park = self.is_shared() && self.options.honours_delays;
+        let park_from = may_park.then_some(self.queue.next_read);
         if end < self.end {
             self.look_again(now_wall_ms.saturating_add(self.options.scarce_retry_ms));
         }
@@ -126,6 +154,7 @@ impl<P> Subscription<P> {
             ranges: plan.ranges,
             entries_max: plan.entries,
             bytes_max: self.options.read_bytes_max,
+            park_from,
         })
     }
 
@@ -218,10 +247,14 @@ impl<P> Subscription<P> {
         self.queue.buffer().len() + self.queue.replay().len()
     }
 
-    fn plan_unread(&self, plan: &mut Plan, end: Ordinal) {
-        let delayed_room =
-            self.options.delayed_entries_max.saturating_sub(self.queue.delayed_len());
+    fn plan_unread(&mut self, plan: &mut Plan, end: Ordinal) {
         let key_room = self.look_ahead_entries_max().saturating_sub(self.held_back());
+        let has_key_room = self.members.kind() == Some(Kind::Shared) || 0 < key_room;
+        let has_unread = self.acks.unacked(self.queue.next_read..end).next().is_some();
+        if self.is_shared() && has_key_room && has_unread && !plan.is_full() {
+            self.make_room_for_delayed();
+        }
+        let delayed_room = self.delayed_max().saturating_sub(self.queue.delayed_len());
         let room = match self.members.kind() {
             Some(Kind::Shared) => delayed_room,
             Some(Kind::KeyShared) => delayed_room.min(key_room),

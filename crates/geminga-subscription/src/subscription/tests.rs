@@ -1,8 +1,12 @@
 use super::*;
-use crate::{Action, Delivery, Entry, KeySharedMode, KeySharedOptions, ReadFailed, ReadId};
+use crate::{
+    Action, DelayedEntry, Delivery, Entry, KeySharedMode, KeySharedOptions, LoadedDelayed,
+    ParkedEntries, ReadFailed, ReadId,
+};
 
 mod auditing;
 mod by_key;
+mod delayed;
 mod in_order;
 mod reading;
 mod shared;
@@ -18,6 +22,12 @@ struct Rig {
     now: u64,
     told: Vec<(ConsumerKey, bool)>,
     own: Vec<AckChange>,
+    /// Parts of the topic of which there is an index of delayed entries.
+    indexed: Vec<Range<Ordinal>>,
+    /// What was asked of it.
+    loads: Vec<((u64, Ordinal), usize)>,
+    /// What was read.
+    read: Vec<u64>,
 }
 
 fn entry(at: u64) -> Entry<u64> {
@@ -59,6 +69,9 @@ impl Rig {
             now: 1000,
             told: vec![],
             own: vec![],
+            indexed: vec![],
+            loads: vec![],
+            read: vec![],
         }
     }
 
@@ -87,6 +100,9 @@ impl Rig {
                 }
                 Action::ActiveChanged { consumer, active } => self.told.push((consumer, active)),
                 Action::Acked(change) => self.own.push(change),
+                Action::LoadDelayed { id, after, entries_max } => {
+                    self.load(id, after, entries_max);
+                }
             }
         }
         delivered
@@ -94,8 +110,30 @@ impl Rig {
 
     fn answer(&mut self, id: ReadId, ranges: &[Range<Ordinal>]) {
         let is_wanted = |entry: &&Entry<u64>| ranges.iter().any(|r| r.contains(&entry.ordinal));
-        let entries = self.stored.iter().filter(is_wanted).cloned().collect();
+        let entries: Vec<_> = self.stored.iter().filter(is_wanted).cloned().collect();
+        self.read.extend(entries.iter().map(|entry| entry.payload));
         self.sub.on_read(id, Ok(entries));
+    }
+
+    /// What the index has, in its order.
+    fn listed(&self) -> Vec<DelayedEntry> {
+        let is_indexed = |at: Ordinal| self.indexed.iter().any(|range| range.contains(&at));
+        let stored = self.stored.iter().filter(|entry| is_indexed(entry.ordinal));
+        let listed = stored.filter_map(|entry| {
+            Some(DelayedEntry { due: entry.deliver_at?, ordinal: entry.ordinal, slot: 1 })
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by_key(|entry| (entry.due, entry.ordinal));
+        listed
+    }
+
+    fn load(&mut self, id: ReadId, after: (u64, Ordinal), entries_max: usize) {
+        self.loads.push((after, entries_max));
+        let listed = self.listed().into_iter();
+        let mut listed = listed.filter(|entry| after <= (entry.due, entry.ordinal)).peekable();
+        let entries = listed.by_ref().take(entries_max).collect();
+        let until = listed.peek().map(|entry| (entry.due, entry.ordinal));
+        self.sub.on_delayed(id, Ok(LoadedDelayed { entries, until }));
     }
 
     /// Polls once, for a read.

@@ -1,6 +1,6 @@
 //! What must hold after each poll, and at the end.
 
-use geminga_subscription::{AckChange, ConsumerKey, Kind};
+use geminga_subscription::{AckChange, ConsumerKey, Kind, Stats};
 use geminga_types::Ordinal;
 
 use super::world::{World, whole, words};
@@ -94,12 +94,54 @@ impl World {
         let is_reading = self.reads.iter().any(|read| read.is_wanted);
         assert_eq!(stats.is_reading, is_reading, "seed {seed}");
         assert!(stats.buffered_entries <= 2 * self.options.read_entries_max as u64, "seed {seed}");
-        assert!(stats.delayed_entries <= self.max_delayed(), "seed {seed}");
+        let held = stats.delayed_entries - stats.parked_entries;
+        // What cannot be parked may be joined by what is due before it.
+        let is_bounded = held <= 3 * self.options.delayed_entries_max as u64;
+        assert!(is_bounded, "seed {seed}: {stats:?}");
+        self.check_delayed(&stats);
     }
 
-    /// Redelivery with a clock that steps never happens here, so the bound is exact.
+    /// Held or parked, what is not due counts, and nothing does that has no time.
+    fn check_delayed(&self, stats: &Stats) {
+        let (seed, next_read) = (self.seed, self.sub.next_read().0);
+        let is_open = |at: &u64| {
+            let entry = &self.entries[usize::try_from(*at).unwrap()];
+            entry.remaining != 0 && entry.at.is_none() && entry.deliver_at.is_some()
+        };
+        let open = || (0..self.end().min(next_read)).filter(is_open);
+        let early = open().filter(|&at| self.is_early(at)).count() as u64;
+        let count = open().count() as u64;
+        if self.is_shared() && !self.consumers.is_empty() {
+            // When delays begin to count again, what was to be read at once is only put off when it is read.
+            let again = stats.delayed_entries + stats.redelivery_entries;
+            let is_right = early <= again && stats.delayed_entries <= count;
+            assert!(is_right, "seed {seed}: {early} to {count}: {stats:?}");
+        }
+    }
+
+    /// As much is held before the rest is parked or, without an index, not read.
     fn max_delayed(&self) -> u64 {
-        self.options.delayed_entries_max as u64
+        let scarce_max = self.options.scarce_bytes.saturating_sub(1) / 80;
+        let max = self.options.delayed_entries_max;
+        if self.scarce.timers { max.min(scarce_max).max(1) as u64 } else { max as u64 }
+    }
+
+    /// Whether what is held cannot be parked.
+    fn is_full_of_delayed(&self, held: u64) -> bool {
+        let next_read = self.sub.next_read().0;
+        let is_held = |at: &u64| {
+            let entry = &self.entries[usize::try_from(*at).unwrap()];
+            entry.remaining != 0 && entry.at.is_none() && self.is_early(*at)
+        };
+        let mut held_back = (0..self.end().min(next_read)).filter(is_held);
+        self.max_delayed() <= held && held_back.any(|at| !self.is_indexed(at))
+    }
+
+    /// Whether what is parked may have to wait although it is due.
+    fn may_wait_to_be_loaded(&self, stats: &Stats) -> bool {
+        let waits_to_retry = self.load_again_at.is_some_and(|at| self.now < at);
+        let held_back = stats.buffered_entries + stats.redelivery_entries;
+        stats.is_loading || waits_to_retry || self.max_delayed().div_ceil(2) <= held_back
     }
 
     /// With no read out and no back-off, whoever is ready has got all there is for it.
@@ -125,13 +167,18 @@ impl World {
             limits.into_iter().find(|&limit| 0 < limit).unwrap_or(u64::MAX)
         });
         // What is too much holds back what was never read, and nothing else.
-        let is_full = self.is_shared() && self.max_delayed() <= stats.delayed_entries
+        let delayed = stats.delayed_entries - stats.parked_entries;
+        let is_full = self.is_shared() && self.is_full_of_delayed(delayed)
             || self.kind == Kind::KeyShared && limit <= held_back;
+        let may_wait = self.may_wait_to_be_loaded(&stats);
         let ready: Vec<_> =
             self.consumers.keys().copied().filter(|&key| self.is_ready(key)).collect();
         let next_read = self.sub.next_read().0;
         let readable_end = if is_full { 0 } else { self.readable_end() };
         for at in (0..self.end()).filter(|&at| at < next_read || at < readable_end) {
+            if may_wait && self.is_shared() && self.is_indexed(at) {
+                continue;
+            }
             let taker = ready.iter().find(|&&key| self.could_take(key, at));
             assert_eq!(taker, None, "seed {}: {at} is stuck: {stats:?}", self.seed);
         }
@@ -152,7 +199,7 @@ impl World {
 
     fn could_take(&self, key: ConsumerKey, at: u64) -> bool {
         let entry = &self.entries[usize::try_from(at).unwrap()];
-        let is_due = entry.deliver_at.is_none_or(|due| due <= self.now);
+        let is_due = !self.is_early(at);
         match self.kind {
             _ if entry.remaining == 0 => false,
             Kind::Exclusive | Kind::Failover => self.active() == Some(key) && self.cursor <= at,

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use geminga_subscription::{
-    Ack, ConsumerKey, Entry, Kind, NotCumulative, Options, ReadFailed, Redelivered, Scarce,
-    Subscription,
+    Ack, ConsumerKey, DelayedEntry, Entry, Kind, LoadedDelayed, NotCumulative, Options,
+    ParkedEntries, ReadFailed, Redelivered, Scarce, Subscription,
 };
 use geminga_types::Ordinal;
 use rand::Rng;
 
-use super::world::{Consumer, Held, Published, World, whole, words};
+use super::world::{Consumer, Held, Load, Out, Published, World, whole, words};
 
 impl World {
     /// What happens before the next poll.
@@ -50,6 +50,12 @@ impl World {
             97..99 => self.seek(),
             _ => self.crash(),
         }
+        if self.random.random_bool(0.15) {
+            self.index();
+        }
+        if self.random.random_bool(0.3) {
+            self.answer_load();
+        }
     }
 
     fn change_policies(&mut self) {
@@ -57,6 +63,10 @@ impl World {
         self.options.ttl_ms =
             self.random.random_bool(0.5).then(|| self.random.random_range(1..4_000));
         self.sub.set_ttl(self.options.ttl_ms);
+        if self.random.random_bool(0.1) {
+            self.options.honours_delays = !self.options.honours_delays;
+            self.sub.set_honours_delays(self.options.honours_delays);
+        }
         if self.random.random_bool(0.5) {
             let each = self.random.random_range(0..20);
             let all = self.random.random_range(0..40);
@@ -72,6 +82,56 @@ impl World {
         }
     }
 
+    /// The topic makes a bucket of some entries, behind all others or between them.
+    fn index(&mut self) {
+        let start = self.random.random_range(0..=self.end());
+        let end = self.random.random_range(start..=self.end());
+        let mut is_covered: Vec<bool> = vec![false; usize::try_from(self.end()).unwrap()];
+        for range in self.indexed.iter().cloned().chain(std::iter::once(start..end)) {
+            range.for_each(|at| is_covered[usize::try_from(at).unwrap()] = true);
+        }
+        self.indexed =
+            ranges_of((0..self.end()).filter(|&at| is_covered[usize::try_from(at).unwrap()]));
+        self.tell_indexed();
+    }
+
+    fn tell_indexed(&mut self) {
+        let ordinals = |range: &std::ops::Range<u64>| Ordinal(range.start)..Ordinal(range.end);
+        let indexed: Vec<_> = self.indexed.iter().map(ordinals).collect();
+        self.sub.set_indexed(indexed.into());
+    }
+
+    /// Answers one of the loads that are out, wanted or not, well or badly.
+    fn answer_load(&mut self) {
+        if !self.loads.is_empty() {
+            let index = self.random.random_range(0..self.loads.len());
+            let load = self.loads.remove(index);
+            let how = self.random.random_range(0..6);
+            self.answer_one_load(&load, how);
+        }
+    }
+
+    fn answer_one_load(&mut self, load: &Load, how: u32) {
+        if how == 0 {
+            self.sub.on_delayed(load.id, Err(ReadFailed));
+            self.load_again_at = Some(self.now + self.options.retry_ms_max);
+            return;
+        }
+        let (first, end) = (self.first, self.end());
+        let is_listed = |at: &u64| first <= *at && load.indexed.iter().any(|it| it.contains(at));
+        let listed = (0..end).filter(is_listed).filter_map(|at| {
+            let entry = &self.entries[usize::try_from(at).unwrap()];
+            Some(DelayedEntry { due: entry.deliver_at?, ordinal: Ordinal(at), slot: entry.slot })
+        });
+        let key = |entry: &DelayedEntry| (entry.due, entry.ordinal);
+        let mut listed: Vec<_> = listed.filter(|entry| load.after <= key(entry)).collect();
+        listed.sort_by_key(key);
+        let max = if how == 1 { 1 } else { load.entries_max };
+        let until = listed.get(max).map(key);
+        listed.truncate(max);
+        self.sub.on_delayed(load.id, Ok(LoadedDelayed { entries: listed, until }));
+    }
+
     fn publish(&mut self) {
         for _ in 0..self.random.random_range(1..8) {
             let messages = match self.random.random_range(0..10) {
@@ -79,7 +139,7 @@ impl World {
                 6..9 => self.random.random_range(2..6),
                 _ => self.random.random_range(60..70),
             };
-            let is_delayed = self.random.random_bool(0.15);
+            let is_delayed = self.random.random_bool(self.delayed_share);
             let is_old = self.random.random_bool(0.1);
             let age = self.random.random_range(0..3_000);
             self.entries.push(Published {
@@ -193,14 +253,42 @@ impl World {
             }
             _ => {}
         }
+        let runs = if how == 5 { Vec::new() } else { self.runs(&read) };
+        let asked = ordinals.len();
+        ordinals.retain(|at| !runs.iter().any(|run| run.contains(at)));
+        if ordinals.len() != asked {
+            hole = 0; // What lies behind may not be taken.
+        }
         if read.is_wanted {
             self.hand_over(&ordinals, hole);
         }
         let entries = ordinals.iter().map(|&at| self.stored(at)).collect();
-        self.sub.on_read(read.id, Ok(entries));
+        if runs.is_empty() {
+            self.sub.on_read(read.id, Ok(entries));
+        } else {
+            let dues = runs.iter().cloned().flatten();
+            let dues = dues.filter_map(|at| self.entries[usize::try_from(at).unwrap()].deliver_at);
+            let due_min = dues.min().unwrap() - self.random.random_range(0..3);
+            let ordinals = |run: &std::ops::Range<u64>| Ordinal(run.start)..Ordinal(run.end);
+            let runs = runs.iter().map(ordinals).collect();
+            self.sub.on_parking_read(read.id, Ok(entries), &ParkedEntries { runs, due_min });
+        }
         if read.is_wanted && ordinals.is_empty() {
             self.wait_for_retry();
         }
+    }
+
+    /// What the answer to a read may leave out.
+    fn runs(&mut self, read: &Out) -> Vec<std::ops::Range<u64>> {
+        let Some(from) = read.park_from else { return Vec::new() };
+        let is_listed = |at: &u64| {
+            let entry = &self.entries[usize::try_from(*at).unwrap()];
+            entry.deliver_at.is_some() && read.indexed.iter().any(|range| range.contains(at))
+        };
+        let mut runs = ranges_of((from..self.end()).filter(is_listed));
+        let max = self.random.random_range(0..4);
+        runs.truncate(max);
+        runs
     }
 
     /// Notes what the machine now holds. Behind a hole among unread entries it may drop the rest.
@@ -441,6 +529,9 @@ impl World {
         self.sub = Subscription::new(self.options.clone(), state, first, end);
         self.consumers.clear();
         self.reads.clear();
+        self.loads.clear();
+        self.load_again_at = None;
+        self.tell_indexed();
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
         (self.hand_over, self.is_blocked_by_all) = (None, false);
         self.entries.iter_mut().for_each(|entry| entry.count = entry.flushed_count);
@@ -480,6 +571,8 @@ impl World {
         }
         if let Some(index) = self.reads.iter().position(|read| read.is_wanted) {
             self.answer(index, 9);
+        } else if let Some(load) = self.loads.pop() {
+            self.answer_one_load(&load, 9);
         } else if let Some(at) = self.sub.next_timeout() {
             self.now = at;
         }
@@ -494,4 +587,16 @@ impl World {
         self.sub.ack_individual(None, &acks);
         acked.into_iter().for_each(|at| self.ack(at, 0));
     }
+}
+
+/// Ordinals, which ascend, as ranges.
+fn ranges_of(ordinals: impl Iterator<Item = u64>) -> Vec<std::ops::Range<u64>> {
+    let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+    for at in ordinals {
+        match ranges.last_mut() {
+            Some(last) if last.end == at => last.end += 1,
+            _ => ranges.push(at..at + 1),
+        }
+    }
+    ranges
 }

@@ -48,12 +48,24 @@ pub(crate) struct Consumer {
     pub(crate) slots: Option<Range<u32>>,
 }
 
+/// A load that is out.
+pub(crate) struct Load {
+    pub(crate) id: ReadId,
+    pub(crate) after: (u64, Ordinal),
+    pub(crate) entries_max: usize,
+    /// What the index covered when it was asked.
+    pub(crate) indexed: Vec<Range<u64>>,
+}
+
 /// A read that is out.
 pub(crate) struct Out {
     pub(crate) id: ReadId,
     pub(crate) ranges: Vec<Range<Ordinal>>,
     pub(crate) entries_max: usize,
     pub(crate) is_wanted: bool,
+    pub(crate) park_from: Option<u64>,
+    /// What the index covered when it was asked.
+    pub(crate) indexed: Vec<Range<u64>>,
 }
 
 pub(crate) struct World {
@@ -62,6 +74,8 @@ pub(crate) struct World {
     pub(crate) kind: Kind,
     pub(crate) options: Options,
     pub(crate) is_sticky: bool,
+    /// Of the entries, how many have a time.
+    pub(crate) delayed_share: f64,
     pub(crate) keeps_order: bool,
     pub(crate) sub: Subscription<u64>,
     pub(crate) now: u64,
@@ -70,6 +84,11 @@ pub(crate) struct World {
     pub(crate) consumers: BTreeMap<ConsumerKey, Consumer>,
     pub(crate) next_key: u64,
     pub(crate) reads: Vec<Out>,
+    pub(crate) loads: Vec<Load>,
+    /// Parts of the topic of which the index has every delayed entry.
+    pub(crate) indexed: Vec<Range<u64>>,
+    /// A load failed; until then at most nothing is loaded.
+    pub(crate) load_again_at: Option<u64>,
     /// Exclusive and Failover: everything before was delivered since the last rewind, or is acked.
     pub(crate) cursor: u64,
     /// Acked by the machine's own doing, not yet said.
@@ -127,6 +146,8 @@ impl World {
             scarce_unacked_messages_max: random.random_range(0..10),
             ttl_ms: random.random_bool(0.3).then(|| random.random_range(1..4_000)),
             delayed_entries_max: random.random_range(1..12),
+            delayed_load_ahead_ms: random.random_range(0..1_000),
+            honours_delays: random.random_bool(0.95),
             look_ahead_entries_max_per_consumer: random.random_range(0..20),
             look_ahead_entries_max: random.random_range(0..50),
             scarce_bytes: random.random_range(1..600),
@@ -136,6 +157,7 @@ impl World {
         Self {
             sub: Subscription::new(options.clone(), start, Ordinal(0), Ordinal(0)),
             is_sticky: false,
+            delayed_share: if random.random_bool(0.3) { 0.7 } else { 0.15 },
             keeps_order: false,
             random,
             seed,
@@ -147,6 +169,9 @@ impl World {
             consumers: BTreeMap::new(),
             next_key: 0,
             reads: Vec::new(),
+            loads: Vec::new(),
+            indexed: Vec::new(),
+            load_again_at: None,
             cursor: 0,
             unsaid: Vec::new(),
             is_blocked: false,
@@ -214,6 +239,18 @@ impl World {
 
     pub(crate) fn entry(&mut self, at: u64) -> &mut Published {
         &mut self.entries[usize::try_from(at).unwrap()]
+    }
+
+    /// Whether the index has it.
+    pub(crate) fn is_indexed(&self, at: u64) -> bool {
+        let is_delayed = self.entries[usize::try_from(at).unwrap()].deliver_at.is_some();
+        is_delayed && self.indexed.iter().any(|range| range.contains(&at))
+    }
+
+    /// Whether it waits for its time.
+    pub(crate) fn is_early(&self, at: u64) -> bool {
+        let entry = &self.entries[usize::try_from(at).unwrap()];
+        is_early(entry.deliver_at, self.now, self.options.honours_delays)
     }
 
     /// Whether it is past its time.
@@ -319,7 +356,8 @@ impl World {
         self.refill();
         self.refresh_blocked();
         let (is_shared, now) = (self.is_shared(), self.now);
-        let is_early = |entry: &&mut Published| entry.deliver_at.is_some_and(|due| now < due);
+        let is_honoured = self.options.honours_delays;
+        let is_early = |entry: &&mut Published| is_early(entry.deliver_at, now, is_honoured);
         for entry in self.entries.iter_mut().filter(is_early).filter(|_| is_shared) {
             entry.held = Held::No;
         }
@@ -335,8 +373,14 @@ impl World {
                     assert!(!deliveries.is_empty(), "seed {}", self.seed);
                     deliveries.iter().for_each(|delivery| self.on_delivery(consumer, delivery));
                 }
-                Some(Action::Read { id, ranges, entries_max, .. }) => {
-                    self.on_read_wanted(id, ranges, entries_max);
+                Some(Action::Read { id, ranges, entries_max, park_from, .. }) => {
+                    self.on_read_wanted(id, ranges, entries_max, park_from);
+                }
+                Some(Action::LoadDelayed { id, after, entries_max }) => {
+                    assert!(self.is_shared() && 1 <= entries_max, "seed {}", self.seed);
+                    let indexed = self.indexed.clone();
+                    self.loads.push(Load { id, after, entries_max, indexed });
+                    assert!(self.loads.len() < 50, "seed {}: it loads and loads", self.seed);
                 }
             }
         }
@@ -370,6 +414,7 @@ impl World {
         self.tokens = self.tokens.saturating_sub(u64::from(delivery.messages));
         self.check_order(key, at);
         let (is_shared, active) = (self.is_shared(), self.active());
+        let is_honoured = self.options.honours_delays;
         let entry = self.entry(at);
         assert!(entry.visible && entry.remaining != 0, "seed {seed}: {at} is not to be seen");
         assert_eq!(delivery.messages, entry.remaining.count_ones(), "seed {seed}: {at}");
@@ -381,7 +426,8 @@ impl World {
         entry.held = Held::No;
         if is_shared {
             assert_eq!(entry.at, None, "seed {seed}: {at} is at two consumers");
-            assert!(entry.deliver_at.is_none_or(|due| due <= now), "seed {seed}: {at} is early");
+            let is_early = is_early(entry.deliver_at, now, is_honoured);
+            assert!(!is_early, "seed {seed}: {at} is early");
             entry.at = Some(key);
         } else {
             assert_eq!(Some(key), active, "seed {seed}: {at} to an inactive consumer");
@@ -404,8 +450,17 @@ impl World {
         assert!(was.1.iter().zip(self.consumers.values().map(|c| c.is_blocked)).all(is_kept));
     }
 
-    fn on_read_wanted(&mut self, id: ReadId, ranges: Vec<Range<Ordinal>>, entries_max: usize) {
+    fn on_read_wanted(
+        &mut self,
+        id: ReadId,
+        ranges: Vec<Range<Ordinal>>,
+        entries_max: usize,
+        park_from: Option<Ordinal>,
+    ) {
         let seed = self.seed;
+        let park_from = park_from.map(|from| from.0);
+        let may_park = self.is_shared() && self.options.honours_delays;
+        assert_eq!(park_from, may_park.then_some(self.sub.next_read().0), "seed {seed}");
         assert!(self.reads.iter().all(|read| !read.is_wanted), "seed {seed}: two reads at a time");
         assert!(self.consumers.keys().any(|&key| self.is_ready(key)), "seed {seed}: for nobody");
         assert!(ranges.iter().all(|range| range.start < range.end), "seed {seed}");
@@ -425,8 +480,14 @@ impl World {
             let is_known = entry.held == Held::Yes && !may_evict;
             assert!(!is_known, "seed {seed}: reads {at}, which it has");
         }
-        self.reads.push(Out { id, ranges, entries_max, is_wanted: true });
+        let indexed = self.indexed.clone();
+        self.reads.push(Out { id, ranges, entries_max, is_wanted: true, park_from, indexed });
     }
+}
+
+/// Whether an entry waits for its time.
+pub(crate) fn is_early(deliver_at: Option<u64>, now: u64, is_honoured: bool) -> bool {
+    is_honoured && deliver_at.is_some_and(|due| now < due)
 }
 
 /// The ack set of a batch with nothing acked.

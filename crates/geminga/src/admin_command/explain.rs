@@ -77,8 +77,8 @@ fn print(
         let due = explained.next_due.map_or(0, |due| due.saturating_sub(now));
         writeln!(
             out,
-            "{} entries wait for their time, the next {due} ms",
-            explained.delayed_entries
+            "{} entries wait for their time, the next {due} ms; {} of them in the index alone",
+            explained.delayed_entries, explained.parked_entries
         )?;
     }
     if 0 < explained.held_back_entries {

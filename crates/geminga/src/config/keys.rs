@@ -202,6 +202,17 @@ keys! {
     "brokerServiceCompactionMonitorIntervalInSeconds" broker_service_compaction_monitor_interval_in_seconds: u64 = "60";
     /// Whether compaction keeps messages without a key.
     "topicCompactionRetainNullKey" topic_compaction_retain_null_key: bool = "false";
+    /// Whether messages with a delivery time wait for it, on Shared and Key_Shared subscriptions. A
+    /// namespace's `delayedDelivery` overrides it.
+    "delayedDeliveryEnabled" delayed_delivery_enabled: bool = "true";
+    /// How many delayed messages a topic lists in memory before they get a ledger of their own in its index.
+    "delayedDeliveryMinIndexCountPerBucket" delayed_delivery_min_index_count_per_bucket: u64 = "50000";
+    /// How many such ledgers a topic has before some of them become one; −1: any number.
+    "delayedDeliveryMaxNumBuckets" delayed_delivery_max_num_buckets: i64 = "50";
+    /// How late, in milliseconds, a delayed message may come. Here one comes when it is due, and never before.
+    "delayedDeliveryTickTimeMillis" delayed_delivery_tick_time_millis: u64 = "1000";
+    /// Whether a delayed message must not come before its time. Here none does, whatever this says.
+    "isDelayedDeliveryDeliverAtTimeStrict" is_delayed_delivery_deliver_at_time_strict: bool = "false";
     /// How often topics look for ledgers to delete, seconds.
     "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
     /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.

@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
-    Advertised, AutoSplit, Budget, CompactionOptions, DispatchRate, DispatchRates, InactiveMode,
-    Limits, MemoryPart, QuotaAction,
+    Advertised, AutoSplit, Budget, CompactionOptions, DelayedDeliveryOptions, DispatchRate,
+    DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -126,6 +126,13 @@ pub(super) fn broker(
                 config.broker_service_compaction_monitor_interval_in_seconds,
             ),
             key_bytes: size(plan.compaction_keys),
+        },
+        delayed: DelayedDeliveryOptions {
+            is_enabled: config.delayed_delivery_enabled,
+            bucket_entries_min: size(config.delayed_delivery_min_index_count_per_bucket),
+            buckets_max: usize::try_from(config.delayed_delivery_max_num_buckets)
+                .unwrap_or(usize::MAX),
+            ..DelayedDeliveryOptions::default()
         },
         managed_ledger: managed_ledger(config, plan),
     })

@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use geminga_managed_ledger::{Job, JobDone};
-use geminga_subscription::{ReadFailed, ReadId};
+use geminga_subscription::{LoadedDelayed, ReadFailed, ReadId};
 use geminga_types::Ordinal;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     SubscriptionName, Topic,
     compacted_view::Found,
     compaction::{Chosen, Written},
+    delayed::{LoadError, Made},
     expiry::Expired,
 };
 
@@ -38,6 +39,18 @@ pub(super) enum Answer {
         incarnation: u64,
         id: ReadId,
         result: Result<Found, ReadFailed>,
+    },
+    /// What the index of delayed entries has.
+    Loaded {
+        subscription: SubscriptionName,
+        incarnation: u64,
+        id: ReadId,
+        result: Result<LoadedDelayed, LoadError>,
+    },
+    /// A bucket of that index. Boxed: it is larger than the others.
+    Bucket {
+        attempt: u64,
+        result: Result<Box<Made>, String>,
     },
     SeekFound {
         subscription: SubscriptionName,
@@ -143,6 +156,9 @@ impl Topic {
                 }
             }
             Answer::Read { subscription, incarnation, id, result } => {
+                if let Ok(found) = &result {
+                    self.delayed.note_damaged(found.damaged);
+                }
                 if let Some(sub) = self.sub_mut(&subscription)
                     && sub.incarnation == incarnation
                 {
@@ -150,6 +166,10 @@ impl Topic {
                     self.ready.insert(subscription);
                 }
             }
+            Answer::Loaded { subscription, incarnation, id, result } => {
+                self.on_loaded(subscription, incarnation, id, result);
+            }
+            Answer::Bucket { attempt, result } => self.on_bucket_made(attempt, result),
             Answer::SeekFound { subscription, attempt, result } => {
                 self.on_seek_found(&subscription, attempt, result);
             }

@@ -52,6 +52,7 @@ impl Topic {
             None => {
                 info!(topic = %self.name, "unloading");
                 self.cancel_compaction();
+                self.cancel_indexing();
                 let deadline = self.now() + UNLOAD_TIME_MAX;
                 self.phase = Phase::Draining { replies: reply.into_iter().collect(), deadline };
             }
@@ -75,6 +76,7 @@ impl Topic {
         self.close_all();
         self.cancel_compaction();
         self.ledger.abandon();
+        self.cancel_indexing();
         let replies = self.phase.replies().map(std::mem::take).unwrap_or_default();
         let deadline = self.now() + UNLOAD_TIME_MAX;
         self.phase = Phase::Deleting { asked: vec![reply], replies, deadline };
@@ -88,7 +90,7 @@ impl Topic {
             self.spawn_job(job);
         }
         let Phase::Deleting { asked, replies, deadline } = &mut self.phase else { return false };
-        if self.jobs == 0 && !self.compaction.has_pass() {
+        if self.jobs == 0 && !self.compaction.has_pass() && !self.delayed.has_pass() {
             for reply in std::mem::take(asked) {
                 _ = reply.send(Ok(()));
             }
@@ -151,7 +153,8 @@ impl Topic {
         if let Phase::Sealing { deadline, .. } = &self.phase {
             let deadline = *deadline;
             let is_quiet = self.subscriptions.values().all(|sub| sub.in_flight.is_empty())
-                && !self.compaction.has_pass();
+                && !self.compaction.has_pass()
+                && !self.delayed.has_pass();
             if is_quiet && !self.has_busy_names() {
                 self.ledger.close();
             }

@@ -10,6 +10,7 @@
 use std::{ops::Range, sync::Arc};
 
 use geminga_managed_ledger::{Chain, Compacted};
+use geminga_subscription::ParkedEntries;
 use geminga_types::{LedgerId, Ordinal, Position};
 use geminga_wire::raw_message;
 
@@ -50,6 +51,10 @@ pub(super) struct Found {
     /// Not in the view.
     pub(super) absent: Vec<Range<Ordinal>>,
     pub(super) place: Option<Place>,
+    /// Left out, since the topic's index of delayed entries has it.
+    pub(super) parked: Option<ParkedEntries>,
+    /// The ledger of a bucket of that index which cannot be read.
+    pub(super) damaged: Option<LedgerId>,
 }
 
 impl View {

@@ -12,6 +12,7 @@ use super::{
     ReadEntry, Stored, SubscriptionName, Topic,
     background::{Answer, READ_TIME_MAX},
     compacted_view::Found,
+    delayed::read_parking,
     tail::{Meta, Tail},
 };
 use crate::{OutMessage, Outgoing};
@@ -20,11 +21,13 @@ use crate::{OutMessage, Outgoing};
 const DETACHED_BYTES_MAX: usize = 4 << 10;
 
 /// One read that a machine asked for.
-struct Read {
+pub(super) struct Read {
     id: ReadId,
-    ranges: Vec<Range<Ordinal>>,
+    pub(super) ranges: Vec<Range<Ordinal>>,
     entries_max: usize,
     bytes_max: usize,
+    /// From here on, what the index of delayed entries has may be passed over.
+    pub(super) park_from: Option<Ordinal>,
 }
 
 impl Topic {
@@ -38,6 +41,7 @@ impl Topic {
                 self.act(&name, action);
             }
             self.note_polled(&name);
+            self.note_wanted_index(&name);
         }
         was_ready
     }
@@ -56,8 +60,11 @@ impl Topic {
 
     fn act(&mut self, name: &SubscriptionName, action: Action<Stored>) {
         match action {
-            Action::Read { id, ranges, entries_max, bytes_max } => {
-                self.read(name, Read { id, ranges, entries_max, bytes_max });
+            Action::Read { id, ranges, entries_max, bytes_max, park_from } => {
+                self.read(name, Read { id, ranges, entries_max, bytes_max, park_from });
+            }
+            Action::LoadDelayed { id, after, entries_max } => {
+                self.load_delayed(name, id, after, entries_max);
             }
             Action::Deliver { consumer, consumer_epoch, deliveries } => {
                 self.deliver(name, consumer, consumer_epoch, deliveries);
@@ -97,12 +104,17 @@ impl Topic {
         let (topic, id) = (self.name.clone(), read.id);
         let from = read.ranges.first().map_or(Ordinal(0), |range| range.start);
         let view = sub.view.clone().filter(|view| view.holds(from));
+        let buckets = match read.park_from {
+            Some(_) => self.ledger.delayed_buckets().to_vec(),
+            None => Vec::new(),
+        };
         let work = async move {
             let permit = deps.reads.take(read.bytes_max).await;
             let result = match view {
                 Some(view) => {
                     view.read(&chain, &deps, from, (read.entries_max, read.bytes_max)).await
                 }
+                None if !buckets.is_empty() => read_parking(&chain, &deps, &buckets, read).await,
                 None => {
                     let entries = read_ranges(&chain, &deps.ledger, &read).await;
                     let entries = entries.map_err(|error| error.to_string());
@@ -214,7 +226,7 @@ fn detach(deliveries: &mut [Delivery<Stored>]) {
     }
 }
 
-async fn read_ranges(
+pub(super) async fn read_ranges(
     chain: &Chain,
     deps: &geminga_ledger::Deps,
     read: &Read,

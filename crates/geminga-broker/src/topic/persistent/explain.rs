@@ -25,6 +25,8 @@ impl Topic {
             backlog_entries: stats.backlog_entries,
             unacked_messages: stats.unacked_messages,
             delayed_entries: stats.delayed_entries,
+            parked_entries: explained.parked_entries,
+            parked_due: explained.parked_due,
             next_due: explained.next_due,
             held_back_entries: explained.held_back_entries,
             held_back_entries_max: explained.held_back_entries_max,

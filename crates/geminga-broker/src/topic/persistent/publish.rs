@@ -121,6 +121,7 @@ impl Topic {
     pub(super) fn settle_publishes(&mut self) -> bool {
         let mut receipts: BTreeMap<u64, Vec<Receipt>> = BTreeMap::new();
         let (mut has_any, mut has_confirmed) = (false, false);
+        let lists_delayed = self.lists_delayed();
         while let Some(outcome) = self.ledger.poll_outcome() {
             has_any = true;
             let pending = self.pending.pop_front().expect("one pending publish for each append");
@@ -128,6 +129,9 @@ impl Topic {
                 Outcome::Confirmed(confirmed) => {
                     has_confirmed = true;
                     self.tail.push(confirmed.ordinal, pending.meta);
+                    if lists_delayed {
+                        self.delayed.note(confirmed.ordinal, &pending.meta);
+                    }
                     let receipt = receipt_of(&pending, confirmed.position);
                     receipts.entry(pending.producer).or_default().push(receipt);
                 }
@@ -139,6 +143,7 @@ impl Topic {
         }
         self.send_receipts(&mut receipts);
         if has_confirmed {
+            self.note_listed(lists_delayed);
             self.last_publish_time = self.deps.ledger.env.clock.wall().0;
             let end = self.ledger.end();
             for (name, sub) in &mut self.subscriptions {

@@ -85,7 +85,10 @@ impl Sub {
     /// Takes the answer to a read.
     pub(super) fn on_read(&mut self, id: ReadId, result: Result<Found, ReadFailed>) {
         match result {
-            Ok(Found { entries, absent, place }) => {
+            Ok(Found { entries, parked: Some(parked), .. }) => {
+                self.machine.on_parking_read(id, Ok(entries), &parked);
+            }
+            Ok(Found { entries, absent, place, .. }) => {
                 if let (Some(view), Some(place)) = (&mut self.view, place) {
                     view.note_place(place);
                 }
@@ -107,6 +110,7 @@ impl Sub {
         let (per_consumer, all) =
             (policies.unacked_per_consumer_max, policies.unacked_per_subscription_max);
         self.machine.set_unacked_limits(per_consumer, all);
+        self.machine.set_honours_delays(policies.honours_delays);
         self.machine.set_ttl(policies.ttl_ms().filter(|_| self.is_durable));
     }
 
@@ -162,13 +166,16 @@ impl Topic {
             look_ahead_entries_max_per_consumer: limits.look_ahead_per_consumer_max,
             look_ahead_entries_max: limits.look_ahead_per_subscription_max,
             ttl_ms: self.policies.ttl_ms().filter(|_| is_durable),
+            honours_delays: self.policies.honours_delays,
+            delayed_entries_max: self.deps.options.delayed.held_entries_max,
             ..geminga_subscription::Options::default()
         };
         let now = self.now();
         let durable_mark_delete = acks.next_unacked;
         // Whether it may read what is only in a compacted ledger is known when a consumer comes.
         let first = self.ledger.chain_ref().first_with_gone();
-        let machine = Subscription::new(options, acks, first, self.ledger.end());
+        let mut machine = Subscription::new(options, acks, first, self.ledger.end());
+        machine.set_indexed(self.delayed.indexed());
         self.next_incarnation += 1;
         let mut sub = Sub {
             machine,

@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use geminga_env::Instant;
+use geminga_env::{Instant, Share};
 use geminga_managed_ledger::ManagedLedger;
 use geminga_types::TopicName;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::{
     Topic, TopicDeps,
     close::Phase,
     compaction::Compaction,
+    delayed::Delayed,
     tail::Tail,
 };
 use crate::{ownership::Grant, policies::TopicPolicies};
@@ -41,7 +42,9 @@ pub(in crate::topic) fn spawn(
     let (mailbox, inbox) = mailbox();
     let now = deps.ledger.env.clock.now();
     let tasks = deps.tasks.clone();
+    let timers = Share::of(deps.timers.clone());
     let mut topic = Box::new(Topic {
+        delayed: Delayed::new(ledger.end(), timers),
         name: name.clone(),
         next_trim: now + deps.options.trim_interval,
         audits: 0,
@@ -78,6 +81,7 @@ pub(in crate::topic) fn spawn(
     });
     topic.apply_policies();
     topic.adopt_recovered_cursors();
+    topic.refresh_indexed();
     topic.release_horizon();
     let span = info_span!("topic", topic = %name);
     let run = AssertUnwindSafe(run(topic, inbox, shutdown)).catch_unwind();
@@ -135,6 +139,9 @@ impl Topic {
         if self.policies.compaction_threshold.is_some() {
             at = at.min(self.compaction.next_look);
         }
+        if let Some(retry_at) = self.delayed.retry_at() {
+            at = at.min(retry_at);
+        }
         if let Some(timeout) = self.ledger.next_timeout() {
             at = at.min(timeout);
         }
@@ -180,6 +187,7 @@ impl Topic {
             self.look_at_age();
             self.audit();
             self.ready.extend(self.subscriptions.keys().cloned()); // The clock may have stepped back.
+            self.shrink_delayed();
             self.shrink();
         }
     }

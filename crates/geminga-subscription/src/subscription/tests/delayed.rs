@@ -1,0 +1,220 @@
+//! Delayed entries that the topic's index has: parked, passed over, loaded before they are due.
+
+use super::*;
+
+const NOW: u64 = 1000;
+
+/// A Shared subscription of a topic with entries that are due 10 s apart, the last one first.
+fn delayed(options: Options, count: u64) -> Rig {
+    let mut rig = Rig::new(options, 0).with(Kind::Shared, &[A]);
+    for at in 0..count {
+        rig.publish(|entry| entry.deliver_at = Some(NOW + (count - at) * 10_000));
+    }
+    rig.sub.flow(A, 1000);
+    rig
+}
+
+fn index(rig: &mut Rig, start: u64, end: u64) {
+    rig.indexed = vec![range(start, end)];
+    rig.sub.set_indexed(rig.indexed.clone().into());
+}
+
+fn options(delayed_entries_max: usize) -> Options {
+    Options { delayed_entries_max, ..Options::default() }
+}
+
+/// Lets time pass to each time-out until nothing is left; what came when.
+fn all(rig: &mut Rig) -> Vec<(u64, u64)> {
+    let mut came = vec![];
+    while let Some(at) = rig.sub.next_timeout() {
+        assert!(rig.now < at, "it would spin");
+        rig.now = at;
+        let got = rig.got();
+        came.extend(got.iter().map(|&(_, entry)| (rig.now, entry)));
+        let ordinals: Vec<u64> = got.into_iter().map(|(_, entry)| entry).collect();
+        rig.ack(&ordinals);
+        rig.poll();
+    }
+    came
+}
+
+fn in_time(count: u64) -> Vec<(u64, u64)> {
+    (1..=count).map(|n| (NOW + n * 10_000, count - n)).collect()
+}
+
+#[test]
+fn what_is_too_much_is_parked_and_comes_in_time() {
+    let mut rig = delayed(options(8), 40);
+    assert_eq!(rig.got(), []);
+    assert_eq!((rig.sub.stats().delayed_entries, rig.sub.next_read()), (8, Ordinal(8)));
+    assert_eq!(rig.sub.wants_index(), Some(Ordinal(0)));
+    index(&mut rig, 0, 40);
+    assert_eq!(rig.got(), []);
+    let stats = rig.sub.stats();
+    assert_eq!((stats.delayed_entries, rig.sub.next_read()), (40, Ordinal(40)));
+    assert!(32 <= stats.parked_entries, "{stats:?}");
+    assert_eq!(rig.sub.wants_index(), None);
+    assert_eq!(all(&mut rig), in_time(40));
+    assert_eq!(rig.sub.mark_delete(), Ordinal(40));
+    assert!(rig.loads.iter().all(|&(_, max)| max == 4), "{:?}", rig.loads);
+}
+
+#[test]
+fn without_an_index_nothing_more_is_read_than_is_held() {
+    let mut rig = delayed(options(8), 20);
+    assert_eq!(rig.got(), []);
+    assert_eq!(rig.sub.stats().delayed_entries, 8);
+    assert_eq!(all(&mut rig).len(), 20);
+    assert_eq!(rig.loads, []);
+}
+
+#[test]
+fn a_read_passes_over_what_the_index_has() {
+    let mut rig = delayed(options(8), 40);
+    index(&mut rig, 0, 40);
+    rig.publish(|_| {});
+    rig.ack(&[3]);
+    let Some(Action::Read { id, park_from, .. }) = rig.sub.next_action(rig.now) else { panic!() };
+    assert_eq!(park_from, Some(Ordinal(0)));
+    let parked = ParkedEntries { runs: vec![range(0, 3), range(3, 40)], due_min: NOW + 10_000 };
+    rig.sub.on_parking_read(id, Ok(vec![rig.stored[40].clone()]), &parked);
+    assert_eq!(rig.got(), [(1, 40)]);
+    rig.ack(&[40]);
+    assert!(rig.read.is_empty(), "{:?}", rig.read);
+    assert_eq!(rig.sub.stats().delayed_entries, 39);
+    let mut expected = in_time(40);
+    expected.retain(|&(_, at)| at != 3);
+    assert_eq!(all(&mut rig), expected);
+}
+
+#[test]
+fn a_read_of_what_comes_again_is_not_to_be_left_out() {
+    let mut rig = delayed(options(8), 2);
+    index(&mut rig, 0, 2);
+    rig.now = NOW + 20_000;
+    assert_eq!(rig.got(), [(1, 0), (1, 1)]);
+    rig.sub.redeliver(A, None, None);
+    let Some(Action::Read { ranges, park_from, .. }) = rig.sub.next_action(rig.now) else {
+        panic!()
+    };
+    assert_eq!((ranges, park_from), (vec![range(0, 2)], Some(Ordinal(2))));
+}
+
+#[test]
+fn in_order_nothing_is_left_out() {
+    let mut rig = Rig::new(options(1), 3).with(Kind::Exclusive, &[A]);
+    rig.sub.flow(A, 10);
+    index(&mut rig, 0, 3);
+    let Some(Action::Read { park_from, .. }) = rig.sub.next_action(rig.now) else { panic!() };
+    assert_eq!(park_from, None);
+}
+
+#[test]
+fn a_load_that_failed_is_tried_again() {
+    let mut rig = delayed(options(2), 10);
+    index(&mut rig, 0, 10);
+    let mut failed = 0;
+    let mut got = vec![];
+    for _ in 0..200 {
+        while let Some(action) = rig.sub.next_action(rig.now) {
+            match action {
+                Action::Read { id, ranges, .. } => rig.answer(id, &ranges),
+                Action::LoadDelayed { id, .. } if failed < 5 => {
+                    failed += 1;
+                    rig.sub.on_delayed(id, Err(ReadFailed));
+                }
+                Action::LoadDelayed { id, after, entries_max } => {
+                    rig.load(id, after, entries_max);
+                }
+                Action::Deliver { deliveries, .. } => {
+                    got.extend(deliveries.into_iter().map(|delivery| delivery.ordinal.0));
+                }
+                Action::ActiveChanged { .. } | Action::Acked(_) => {}
+            }
+        }
+        let acked = std::mem::take(&mut got);
+        rig.ack(&acked);
+        if let Some(at) = rig.sub.next_timeout() {
+            rig.now = at;
+        }
+    }
+    assert_eq!((failed, rig.sub.mark_delete()), (5, Ordinal(10)));
+}
+
+#[test]
+fn an_answer_that_goes_nowhere_counts_as_failed() {
+    let mut rig = delayed(options(1), 3);
+    index(&mut rig, 0, 3);
+    loop {
+        match rig.sub.next_action(rig.now) {
+            Some(Action::Read { id, ranges, .. }) => rig.answer(id, &ranges),
+            Some(Action::LoadDelayed { id, after, .. }) => {
+                let answer = LoadedDelayed { entries: vec![], until: Some(after) };
+                rig.sub.on_delayed(id, Ok(answer));
+            }
+            Some(other) => panic!("{other:?}"),
+            None => break,
+        }
+    }
+    assert!(rig.sub.next_timeout().is_some());
+}
+
+#[test]
+fn who_begins_anew_has_nothing_parked() {
+    let mut rig = delayed(options(8), 40);
+    index(&mut rig, 0, 40);
+    assert_eq!(rig.got(), []);
+    assert!(0 < rig.sub.stats().parked_entries);
+    rig.sub.detach(A);
+    assert_eq!(rig.sub.stats().delayed_entries, 0);
+    rig.sub.attach(B, info("b", Kind::Exclusive, 0)).unwrap();
+    rig.sub.flow(B, 1000);
+    assert_eq!(rig.got().len(), 40, "in order, times do not count");
+}
+
+#[test]
+fn when_delays_do_not_count_all_is_delivered() {
+    let mut rig = delayed(options(8), 40);
+    index(&mut rig, 0, 40);
+    assert_eq!(rig.got(), []);
+    rig.sub.set_honours_delays(false);
+    let mut got: Vec<u64> = rig.got().into_iter().map(|(_, at)| at).collect();
+    got.sort_unstable();
+    assert_eq!(got, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn while_memory_is_scarce_less_is_held() {
+    let mut rig = delayed(Options { scarce_bytes: 5 * DELAYED_BYTES, ..Options::default() }, 40);
+    index(&mut rig, 0, 40);
+    assert_eq!(rig.got(), []);
+    assert_eq!(rig.sub.stats().parked_entries, 0);
+    rig.sub.set_scarce(Scarce { timers: true, ..Scarce::default() });
+    assert_eq!(rig.got(), []);
+    let stats = rig.sub.stats();
+    assert_eq!((stats.delayed_entries, stats.parked_entries), (40, 36));
+    assert_eq!(all(&mut rig), in_time(40));
+}
+
+/// Goal: what is parked is loaded although enough is held, if that is due later.
+#[test]
+fn what_is_due_first_is_held() {
+    let mut rig = delayed(options(8), 0);
+    for _ in 0..8 {
+        rig.publish(|entry| entry.deliver_at = Some(NOW + 1_000_000));
+    }
+    for n in 0..20 {
+        rig.publish(|entry| entry.deliver_at = Some(NOW + 50_000 + n));
+    }
+    index(&mut rig, 0, 28);
+    let Some(Action::Read { id, .. }) = rig.sub.next_action(rig.now) else { panic!() };
+    let held = rig.stored[..8].to_vec();
+    let parked = ParkedEntries { runs: vec![range(8, 28)], due_min: NOW + 20_000 };
+    rig.sub.on_parking_read(id, Ok(held), &parked);
+    assert_eq!(rig.got(), []);
+    let came = all(&mut rig);
+    let early: Vec<_> = came.iter().take(20).copied().collect();
+    let expected: Vec<_> = (0..20).map(|n| (NOW + 50_000 + n, 8 + n)).collect();
+    assert_eq!(early, expected);
+    assert_eq!(came.len(), 28);
+}
