@@ -353,7 +353,10 @@ async fn a_bucket_that_was_not_written_is_tried_again() {
     let world = world().await;
     let mut client = world.client();
     let producer = client.produce("t").await;
-    let consumer = subscribe(&client, "t", "sub").await;
+    // It takes nothing yet, so that it does not hold too much either.
+    let request = client.subscribe_request(1, "sub");
+    let request = SubscribeRequest { kind: SubscriptionKind::Shared, ..request };
+    let consumer = client.try_subscribe("t", request).await.unwrap();
     let mut dues = publish_delayed(&world, &mut client, &producer, 9, 60_000).await;
     world.bookie.set_adds(Adds::Held);
     let due = world.env.clock.wall().0 + 60_000;
@@ -367,6 +370,7 @@ async fn a_bucket_that_was_not_written_is_tried_again() {
     assert_eq!(buckets(&world, "t").await, []);
     let found = indexed(&world, "t", 19).await;
     assert_eq!(found.iter().map(|bucket| bucket.records).sum::<u64>(), 10);
+    consumer.flow(1_000).await;
     receive(&world, &mut client, &consumer, &mut dues, 10).await;
     assert_eq!(strays(&world, "t", &["sub"]).await, BTreeSet::new());
 }

@@ -23,11 +23,11 @@ impl<P> Subscription<P> {
         self.queue.note_unsorted();
     }
 
-    /// The first delayed entry that is held because no index has it, once there are many: an index of
+    /// The first delayed entry that is held because no index has it, once no more can be held: an index of
     /// what follows would help.
     #[must_use]
     pub fn wants_index(&self) -> Option<Ordinal> {
-        if !self.is_shared() || self.queue.delayed_len() < self.delayed_half() {
+        if !self.is_shared() || self.queue.delayed_len() < self.delayed_max() {
             return None;
         }
         self.parked.unindexed(self.end).find_map(|gap| self.queue.first_delayed(gap))

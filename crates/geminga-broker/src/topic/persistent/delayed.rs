@@ -25,9 +25,9 @@ use std::{
 
 use bytes::Bytes;
 use geminga_env::{Instant, Share};
-use geminga_managed_ledger::{Bucket, Chain, DelayedEvent, SideWriter};
+use geminga_managed_ledger::{Bucket, Chain, DelayedBucket, DelayedEvent, SideWriter};
 use geminga_subscription::{DelayedEntry, LoadedDelayed, ReadFailed, ReadId};
-use geminga_types::{LedgerId, Ordinal, key_slot};
+use geminga_types::{LedgerId, Ordinal, Position, key_slot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
@@ -229,8 +229,12 @@ impl Topic {
         }
         let missed = self.delayed.missed.pop();
         let records_max = options.bucket_entries_min.max(50_000);
-        if let Some(range) = missed.or_else(|| wanted.map(|at| at..self.unindexed_end(at))) {
-            return Some(Plan::read(chain, range, records_max));
+        let wanted = wanted.map(|at| at..self.unindexed_end(at));
+        for range in missed.into_iter().chain(wanted) {
+            let ranges = self.unindexed(range);
+            if !ranges.is_empty() {
+                return Some(Plan::read(chain, ranges, records_max));
+            }
         }
         if options.buckets_max.max(1) < buckets.len() {
             let merged = choose_merged(buckets)?;
@@ -238,6 +242,19 @@ impl Topic {
             return Some(Plan::merged(chain, coalesced(ranges), merged));
         }
         None
+    }
+
+    /// The parts of `range` that are neither indexed nor listed.
+    fn unindexed(&self, range: Range<Ordinal>) -> Vec<Range<Ordinal>> {
+        let end = range.end.min(self.delayed.listed_from);
+        let (mut from, mut gaps) = (range.start, Vec::new());
+        for indexed in self.delayed.indexed.iter().filter(|it| range.start < it.end) {
+            gaps.push(from..indexed.start.min(end));
+            from = indexed.end;
+        }
+        gaps.push(from..end);
+        gaps.retain(|gap| gap.start < gap.end);
+        gaps
     }
 
     /// Where what is not indexed from `at` on ends, or what is listed begins.
@@ -289,6 +306,9 @@ impl Topic {
         let stage = std::mem::replace(&mut self.delayed.stage, Stage::Swapping);
         let Stage::Writing { ledger_id, replaced, listed } = stage else { return };
         let reason = match result.map(|made| *made) {
+            Ok(Made::Bucket(bucket)) if self.overlaps(&bucket, &replaced) => {
+                Some("what it covers was indexed meanwhile".to_owned())
+            }
             Ok(Made::Bucket(bucket)) => {
                 let records = bucket.records;
                 info!(topic = %self.name, ledger_id = ledger_id.0, records, "indexed delayed messages");
@@ -313,6 +333,16 @@ impl Topic {
             Some(reason) => self.on_not_indexed(&reason),
             None => self.deps.options.trace("delayed-index", false),
         }
+    }
+
+    /// Whether it covers what another one does: a topic with both would not be loaded.
+    fn overlaps(&self, made: &DelayedBucket, replaced: &BTreeSet<LedgerId>) -> bool {
+        let others = self.ledger.delayed_buckets().iter();
+        let mut others = others.filter(|other| !replaced.contains(&other.ledger_id()));
+        let meets = |&(first, last): &(Position, Position), other: &Bucket| {
+            other.ranges().iter().any(|&(start, end)| first <= end && start <= last)
+        };
+        others.any(|other| made.ranges.iter().any(|range| meets(range, other)))
     }
 
     fn on_not_indexed(&mut self, reason: &str) {
@@ -344,6 +374,7 @@ impl Topic {
             return;
         }
         self.delayed.indexed = ranges.into();
+        self.delayed.wanted = None; // It may be indexed now; who still holds too much says so.
         for (name, sub) in &mut self.subscriptions {
             sub.machine.set_indexed(Arc::clone(&self.delayed.indexed));
             self.ready.insert(Arc::clone(name));

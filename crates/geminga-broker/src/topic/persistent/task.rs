@@ -139,7 +139,9 @@ impl Topic {
         if self.policies.compaction_threshold.is_some() {
             at = at.min(self.compaction.next_look);
         }
-        if let Some(retry_at) = self.delayed.retry_at() {
+        if let Some(retry_at) = self.delayed.retry_at()
+            && matches!(self.phase, Phase::Serving)
+        {
             at = at.min(retry_at);
         }
         if let Some(timeout) = self.ledger.next_timeout() {

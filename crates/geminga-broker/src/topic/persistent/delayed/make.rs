@@ -51,9 +51,9 @@ impl Plan {
         Self { chain, ranges: vec![range], content, replaced: BTreeSet::new() }
     }
 
-    pub(super) fn read(chain: Chain, range: Range<Ordinal>, records_max: usize) -> Self {
+    pub(super) fn read(chain: Chain, ranges: Vec<Range<Ordinal>>, records_max: usize) -> Self {
         let content = Content::Read { records_max };
-        Self { chain, ranges: vec![range], content, replaced: BTreeSet::new() }
+        Self { chain, ranges, content, replaced: BTreeSet::new() }
     }
 
     pub(super) fn anew(chain: Chain, ranges: Vec<Range<Ordinal>>, damaged: LedgerId) -> Self {
@@ -70,12 +70,14 @@ impl Plan {
         Self { chain, ranges, content: Content::Merged(buckets), replaced }
     }
 
-    /// The first and last positions of what it covers.
+    /// The first and last positions of what it covers, as far as that is stored.
     fn positions(&self) -> Vec<(Position, Position)> {
         let mut lookup = self.chain.lookup();
         let positions = self.ranges.iter().filter_map(|range| {
+            let first = range.start.max(self.chain.first());
             let last = Ordinal(range.end.0.checked_sub(1)?);
-            Some((lookup.position_of(range.start)?, lookup.position_of(last)?))
+            (first <= last).then_some(())?;
+            Some((lookup.position_of(first)?, lookup.position_of(last)?))
         });
         positions.collect()
     }
