@@ -6,6 +6,7 @@
 
 mod compare;
 mod cursor;
+mod delayed;
 mod figures;
 mod limits;
 mod million;
@@ -39,11 +40,13 @@ struct Options {
     pairs: usize,
     /// Entries of the topic whose cursor is measured.
     entries: u64,
+    /// Delayed messages of one topic.
+    messages: u64,
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|moving|recovery|million|cursor|compare|nats|profile
-    [--dir DIR] [--server BINARY] [--seconds N] [--pairs N] [--entries N]";
+cargo xtask bench limits|figures|moving|recovery|million|cursor|delayed|compare|nats|profile
+    [--dir DIR] [--server BINARY] [--seconds N] [--pairs N] [--entries N] [--messages N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let (what, rest) = arguments.split_first().context(USAGE)?;
@@ -56,6 +59,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         "recovery" => recovery::run(&options),
         "million" => million::run(&options),
         "cursor" => cursor::run(&options),
+        "delayed" => delayed::run(&options),
         "nats" => nats::run(&options),
         "compare" => compare::run(&options),
         "profile" => profile::run(&options),
@@ -65,7 +69,14 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 fn parse(arguments: &[String]) -> anyhow::Result<Options> {
     let dir = root().join("target/bench");
-    let mut options = Options { dir, server: None, seconds: 5, pairs: 5, entries: 20_000_000 };
+    let mut options = Options {
+        dir,
+        server: None,
+        seconds: 5,
+        pairs: 5,
+        entries: 20_000_000,
+        messages: 10_000_000,
+    };
     for pair in arguments.chunks(2) {
         let [name, value] = pair else { bail!("{}: a value is missing\n{USAGE}", pair.join(" ")) };
         match name.as_str() {
@@ -73,6 +84,7 @@ fn parse(arguments: &[String]) -> anyhow::Result<Options> {
             "--server" => options.server = Some(value.into()),
             "--seconds" => options.seconds = value.parse().context("--seconds")?,
             "--pairs" => options.pairs = value.parse().context("--pairs")?,
+            "--messages" => options.messages = value.parse().context("--messages")?,
             "--entries" => options.entries = value.parse().context("--entries")?,
             _ => bail!("unknown option {name}\n{USAGE}"),
         }

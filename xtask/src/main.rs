@@ -20,6 +20,7 @@ cargo xtask bench moving           large entries to the disk, and deliveries, be
 cargo xtask bench recovery         how long a start takes after a kill
 cargo xtask bench million          a million topics on one node
 cargo xtask bench cursor           a cursor with a million holes
+cargo xtask bench delayed          ten million delayed messages on one topic
 cargo xtask bench compare          the same load client on Apache Pulsar and on Geminga
 cargo xtask bench nats             NATS JetStream and Geminga
 cargo xtask bench profile          where the time goes, as flame graphs

@@ -1,6 +1,11 @@
 """What clients see when the server is killed, stopped and unloaded."""
 
+import collections
+import random
+import time
+
 import pulsar
+from server import Server
 
 TIMEOUT = 20_000
 
@@ -107,3 +112,32 @@ def test_redelivery_counts_survive_a_kill(server, new_client):
     # What was at the consumer when it was closed was not asked for again.
     assert counts[b"never"] == 0
     assert 2 <= counts[b"twice"]
+
+
+def test_many_delayed_messages_come_once_and_in_time_although_the_server_is_killed(new_client):
+    topic, draw, count = "persistent://public/default/delayed", random.Random(1), 3_000
+    # Small ledgers of the index, so that there are some, and some are merged.
+    settings = {"delayedDeliveryMinIndexCountPerBucket": 200, "delayedDeliveryMaxNumBuckets": 3}
+    with Server(settings) as server:
+        client = new_client(server)
+        client.subscribe(topic, "s", pulsar.ConsumerType.Shared)
+        producer = client.create_producer(topic, batching_enabled=False)
+        begin = int(time.time() * 1000) + 15_000
+        for number in range(count):
+            due = begin + draw.randrange(5_000)
+            producer.send_async(f"{number} {due}".encode(), lambda *_: None, deliver_at=due)
+        producer.flush()
+        client.close()
+        server.kill()
+        server.start()
+        assert time.time() * 1000 < begin, "this machine is too slow for this test"
+        consumer = new_client(server).subscribe(topic, "s", pulsar.ConsumerType.Shared)
+        seen = collections.Counter()
+        while len(seen) < count:
+            message = consumer.receive(30_000)
+            now = time.time() * 1000
+            number, due = map(int, message.data().split())
+            assert due <= now < due + 5_000, f"message {number} came {now - due} ms after its time"
+            seen[number] += 1
+            consumer.acknowledge(message)
+        assert set(seen.values()) == {1}
