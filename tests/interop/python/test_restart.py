@@ -121,7 +121,7 @@ def test_many_delayed_messages_come_once_and_in_time_although_the_server_is_kill
     with Server(settings) as server:
         client = new_client(server)
         client.subscribe(topic, "s", pulsar.ConsumerType.Shared)
-        producer = client.create_producer(topic, batching_enabled=False)
+        producer = client.create_producer(topic, batching_enabled=False, block_if_queue_full=True)
         begin = int(time.time() * 1000) + 15_000
         for number in range(count):
             due = begin + draw.randrange(5_000)
