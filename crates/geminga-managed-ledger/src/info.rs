@@ -187,11 +187,13 @@ fn edit_buckets(
     removed: &BTreeSet<LedgerId>,
 ) -> Result<(), InvalidValue> {
     let mut buckets = delayed::buckets(info)?;
-    buckets.retain(|bucket| !removed.contains(&bucket.ledger_id));
+    // One that is added again may be there: nobody knew whether the key had been changed.
+    let is_added =
+        |bucket: &DelayedBucket| added.is_some_and(|it| it.ledger_id == bucket.ledger_id);
+    buckets.retain(|bucket| !removed.contains(&bucket.ledger_id) && !is_added(bucket));
     buckets.extend(added.cloned());
     buckets.sort_by_key(|bucket| bucket.ranges.first().copied());
-    delayed::set_buckets(info, &buckets);
-    Ok(())
+    delayed::set_buckets(info, &buckets)
 }
 
 /// A cursor that has no ledger.
@@ -342,6 +344,42 @@ mod tests {
         assert_eq!(listing.ledgers[1..], [Ok(closed), Err(LedgerId(4))]);
         assert_eq!(listing.terminated, Some(Position::new(3, 7)));
         assert_eq!(listed_ledgers(&edited).unwrap(), [LedgerId(2), LedgerId(3), LedgerId(4)]);
+    }
+
+    fn bucket(ledger_id: i64, ranges: &[(i64, i64)]) -> DelayedBucket {
+        let at = |entry| Position::new(1, entry);
+        DelayedBucket {
+            ledger_id: LedgerId(ledger_id),
+            entries: 3,
+            records: 5,
+            due_min: 7,
+            ranges: ranges.iter().map(|&(first, last)| (at(first), at(last))).collect(),
+        }
+    }
+
+    fn finish(bucket: DelayedBucket, replaced: &[i64]) -> Edit {
+        let replaced = replaced.iter().copied().map(LedgerId).collect();
+        let delayed = Some(DelayedEdit::Finish(bucket, replaced));
+        Edit { delayed, ..Edit::default() }
+    }
+
+    #[test]
+    fn a_bucket_that_is_added_again_is_there_once() {
+        let once = edit(&empty(), &finish(bucket(8, &[(0, 9)]), &[])).unwrap();
+        let twice = edit(&once, &finish(bucket(8, &[(0, 9)]), &[])).unwrap();
+        assert_eq!(decode(&twice).unwrap().buckets, [bucket(8, &[(0, 9)])]);
+        let swap = finish(bucket(9, &[(0, 9)]), &[8]);
+        let swapped = edit(&edit(&twice, &swap).unwrap(), &swap).unwrap();
+        assert_eq!(decode(&swapped).unwrap().buckets, [bucket(9, &[(0, 9)])]);
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_read_again_is_not_made() {
+        let merged = edit(&empty(), &finish(bucket(8, &[(0, 9), (20, 29)]), &[])).unwrap();
+        assert!(edit(&merged, &finish(bucket(9, &[(10, 19)]), &[])).is_err());
+        assert!(edit(&merged, &finish(bucket(9, &[(5, 12)]), &[])).is_err());
+        let behind = edit(&merged, &finish(bucket(9, &[(30, 39)]), &[])).unwrap();
+        assert_eq!(decode(&behind).unwrap().buckets.len(), 2);
     }
 
     #[test]

@@ -224,6 +224,43 @@ async fn after_a_crash_delayed_messages_are_not_read_to_find_them() {
     }
 }
 
+/// Goal: a part that no bucket covers can be indexed later, whatever was merged around it. Method: a
+/// crash before there is enough for a bucket, and a subscription that holds too much of that part.
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_between_buckets_is_indexed_later() {
+    let world = world().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    subscribe(&client, "t", "sub").await.close().await;
+    let mut dues = publish_delayed(&world, &mut client, &producer, 10, 90_000).await;
+    indexed(&world, "t", 10).await;
+    dues.extend(publish_delayed(&world, &mut client, &producer, 9, 95_000).await);
+    let world = world.crash(|options| options.delayed = small()).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    dues.extend(publish_delayed(&world, &mut client, &producer, 41, 90_000).await);
+    indexed(&world, "t", 51).await;
+    let consumer = subscribe(&client, "t", "sub").await;
+    until_delayed(&world, "t", 60).await;
+    let covered =
+        |buckets: &[DelayedBucket]| buckets.iter().map(|bucket| bucket.records).sum::<u64>();
+    let mut found = buckets(&world, "t").await;
+    for _ in 0..10_000 {
+        if 50 < covered(&found) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        found = buckets(&world, "t").await;
+    }
+    assert!(50 < covered(&found), "{found:?}");
+    drop((producer, consumer));
+    world.broker.unload_topic(&topic("t")).await.unwrap();
+    let mut client = world.client();
+    let consumer = subscribe(&client, "t", "sub").await;
+    receive(&world, &mut client, &consumer, &mut dues, 60).await;
+    assert_eq!(strays(&world, "t", &["sub"]).await, BTreeSet::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_lies_between_delayed_messages_comes_at_once() {
     let world = world().await;

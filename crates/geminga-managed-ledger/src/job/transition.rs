@@ -80,12 +80,15 @@ pub(crate) enum Indexed {
     Begun(SideWriter),
     /// With the ledgers of buckets that do not count any more, to be deleted once nobody reads them.
     Done(Option<Doomed>),
+    /// The bucket does not fit beside the others: it does not count, and its ledger goes.
+    Refused(String),
 }
 
 /// The same, about to be written.
 enum PreparedIndex {
     Begin(SideWriter),
     Done(Option<Tombstone>),
+    Refused(String),
 }
 
 /// A step of compaction whose edit is about to be written.
@@ -163,6 +166,7 @@ impl Transition {
         let indexed = index.map(|index| match index {
             PreparedIndex::Begin(writer) => Indexed::Begun(writer),
             PreparedIndex::Done(gone) => Indexed::Done(gone.map(Tombstone::doom)),
+            PreparedIndex::Refused(reason) => Indexed::Refused(reason),
         });
         Ok(Transitioned { closed, removed: edit.remove, writer, doomed, stepped, indexed })
     }
@@ -217,7 +221,15 @@ impl Transition {
                 return Ok(Some(PreparedIndex::Begin(SideWriter::new(writer))));
             }
             DelayedStep::Finish { bucket, replaced } => {
-                edit.delayed = Some(DelayedEdit::Finish(bucket.clone(), replaced.clone()));
+                let delayed = Some(DelayedEdit::Finish(bucket.clone(), replaced.clone()));
+                let alone = Edit { delayed: delayed.clone(), ..Edit::default() };
+                // It would fail again and again, and all that goes with it.
+                if let Err(error) = info::edit(self.key.value(), &alone) {
+                    edit.remove.insert(bucket.ledger_id);
+                    edit.delayed = Some(DelayedEdit::Abandon);
+                    return Ok(Some(PreparedIndex::Refused(error.to_string())));
+                }
+                edit.delayed = delayed;
                 replaced
             }
             DelayedStep::Drop(gone) => {

@@ -37,6 +37,11 @@ pub enum DelayedEvent {
     },
     /// The bucket counts from now on, durably.
     Finished,
+    /// The bucket does not fit beside those that count: it never will, and its ledger is deleted.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A step that the next transition takes.
@@ -126,6 +131,12 @@ impl Delayed {
         self.retired.extend(doomed.map(|doomed| (retired, doomed)));
     }
 
+    /// The bucket that was to count is given up.
+    pub(super) fn on_refused(&mut self, reason: String) {
+        self.running = None;
+        self.events.push_back(DelayedEvent::Refused { reason });
+    }
+
     /// Lets go of buckets of which nothing is stored any more.
     pub(super) fn trim(&mut self, chain: &Chain) {
         let first = chain.spans().next().map(|span| span.ledger_id);
@@ -172,7 +183,7 @@ impl ManagedLedger {
     }
 
     /// Lets a bucket that was begun, and is now written and sealed, count from now on, instead of those
-    /// in the ledgers `replaced`; [`DelayedEvent::Finished`] follows once that is durable.
+    /// in the ledgers `replaced`; [`DelayedEvent::Finished`] follows once that is durable, or `Refused`.
     pub fn finish_bucket(&mut self, bucket: DelayedBucket, replaced: BTreeSet<LedgerId>) {
         self.delayed.steps.push_back(DelayedStep::Finish { bucket, replaced });
     }

@@ -194,6 +194,7 @@ impl ManagedLedger {
             None => {}
             Some(Indexed::Begun(writer)) => self.delayed.on_begun(writer),
             Some(Indexed::Done(doomed)) => self.delayed.on_done(doomed),
+            Some(Indexed::Refused(reason)) => self.delayed.on_refused(reason),
         }
         self.spans.remove(&removed, self.compaction.horizon_ledger());
         self.delayed.trim(self.spans.chain());

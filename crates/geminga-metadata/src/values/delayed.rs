@@ -39,11 +39,16 @@ pub fn buckets(info: &ManagedLedgerInfo) -> Result<Vec<DelayedBucket>, InvalidVa
     let wrong = || damaged(KIND, format!("{DELAYED} is {:?}", fields.join(" ")));
     let buckets = fields.iter().map(|field| bucket(field)).collect::<Option<Vec<_>>>();
     let buckets = buckets.filter(|buckets| !buckets.is_empty()).ok_or_else(wrong)?;
-    let ranges = buckets.iter().flat_map(|bucket| &bucket.ranges);
-    if !ranges.is_sorted_by(|before, after| before.1 < after.0) {
+    if !ascend(&buckets) {
         return Err(wrong());
     }
     Ok(buckets)
+}
+
+/// Whether each covers what lies behind all that the one before covers.
+fn ascend(buckets: &[DelayedBucket]) -> bool {
+    let ranges = buckets.iter().flat_map(|bucket| &bucket.ranges);
+    ranges.is_sorted_by(|before, after| before.1 < after.0)
 }
 
 fn bucket(field: &str) -> Option<DelayedBucket> {
@@ -65,7 +70,17 @@ fn bucket(field: &str) -> Option<DelayedBucket> {
 }
 
 /// Changes what [`buckets`] reads.
-pub fn set_buckets(info: &mut ManagedLedgerInfo, buckets: &[DelayedBucket]) {
+///
+/// # Errors
+///
+/// If the buckets overlap or interleave, so that they could not be read again; nothing has changed.
+pub fn set_buckets(
+    info: &mut ManagedLedgerInfo,
+    buckets: &[DelayedBucket],
+) -> Result<(), InvalidValue> {
+    if !ascend(buckets) {
+        return Err(damaged(KIND, "buckets do not follow one another".to_owned()));
+    }
     let range = |&(first, last): &(Position, Position)| format!("{}-{}", pair(first), pair(last));
     let field = |bucket: &DelayedBucket| {
         let DelayedBucket { ledger_id, entries, records, due_min, ranges } = bucket;
@@ -74,6 +89,7 @@ pub fn set_buckets(info: &mut ManagedLedgerInfo, buckets: &[DelayedBucket]) {
     };
     let fields: Vec<String> = buckets.iter().map(field).collect();
     property::set(info, DELAYED, (!fields.is_empty()).then(|| fields.join(" ")));
+    Ok(())
 }
 
 /// The ledger in which a bucket is being written, or was when that was cut short.
@@ -138,16 +154,30 @@ mod tests {
         let text = "1 17/4/3/250/8:0-8:99+9:10-11:4 12/4/3/250/11:5-11:5";
         let mut info = with(DELAYED, text);
         assert_eq!(buckets(&info), Ok(sample()));
-        set_buckets(&mut info, &sample());
+        set_buckets(&mut info, &sample()).unwrap();
         assert_eq!(info, with(DELAYED, text));
         assert_eq!(ledgers(&info), Ok(vec![LedgerId(17), LedgerId(12)]));
-        set_buckets(&mut info, &[]);
+        set_buckets(&mut info, &[]).unwrap();
         assert_eq!(info, ManagedLedgerInfo::default());
         let mut info = with(DELAYING, "1 12");
         assert_eq!(indexing(&info), Ok(Some(LedgerId(12))));
         assert_eq!(ledgers(&info), Ok(vec![LedgerId(12)]));
         set_indexing(&mut info, None);
         assert_eq!(info, ManagedLedgerInfo::default());
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let at = Position::new;
+        let mut info = ManagedLedgerInfo::default();
+        set_buckets(&mut info, &sample()).unwrap();
+        let before = info.clone();
+        let mut wrong = sample();
+        wrong[1].ranges = vec![(at(9, 0), at(9, 5))];
+        assert!(set_buckets(&mut info, &wrong).is_err(), "between the parts of another");
+        wrong[1].ranges = vec![(at(11, 4), at(11, 5))];
+        assert!(set_buckets(&mut info, &wrong).is_err(), "covered twice");
+        assert_eq!(info, before);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub(super) struct Delayed {
     retry_at: Option<Instant>,
     /// Buckets that cannot be read.
     damaged: BTreeSet<LedgerId>,
+    /// Buckets in whose place one was made that did not fit.
+    kept: BTreeSet<LedgerId>,
     /// What was listed when a bucket of it was not made.
     missed: Vec<Range<Ordinal>>,
     /// A subscription holds many entries from here on.
@@ -86,7 +88,10 @@ enum Stage {
         listed: Option<Range<Ordinal>>,
     },
     /// The key is being changed.
-    Swapping,
+    Swapping {
+        replaced: BTreeSet<LedgerId>,
+        listed: Option<Range<Ordinal>>,
+    },
 }
 
 impl Delayed {
@@ -101,6 +106,7 @@ impl Delayed {
             attempt: 0,
             retry_at: None,
             damaged: BTreeSet::new(),
+            kept: BTreeSet::new(),
             missed: Vec::new(),
             wanted: None,
         }
@@ -132,6 +138,11 @@ impl Delayed {
 
     pub(super) fn note_damaged(&mut self, damaged: Option<LedgerId>) {
         self.damaged.extend(damaged);
+    }
+
+    /// Whether a bucket may be merged with others.
+    fn may_merge(&self, ledger_id: LedgerId) -> bool {
+        !self.damaged.contains(&ledger_id) && !self.kept.contains(&ledger_id)
     }
 
     pub(super) fn indexed(&self) -> Arc<[Range<Ordinal>]> {
@@ -177,6 +188,7 @@ impl Topic {
                 DelayedEvent::Begun(writer) => self.on_bucket_begun(writer),
                 DelayedEvent::NotBegun { reason } => self.on_not_indexed(&reason),
                 DelayedEvent::Finished => self.on_bucket_counts(),
+                DelayedEvent::Refused { reason } => self.on_bucket_refused(&reason),
             }
         }
         if matches!(self.delayed.stage, Stage::Idle) && matches!(self.phase, Phase::Serving) {
@@ -231,24 +243,31 @@ impl Topic {
         let records_max = options.bucket_entries_min.max(50_000);
         let wanted = wanted.map(|at| at..self.unindexed_end(at));
         for range in missed.into_iter().chain(wanted) {
-            let ranges = self.unindexed(range);
-            if !ranges.is_empty() {
-                return Some(Plan::read(chain, ranges, records_max));
+            // One bucket is not on both sides of another.
+            let mut gaps = self.unindexed(range).into_iter();
+            if let Some(gap) = gaps.next() {
+                self.delayed.missed.extend(gaps);
+                return Some(Plan::read(chain, vec![gap], records_max));
             }
         }
         if options.buckets_max.max(1) < buckets.len() {
-            let merged = choose_merged(buckets)?;
+            let merged = choose_merged(buckets, &chain, |id| self.delayed.may_merge(id))?;
             let ranges = merged.iter().flat_map(|bucket| ordinals_of(bucket, &chain)).collect();
             return Some(Plan::merged(chain, coalesced(ranges), merged));
         }
         None
     }
 
-    /// The parts of `range` that are neither indexed nor listed.
+    /// The parts of `range` that are neither indexed, nor between parts of one bucket, nor listed.
     fn unindexed(&self, range: Range<Ordinal>) -> Vec<Range<Ordinal>> {
+        let chain = self.ledger.chain_ref();
+        let spans = self.ledger.delayed_buckets().iter().filter_map(|bucket| {
+            let ranges = ordinals_of(bucket, chain);
+            Some(ranges.first()?.start..ranges.last()?.end)
+        });
         let end = range.end.min(self.delayed.listed_from);
         let (mut from, mut gaps) = (range.start, Vec::new());
-        for indexed in self.delayed.indexed.iter().filter(|it| range.start < it.end) {
+        for indexed in coalesced(spans.collect()).iter().filter(|it| range.start < it.end) {
             gaps.push(from..indexed.start.min(end));
             from = indexed.end;
         }
@@ -303,7 +322,7 @@ impl Topic {
             return;
         }
         self.delayed.pass = None;
-        let stage = std::mem::replace(&mut self.delayed.stage, Stage::Swapping);
+        let stage = std::mem::replace(&mut self.delayed.stage, Stage::Idle);
         let Stage::Writing { ledger_id, replaced, listed } = stage else { return };
         let reason = match result.map(|made| *made) {
             Ok(Made::Bucket(bucket)) if self.overlaps(&bucket, &replaced) => {
@@ -312,6 +331,7 @@ impl Topic {
             Ok(Made::Bucket(bucket)) => {
                 let records = bucket.records;
                 info!(topic = %self.name, ledger_id = ledger_id.0, records, "indexed delayed messages");
+                self.delayed.stage = Stage::Swapping { replaced: replaced.clone(), listed };
                 self.ledger.finish_bucket(bucket, replaced);
                 return;
             }
@@ -328,21 +348,21 @@ impl Topic {
         };
         self.ledger.abandon_bucket(ledger_id);
         self.delayed.missed.extend(listed.filter(|_| reason.is_some()));
-        self.delayed.stage = Stage::Idle;
         match reason {
             Some(reason) => self.on_not_indexed(&reason),
             None => self.deps.options.trace("delayed-index", false),
         }
     }
 
-    /// Whether it covers what another one does: a topic with both would not be loaded.
+    /// Whether it covers what another one does, or what lies between parts of another, or has one
+    /// between its own: a topic with both would not be loaded.
     fn overlaps(&self, made: &DelayedBucket, replaced: &BTreeSet<LedgerId>) -> bool {
+        let span = |ranges: &[(Position, Position)]| Some((ranges.first()?.0, ranges.last()?.1));
+        let Some((first, last)) = span(&made.ranges) else { return true };
         let others = self.ledger.delayed_buckets().iter();
-        let mut others = others.filter(|other| !replaced.contains(&other.ledger_id()));
-        let meets = |&(first, last): &(Position, Position), other: &Bucket| {
-            other.ranges().iter().any(|&(start, end)| first <= end && start <= last)
-        };
-        others.any(|other| made.ranges.iter().any(|range| meets(range, other)))
+        let others = others.filter(|other| !replaced.contains(&other.ledger_id()));
+        let mut spans = others.filter_map(|other| span(other.ranges()));
+        spans.any(|(start, end)| first <= end && start <= last)
     }
 
     fn on_not_indexed(&mut self, reason: &str) {
@@ -357,6 +377,18 @@ impl Topic {
         self.delayed.stage = Stage::Idle;
         self.delayed.retry_at = Some(self.now() + RETRY);
         self.deps.options.trace("delayed-index", false);
+    }
+
+    /// It does not fit beside the others. What was listed is read again, as far as it still may be; what
+    /// others have stays there.
+    fn on_bucket_refused(&mut self, reason: &str) {
+        if let Stage::Swapping { replaced, listed } =
+            std::mem::replace(&mut self.delayed.stage, Stage::Idle)
+        {
+            self.delayed.missed.extend(listed);
+            self.delayed.kept.extend(replaced);
+        }
+        self.on_not_indexed(reason);
     }
 
     fn on_bucket_counts(&mut self) {
@@ -447,8 +479,9 @@ fn ordinals_of(bucket: &Bucket, chain: &Chain) -> Vec<Range<Ordinal>> {
     ranges.filter(|range| range.start < range.end).collect()
 }
 
-/// Ranges that touch are one. They ascend.
-fn coalesced(ranges: Vec<Range<Ordinal>>) -> Vec<Range<Ordinal>> {
+/// Ascending, and those that touch are one.
+fn coalesced(mut ranges: Vec<Range<Ordinal>>) -> Vec<Range<Ordinal>> {
+    ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<Ordinal>> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
@@ -459,11 +492,26 @@ fn coalesced(ranges: Vec<Range<Ordinal>>) -> Vec<Range<Ordinal>> {
     merged
 }
 
-/// The neighbours that have the fewest entries together, if there are any that may be merged.
-fn choose_merged(buckets: &[Arc<Bucket>]) -> Option<Vec<Arc<Bucket>>> {
-    let records = |window: &[Arc<Bucket>]| window.iter().map(|it| it.records()).sum::<u64>();
+/// The neighbours that have the fewest entries together, if there are any that may be merged. Nothing
+/// that is stored lies between them: no bucket of that would ever fit.
+fn choose_merged(
+    buckets: &[Arc<Bucket>],
+    chain: &Chain,
+    may_merge: impl Fn(LedgerId) -> bool,
+) -> Option<Vec<Arc<Bucket>>> {
+    let records = |window: &[Arc<Bucket>]| {
+        window.iter().fold(0_u64, |sum, bucket| sum.saturating_add(bucket.records()))
+    };
+    let is_whole = |window: &[Arc<Bucket>]| {
+        let ranges = window.iter().flat_map(|bucket| ordinals_of(bucket, chain)).collect();
+        coalesced(ranges).len() <= 1
+    };
     let chosen = (2..=MERGED_AT_ONCE).rev().find_map(|count| {
-        let windows = buckets.windows(count).filter(|window| records(window) <= RECORDS_MAX);
+        let windows = buckets.windows(count).filter(|window| {
+            window.iter().all(|bucket| may_merge(bucket.ledger_id()))
+                && records(window) <= RECORDS_MAX
+                && is_whole(window)
+        });
         windows.min_by_key(|window| records(window))
     });
     chosen.map(<[_]>::to_vec)
