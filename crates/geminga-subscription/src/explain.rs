@@ -89,6 +89,13 @@ pub enum Limit {
     },
     /// For consumers of some keys: too many entries wait for them to look further.
     TooManyHeldBack,
+    /// For consumers of some keys: too many delayed entries that are due wait for them to load more.
+    TooManyDue {
+        /// How many.
+        held_back_entries: u64,
+        /// The limit.
+        max: u64,
+    },
     /// For memory: the process holds too much of what this subscription would add to.
     ScarceMemory,
 }

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use geminga_types::Ordinal;
 
 use super::{DELAYED_BYTES, Subscription};
-use crate::{Action, LoadedDelayed, ReadFailed, ReadId, parked::Due};
+use crate::{Action, Kind, LoadedDelayed, ReadFailed, ReadId, parked::Due};
 
 /// Most entries of one load: about a millisecond's work.
 const LOADED_MAX: usize = 10_000;
@@ -136,22 +136,40 @@ impl<P> Subscription<P> {
             self.parked.clear();
             return None;
         }
-        if !self.parked.may_load() || self.delayed_half() <= self.held_back() {
+        if !self.parked.may_load() || !self.has_room_for_due() {
             return None;
         }
-        if self.delayed_half() <= self.queue.delayed_len() && !self.has_later_than(after) {
-            return None; // What is held is due before what is parked.
-        }
-        let ahead = self.options.delayed_load_ahead_ms;
-        if self.delayed_half() <= self.queue.delayed_len()
-            && self.options.honours_delays
-            && now_wall_ms.saturating_add(ahead) < after.0
-        {
-            self.look_again(after.0.saturating_sub(ahead));
-            return None;
+        if self.delayed_half() <= self.queue.delayed_len() && self.options.honours_delays {
+            // What is held may be due before what is parked. That is loaded then, if not before.
+            let has_later = self.has_later_than(after);
+            let ahead = if has_later { self.options.delayed_load_ahead_ms } else { 0 };
+            if now_wall_ms.saturating_add(ahead) < after.0 {
+                self.look_again(after.0.saturating_sub(ahead));
+                return None;
+            }
         }
         let entries_max = (self.delayed_max() / 2).clamp(1, LOADED_MAX);
         Some(Action::LoadDelayed { id: self.parked.issue(after), after, entries_max })
+    }
+
+    /// Whether more that is due can be held. Of what waits for its key only that counts which consumers
+    /// that are ready can take, up to a limit: so one that takes nothing does not stop the others.
+    pub(super) fn has_room_for_due(&self) -> bool {
+        let lanes = self.queue.lanes.turns();
+        let for_ready =
+            lanes.filter(|&(key, _)| self.members.is_ready(key)).map(|(_, it)| it.len());
+        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
+        let held = match is_by_key && 0 < self.members.ready_permits() {
+            true => for_ready.sum(),
+            false => self.held_back(),
+        };
+        held < self.delayed_half() && self.held_back() < self.due_max()
+    }
+
+    /// Most entries that are known and not delivered, their keys' consumers taking nothing, before
+    /// nothing more is loaded.
+    pub(super) fn due_max(&self) -> usize {
+        self.delayed_max().saturating_mul(2)
     }
 
     /// Whether something that is held would better be parked. Not endlessly many are, though.

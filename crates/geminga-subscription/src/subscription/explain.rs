@@ -73,6 +73,9 @@ impl<P> Subscription<P> {
             State::AtLimit(Limit::TooManyDelayed { delayed_entries, max: delayed_max as u64 })
         } else if has_unread && self.look_ahead_entries_max() <= self.held_back() {
             State::AtLimit(Limit::TooManyHeldBack)
+        } else if self.due_max() <= self.held_back() && 0 < self.parked_entries() {
+            let (held_back_entries, max) = (self.held_back() as u64, self.due_max() as u64);
+            State::AtLimit(Limit::TooManyDue { held_back_entries, max })
         } else {
             State::PartlyHeldBack
         }

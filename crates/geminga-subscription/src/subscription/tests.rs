@@ -120,7 +120,11 @@ impl Rig {
         let is_indexed = |at: Ordinal| self.indexed.iter().any(|range| range.contains(&at));
         let stored = self.stored.iter().filter(|entry| is_indexed(entry.ordinal));
         let listed = stored.filter_map(|entry| {
-            Some(DelayedEntry { due: entry.deliver_at?, ordinal: entry.ordinal, slot: 1 })
+            Some(DelayedEntry {
+                due: entry.deliver_at?,
+                ordinal: entry.ordinal,
+                slot: geminga_types::key_slot(entry.key_hash),
+            })
         });
         let mut listed: Vec<_> = listed.collect();
         listed.sort_by_key(|entry| (entry.due, entry.ordinal));

@@ -168,6 +168,14 @@ impl Topic {
                     explained.held_back_entries_max.unwrap_or(0)
                 ),
             ),
+            Limit::TooManyDue { held_back_entries, max } => (
+                "TooManyDue",
+                format!(
+                    "{held_back_entries} entries wait for the consumers of their keys, the limit for \
+                     delayed ones is {max}: no more of those are loaded before some of them can take \
+                     theirs."
+                ),
+            ),
             Limit::ScarceMemory => (
                 "ScarceMemory",
                 "The process holds as much for acks or delayed messages as it may, and this \

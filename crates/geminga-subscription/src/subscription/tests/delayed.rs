@@ -1,6 +1,7 @@
 //! Delayed entries that the topic's index has: parked, passed over, loaded before they are due.
 
 use super::*;
+use crate::explain::{Limit, State};
 
 const NOW: u64 = 1000;
 
@@ -217,4 +218,68 @@ fn what_is_due_first_is_held() {
     let expected: Vec<_> = (0..20).map(|n| (NOW + 50_000 + n, 8 + n)).collect();
     assert_eq!(early, expected);
     assert_eq!(came.len(), 28);
+}
+
+/// What is due is loaded although far too much is held, none of which can be parked.
+#[test]
+fn what_is_due_is_loaded_whatever_is_held() {
+    let mut rig = delayed(Options { scarce_bytes: 3 * DELAYED_BYTES, ..options(8) }, 0);
+    for _ in 0..8 {
+        rig.publish(|entry| entry.deliver_at = Some(NOW + 1_000_000));
+    }
+    for n in 0..20 {
+        rig.publish(|entry| entry.deliver_at = Some(NOW + 50_000 + n));
+    }
+    index(&mut rig, 8, 28);
+    let Some(Action::Read { id, .. }) = rig.sub.next_action(rig.now) else { panic!() };
+    let held = rig.stored[..8].to_vec();
+    let parked = ParkedEntries { runs: vec![range(8, 28)], due_min: NOW + 20_000 };
+    rig.sub.set_scarce(Scarce { timers: true, ..Scarce::default() });
+    rig.sub.on_parking_read(id, Ok(held), &parked);
+    assert_eq!(rig.got(), []);
+    let came = all(&mut rig);
+    let early: Vec<_> = came.iter().take(20).copied().collect();
+    let expected: Vec<_> = (0..20).map(|n| (NOW + 50_000 + n, 8 + n)).collect();
+    assert_eq!(early, expected);
+    assert_eq!(came.len(), 28);
+}
+
+/// A has the low slots and takes nothing, B the high ones: entries of A that are due first, then B's.
+fn one_takes_nothing(count: u64) -> Rig {
+    let mut rig = Rig::new(options(8), 0);
+    for (key, slots) in [(A, 0..=32_767), (B, 32_768..=65_535)] {
+        let mode = KeySharedMode::Sticky(vec![slots]);
+        let key_shared = Some(KeySharedOptions { mode, allow_out_of_order: false });
+        rig.sub.attach(key, ConsumerInfo { key_shared, ..info("c", Kind::KeyShared, 0) }).unwrap();
+    }
+    for at in 0..2 * count {
+        let is_first = at < count;
+        rig.publish(|entry| {
+            entry.key_hash = if is_first { 10 } else { 40_000 };
+            entry.deliver_at = Some(NOW + if is_first { 50_000 } else { 60_000 + at });
+        });
+    }
+    index(&mut rig, 0, 2 * count);
+    rig.sub.flow(B, 1000);
+    assert_eq!(rig.got(), []);
+    rig
+}
+
+#[test]
+fn who_takes_nothing_does_not_stop_what_is_parked_for_others() {
+    let mut rig = one_takes_nothing(10);
+    let expected: Vec<_> = (10..20).map(|at| (NOW + 60_000 + at, at)).collect();
+    assert_eq!(all(&mut rig), expected);
+}
+
+#[test]
+fn what_is_loaded_for_who_takes_nothing_is_bounded_and_named() {
+    let mut rig = one_takes_nothing(40);
+    assert_eq!(all(&mut rig), []);
+    let State::AtLimit(Limit::TooManyDue { held_back_entries, max }) = rig.sub.explain().state
+    else {
+        panic!("{:?}", rig.sub.explain());
+    };
+    assert_eq!(max, 16);
+    assert!((16..24).contains(&held_back_entries), "{held_back_entries}");
 }
