@@ -262,6 +262,7 @@ impl Topic {
             if let Some(mut sub) = busy.deleting {
                 sub.machine.trim(self.ledger.first());
                 sub.machine.extend(self.ledger.end());
+                sub.machine.set_indexed(self.delayed.indexed());
                 if sub.flush_at.is_some() {
                     self.unflushed.insert(Arc::clone(&name));
                 }

@@ -97,7 +97,7 @@ async fn runs_from(
                 push(&mut indexed.runs, chain.ordinal_of(run.first)..chain.after(run.last()));
             }
         }
-        let is_too_far = indexed.runs.first().is_none_or(|run| to <= run.start);
+        let is_too_far = indexed.runs.first().is_some_and(|run| to <= run.start);
         if RUNS_MAX <= indexed.runs.len() || is_too_far {
             break;
         }
