@@ -45,6 +45,8 @@ struct State {
     held: VecDeque<(Vec<AddEntry>, Arc<dyn AddSink>)>,
     entries: BTreeMap<(LedgerId, EntryId), Bytes>,
     fenced: BTreeSet<LedgerId>,
+    /// Ledgers that cannot be read.
+    unavailable: BTreeSet<LedgerId>,
     /// Entries that were read.
     read: u64,
 }
@@ -103,6 +105,11 @@ impl FakeBookie {
         self.state().read
     }
 
+    /// From now on reads of this ledger fail.
+    pub(crate) fn withhold(&self, ledger_id: LedgerId) {
+        self.state().unavailable.insert(ledger_id);
+    }
+
     /// Flips a bit in every entry of a ledger.
     pub(crate) fn damage(&self, ledger_id: LedgerId) {
         let ledger = (ledger_id, EntryId(0))..=(ledger_id, EntryId(i64::MAX));
@@ -151,6 +158,9 @@ impl State {
         (first, last): (EntryId, EntryId),
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, ReadError> {
+        if self.unavailable.contains(&ledger_id) {
+            return Err(ReadError::Failed("as the test says".to_owned()));
+        }
         if !self.entries.contains_key(&(ledger_id, first)) {
             let is_known = self.entries.keys().any(|(id, _)| *id == ledger_id);
             let no_entry = ReadError::NoEntry(ledger_id, first);

@@ -386,6 +386,34 @@ async fn a_bucket_that_cannot_be_read_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_that_stays_unread_is_made_anew() {
+    let world = world().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let consumer = subscribe(&client, "t", "sub").await;
+    let mut dues = publish_delayed(&world, &mut client, &producer, 100, 60_000).await;
+    let unread = indexed(&world, "t", 100).await[0].ledger_id;
+    drop(consumer);
+    world.bookie.withhold(unread);
+    let world = world.crash(|options| options.delayed = small()).await;
+    let mut client = world.client();
+    let consumer = subscribe(&client, "t", "sub").await;
+    while !dues.is_empty() {
+        let Outgoing::Messages { messages, .. } = client.next_within(TRIMMED).await else {
+            panic!("something else than messages came");
+        };
+        let positions: Vec<Position> = messages.iter().map(|message| message.position).collect();
+        for position in &positions {
+            let due = dues.remove(position);
+            assert!(due.unwrap() <= world.env.clock.wall().0, "{position} is early");
+        }
+        consumer.ack(ack(&positions, None)).await;
+    }
+    let after = buckets(&world, "t").await;
+    assert!(after.iter().all(|bucket| bucket.ledger_id != unread), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_that_was_not_written_is_tried_again() {
     let world = world().await;
     let mut client = world.client();

@@ -200,6 +200,14 @@ impl Bucket {
 }
 
 impl BucketError {
+    /// The bucket's ledger.
+    #[must_use]
+    pub const fn ledger_id(&self) -> LedgerId {
+        match self {
+            Self::Damaged { ledger_id, .. } | Self::Unavailable { ledger_id, .. } => *ledger_id,
+        }
+    }
+
     /// The ledger of a bucket that is to be made anew.
     #[must_use]
     pub const fn damaged(&self) -> Option<LedgerId> {

@@ -36,16 +36,43 @@ impl DueOrder {
         buckets: &[Arc<Bucket>],
         after: (u64, Position),
     ) -> Result<Self, BucketError> {
-        let (mut next, mut cursors) = (BinaryHeap::new(), Vec::new());
-        for (index, bucket) in buckets.iter().enumerate() {
-            let block = bucket.block_of(deps, after).await?;
-            let records = bucket.by_time(deps, block).await?;
-            let at = records.partition_point(|record| (record.due, record.position) < after);
-            let mut cursor = Cursor { bucket: Arc::clone(bucket), block, records, at };
-            next.extend(cursor.next(deps).await?.map(|record| Reverse((record, index))));
-            cursors.push(cursor);
+        let mut order = Self { next: BinaryHeap::new(), cursors: Vec::new() };
+        for bucket in buckets {
+            order.add(deps, bucket, after).await?;
         }
-        Ok(Self { next, cursors })
+        Ok(order)
+    }
+
+    /// The same without the buckets that cannot be read; those with the reasons.
+    pub async fn readable(
+        deps: &Deps,
+        buckets: &[Arc<Bucket>],
+        after: (u64, Position),
+    ) -> (Self, Vec<(Arc<Bucket>, BucketError)>) {
+        let mut order = Self { next: BinaryHeap::new(), cursors: Vec::new() };
+        let mut unread = Vec::new();
+        for bucket in buckets {
+            if let Err(error) = order.add(deps, bucket, after).await {
+                unread.push((Arc::clone(bucket), error));
+            }
+        }
+        (order, unread)
+    }
+
+    async fn add(
+        &mut self,
+        deps: &Deps,
+        bucket: &Arc<Bucket>,
+        after: (u64, Position),
+    ) -> Result<(), BucketError> {
+        let block = bucket.block_of(deps, after).await?;
+        let records = bucket.by_time(deps, block).await?;
+        let at = records.partition_point(|record| (record.due, record.position) < after);
+        let mut cursor = Cursor { bucket: Arc::clone(bucket), block, records, at };
+        let index = self.cursors.len();
+        self.next.extend(cursor.next(deps).await?.map(|record| Reverse((record, index))));
+        self.cursors.push(cursor);
+        Ok(())
     }
 
     /// The next record.

@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use geminga_managed_ledger::{Job, JobDone};
-use geminga_subscription::{LoadedDelayed, ReadFailed, ReadId};
+use geminga_subscription::{ReadFailed, ReadId};
 use geminga_types::Ordinal;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     SubscriptionName, Topic,
     compacted_view::Found,
     compaction::{Chosen, Written},
-    delayed::{LoadError, Made},
+    delayed::{LoadError, Loaded, Made},
     expiry::Expired,
 };
 
@@ -45,7 +45,7 @@ pub(super) enum Answer {
         subscription: SubscriptionName,
         incarnation: u64,
         id: ReadId,
-        result: Result<LoadedDelayed, LoadError>,
+        result: Result<Loaded, LoadError>,
     },
     /// A bucket of that index. Boxed: it is larger than the others.
     Bucket {

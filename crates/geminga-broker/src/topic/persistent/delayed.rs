@@ -25,14 +25,18 @@ use std::{
 
 use bytes::Bytes;
 use geminga_env::{Instant, Share};
-use geminga_managed_ledger::{Bucket, Chain, DelayedBucket, DelayedEvent, SideWriter};
-use geminga_subscription::{DelayedEntry, LoadedDelayed, ReadFailed, ReadId};
+use geminga_managed_ledger::{Bucket, BucketError, Chain, DelayedBucket, DelayedEvent, SideWriter};
+use geminga_subscription::{DelayedEntry, ReadFailed, ReadId};
 use geminga_types::{LedgerId, Ordinal, Position, key_slot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use self::make::{Content, Plan};
-pub(super) use self::{make::Made, parking::read_parking, window::LoadError};
+pub(super) use self::{
+    make::Made,
+    parking::read_parking,
+    window::{LoadError, Loaded},
+};
 use super::{
     SubscriptionName, Topic,
     background::{Answer, Lost, READ_TIME_MAX},
@@ -44,6 +48,10 @@ use super::{
 const PASS_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How long after one was not made it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long after a bucket was not made anew it is tried again: others are made meanwhile.
+const REBUILD_RETRY: Duration = Duration::from_secs(60);
+/// One that was not read so many times, one after the other, is made anew.
+const UNREAD_MAX: u32 = 10;
 /// How many buckets become one.
 const MERGED_AT_ONCE: usize = 4;
 /// Larger ones are left as they are: to make one anew, all of it is in memory.
@@ -68,6 +76,10 @@ pub(super) struct Delayed {
     retry_at: Option<Instant>,
     /// Buckets that cannot be read.
     damaged: BTreeSet<LedgerId>,
+    /// Buckets that could not be read at the last load, and how many times by now.
+    unread: BTreeMap<LedgerId, u32>,
+    /// When those that are damaged may be made anew.
+    rebuild_at: Option<Instant>,
     /// Buckets in whose place one was made that did not fit.
     kept: BTreeSet<LedgerId>,
     /// What was listed when a bucket of it was not made.
@@ -106,6 +118,8 @@ impl Delayed {
             attempt: 0,
             retry_at: None,
             damaged: BTreeSet::new(),
+            unread: BTreeMap::new(),
+            rebuild_at: None,
             kept: BTreeSet::new(),
             missed: Vec::new(),
             wanted: None,
@@ -117,6 +131,15 @@ impl Delayed {
         if let Some(due) = meta.deliver_at {
             self.listed.push(DelayedEntry { due, ordinal, slot: key_slot(meta.key_hash) });
         }
+    }
+
+    const fn listed_bytes(&self) -> usize {
+        self.listed.capacity() * size_of::<DelayedEntry>()
+    }
+
+    fn tell_share(&mut self) {
+        let bytes = self.listed_bytes();
+        self.share.set(bytes);
     }
 
     /// Lets go of the list: what is in it is not listed.
@@ -132,17 +155,32 @@ impl Delayed {
     }
 
     /// When to look again.
-    pub(super) const fn retry_at(&self) -> Option<Instant> {
-        self.retry_at
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at.or_else(|| self.rebuild_at.filter(|_| matches!(self.stage, Stage::Idle)))
     }
 
     pub(super) fn note_damaged(&mut self, damaged: Option<LedgerId>) {
         self.damaged.extend(damaged);
     }
 
+    /// Notes which buckets a load has not read; all others it has.
+    fn note_unread(&mut self, errors: &[BucketError]) {
+        let before = std::mem::take(&mut self.unread);
+        for error in errors {
+            let ledger_id = error.ledger_id();
+            let count = before.get(&ledger_id).map_or(1, |count| count.saturating_add(1));
+            self.unread.insert(ledger_id, count);
+            if error.damaged().is_some() || UNREAD_MAX <= count {
+                self.damaged.insert(ledger_id);
+            }
+        }
+    }
+
     /// Whether a bucket may be merged with others.
     fn may_merge(&self, ledger_id: LedgerId) -> bool {
-        !self.damaged.contains(&ledger_id) && !self.kept.contains(&ledger_id)
+        !self.damaged.contains(&ledger_id)
+            && !self.unread.contains_key(&ledger_id)
+            && !self.kept.contains(&ledger_id)
     }
 
     pub(super) fn indexed(&self) -> Arc<[Range<Ordinal>]> {
@@ -162,8 +200,7 @@ impl Topic {
     pub(super) fn note_listed(&mut self, is_listed: bool) {
         let end = self.ledger.end();
         if is_listed {
-            let bytes = self.delayed.listed.capacity() * size_of::<DelayedEntry>();
-            self.delayed.share.set(bytes);
+            self.delayed.tell_share();
         } else {
             self.delayed.unlist(end);
         }
@@ -223,9 +260,13 @@ impl Topic {
         let chain = self.ledger.chain();
         let buckets = self.ledger.delayed_buckets();
         self.delayed.damaged.retain(|id| buckets.iter().any(|bucket| bucket.ledger_id() == *id));
-        if let Some(&damaged) = self.delayed.damaged.first() {
-            let bucket = buckets.iter().find(|bucket| bucket.ledger_id() == damaged)?;
-            let ranges = ordinals_of(bucket, &chain);
+        let now = self.now();
+        self.delayed.rebuild_at = self.delayed.rebuild_at.filter(|&at| now < at);
+        let (damaged, kept) = (&self.delayed.damaged, &self.delayed.kept);
+        let is_damaged = |id: &LedgerId| damaged.contains(id) && !kept.contains(id);
+        let bucket = buckets.iter().find(|bucket| is_damaged(&bucket.ledger_id()));
+        if let Some(bucket) = bucket.filter(|_| self.delayed.rebuild_at.is_none()) {
+            let (damaged, ranges) = (bucket.ledger_id(), ordinals_of(bucket, &chain));
             warn!(topic = %self.name, ledger_id = damaged.0, "a delayed-delivery bucket is made anew");
             return Some(Plan::anew(chain, ranges, damaged));
         }
@@ -348,6 +389,9 @@ impl Topic {
         };
         self.ledger.abandon_bucket(ledger_id);
         self.delayed.missed.extend(listed.filter(|_| reason.is_some()));
+        if reason.is_some() && !self.delayed.damaged.is_disjoint(&replaced) {
+            self.delayed.rebuild_at = Some(self.now() + REBUILD_RETRY);
+        }
         match reason {
             Some(reason) => self.on_not_indexed(&reason),
             None => self.deps.options.trace("delayed-index", false),
@@ -422,6 +466,7 @@ impl Topic {
     pub(super) fn shrink_delayed(&mut self) {
         self.ledger.delayed_buckets().iter().for_each(|bucket| bucket.shrink());
         self.delayed.listed.shrink_to_fit();
+        self.delayed.tell_share();
     }
 
     /// Reads the index for a subscription.
@@ -444,8 +489,13 @@ impl Topic {
         };
         self.spawn(READ_TIME_MAX, work, move |result| {
             let result = result.unwrap_or_else(|lost| Err(LoadError::of(&lost)));
-            if let Err(error) = &result {
-                warn!(%topic, %subscription, %error, "delayed messages were not loaded; it is tried again");
+            match &result {
+                Err(error) => {
+                    warn!(%topic, %subscription, %error, "delayed messages were not loaded; it is tried again");
+                }
+                Ok(loaded) => loaded.unread.iter().for_each(|error| {
+                    warn!(%topic, %subscription, %error, "only what is due before was loaded");
+                }),
             }
             Answer::Loaded { subscription, incarnation, id, result }
         });
@@ -456,15 +506,17 @@ impl Topic {
         subscription: SubscriptionName,
         incarnation: u64,
         id: ReadId,
-        result: Result<LoadedDelayed, LoadError>,
+        result: Result<Loaded, LoadError>,
     ) {
-        if let Err(error) = &result {
-            self.delayed.note_damaged(error.damaged);
+        match &result {
+            Ok(loaded) => self.delayed.note_unread(&loaded.unread),
+            Err(LoadError { unread: Some(unread), .. }) => self.delayed.note_unread(unread),
+            Err(LoadError { unread: None, .. }) => {}
         }
         if let Some(sub) = self.sub_mut(&subscription)
             && sub.incarnation == incarnation
         {
-            sub.machine.on_delayed(id, result.map_err(|_| ReadFailed));
+            sub.machine.on_delayed(id, result.map(|loaded| loaded.delayed).map_err(|_| ReadFailed));
             self.ready.insert(subscription);
         }
     }
