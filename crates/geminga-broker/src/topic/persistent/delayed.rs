@@ -64,6 +64,8 @@ const BLOCK_BYTES: usize = 64 << 10;
 pub(super) struct Delayed {
     listed: Vec<DelayedEntry>,
     listed_from: Ordinal,
+    /// Where the topic ended when it was looked over.
+    end_before: Option<Ordinal>,
     /// Memory for `listed`.
     share: Share,
     /// What buckets cover, as subscriptions were told.
@@ -111,6 +113,7 @@ impl Delayed {
         Self {
             listed: Vec::new(),
             listed_from: end,
+            end_before: None,
             share,
             indexed: Arc::default(),
             stage: Stage::Idle,
@@ -467,6 +470,23 @@ impl Topic {
         self.ledger.delayed_buckets().iter().for_each(|bucket| bucket.shrink());
         self.delayed.listed.shrink_to_fit();
         self.delayed.tell_share();
+        self.forget_listed();
+    }
+
+    /// Forgets a list of any size that nobody needs: all of it is acked, or memory for lists is wanted by
+    /// topics where more happens than here. What is not listed can be read.
+    fn forget_listed(&mut self) {
+        let end = self.ledger.end();
+        let is_quiet = self.delayed.end_before.replace(end) == Some(end);
+        if self.delayed.listed_bytes() < Share::STEP {
+            return;
+        }
+        let acked = self.subscriptions.values().map(|sub| sub.machine.mark_delete());
+        let acked = acked.chain(self.slowest()).min().unwrap_or(end);
+        let is_acked = self.delayed.listed.last().is_none_or(|last| last.ordinal < acked);
+        if is_acked || is_quiet && self.deps.timers.is_over() {
+            self.delayed.unlist(end);
+        }
     }
 
     /// Reads the index for a subscription.
