@@ -58,11 +58,7 @@ class AccessModeTest extends Topic {
     void fencingTakesOver() throws Exception {
         Producer<byte[]> first = open(ProducerAccessMode.Exclusive).get(20, TimeUnit.SECONDS);
         first.send(number(0));
-        CompletableFuture<Producer<byte[]>> waiting = open(ProducerAccessMode.WaitForExclusive);
         Producer<byte[]> second = open(ProducerAccessMode.ExclusiveWithFencing).get(20, TimeUnit.SECONDS);
-        ExecutionException refused = assertThrows(ExecutionException.class, () ->
-                waiting.get(20, TimeUnit.SECONDS));
-        assertTrue(refused.getCause() instanceof PulsarClientException.ProducerFencedException);
         assertThrows(PulsarClientException.class, () -> first.send(number(99)));
         second.send(number(1));
         first.close();
@@ -70,6 +66,29 @@ class AccessModeTest extends Topic {
         try (Consumer<byte[]> consumer = consumer()
                 .subscriptionInitialPosition(SubscriptionInitialPosition.Earliest).subscribe()) {
             receiveNumbers(consumer, 0, 2);
+        }
+    }
+
+    @Test
+    void fencingRefusesWhoWaits() throws Exception {
+        Producer<byte[]> shared = open(ProducerAccessMode.Shared).get(20, TimeUnit.SECONDS);
+        CompletableFuture<Producer<byte[]>> waiting = open(ProducerAccessMode.WaitForExclusive);
+        waitFor("a producer that waits keeps new ones out", this::isBusy);
+        assertFalse(waiting.isDone());
+        try (Producer<byte[]> fencing = open(ProducerAccessMode.ExclusiveWithFencing).get(20, TimeUnit.SECONDS)) {
+            ExecutionException refused = assertThrows(ExecutionException.class, () ->
+                    waiting.get(20, TimeUnit.SECONDS));
+            assertTrue(refused.getCause() instanceof PulsarClientException.ProducerFencedException);
+            fencing.send(number(0));
+        }
+        shared.close();
+    }
+
+    private boolean isBusy() throws PulsarClientException {
+        try (Producer<byte[]> another = producer().create()) {
+            return false;
+        } catch (PulsarClientException.ProducerBusyException busy) {
+            return true;
         }
     }
 
