@@ -107,9 +107,11 @@ def parse(message):
     return int.from_bytes(payload[:8], "big"), int.from_bytes(payload[8:], "big"), now
 
 
-def receive_all(consumer, count, ready, found):
+def receive_all(consumer, count, begin, ready):
     """Receives and acks until all have come; each must come once, and none before its time."""
-    late, early, began = [], 0, time.perf_counter()
+    found, late, early = set(), [], 0
+    time.sleep(max(0, begin / 1000 - time.time()))
+    began = time.perf_counter()
     while len(found) < count:
         message = consumer.receive(TIMEOUT * 1000)
         number, due, now = parse(message)
@@ -189,7 +191,7 @@ def run(server, options, report):
         "ready_ms": server.ready_ms, "first_message_ms": round(took), "known_ms": round(known),
         **memory(server.process)})
     ready = time.time() * 1000
-    note(report, "received", receive_all(consumer, options.messages, ready, set()))
+    note(report, "received", receive_all(consumer, options.messages, begin, ready))
     note(report, "received_memory", memory(server.process))
     try:
         extra = parse(consumer.receive(2_000))[0]
