@@ -1,0 +1,233 @@
+use geminga_types::Position;
+
+use super::*;
+use crate::{Chunk, Sequence, SourcePosition, WINDOW};
+
+mod model;
+
+fn now() -> Instant {
+    geminga_env::Env::system().clock.now()
+}
+
+fn dedup(producers_max: usize) -> Dedup {
+    Dedup::new(Options { producers_max, ..Options::default() }, true)
+}
+
+const fn single(id: u64) -> Identity {
+    Identity::Sequence(Sequence::of(id))
+}
+
+const fn source(entry: i64) -> Identity {
+    Identity::Source(SourcePosition { position: Position::new(1, entry), batch_index: -1 })
+}
+
+/// Sends it, which must be fresh, and has it stored.
+fn store(dedup: &mut Dedup, name: &[u8], identity: &Identity, now: Instant) {
+    match dedup.judge(name, identity, now) {
+        Verdict::Fresh(Some(ticket)) => dedup.on_stored(ticket),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a crash leaves: records only.
+fn reloaded(dedup: &mut Dedup, now: Instant) -> Dedup {
+    let mut found = Dedup::new(dedup.options, dedup.judges_sequences);
+    for (key, value) in dedup.take_all() {
+        found.load(&key, &value, now).unwrap();
+    }
+    found
+}
+
+#[test]
+fn a_send_is_fresh_then_in_flight_then_stored() {
+    let (mut dedup, now) = (dedup(10), now());
+    assert_eq!(dedup.last_sequence_id(b"a"), None);
+    let Verdict::Fresh(Some(ticket)) = dedup.judge(b"a", &single(5), now) else { panic!() };
+    assert_eq!(dedup.judge(b"a", &single(5), now), Verdict::InFlight);
+    assert_eq!(dedup.judge(b"a", &single(3), now), Verdict::InFlight);
+    assert!(dedup.is_in_flight(b"a") && !dedup.is_stored(b"a", &single(5)));
+    assert_eq!(dedup.last_sequence_id(b"a"), Some(5));
+    dedup.on_stored(ticket);
+    assert!(!dedup.is_in_flight(b"a") && dedup.is_stored(b"a", &single(5)));
+    assert_eq!(dedup.judge(b"a", &single(5), now), Verdict::Stored);
+    assert!(matches!(dedup.judge(b"b", &single(5), now), Verdict::Fresh(Some(_))));
+    // Gaps mean nothing.
+    store(&mut dedup, b"a", &single(1_000), now);
+    assert_eq!(dedup.judge(b"a", &single(999), now), Verdict::Stored);
+}
+
+#[test]
+fn what_failed_was_never_sent() {
+    let (mut dedup, now) = (dedup(10), now());
+    store(&mut dedup, b"a", &single(1), now);
+    let Verdict::Fresh(Some(first)) = dedup.judge(b"a", &single(2), now) else { panic!() };
+    let Verdict::Fresh(Some(second)) = dedup.judge(b"a", &single(3), now) else { panic!() };
+    dedup.on_failed(first);
+    dedup.on_failed(second);
+    assert_eq!(dedup.last_sequence_id(b"a"), Some(1));
+    store(&mut dedup, b"a", &single(2), now);
+    store(&mut dedup, b"a", &single(3), now);
+}
+
+#[test]
+fn a_batch_that_is_stored_in_part_is_neither_fresh_nor_stored() {
+    let (mut dedup, now) = (dedup(10), now());
+    store(&mut dedup, b"a", &Identity::Sequence(Sequence::batch(0, 9)), now);
+    assert_eq!(
+        dedup.judge(b"a", &Identity::Sequence(Sequence::batch(5, 12)), now),
+        Verdict::Across
+    );
+    assert_eq!(dedup.judge(b"a", &Identity::Sequence(Sequence::batch(5, 9)), now), Verdict::Stored);
+    store(&mut dedup, b"a", &Identity::Sequence(Sequence::batch(10, 12)), now);
+}
+
+#[test]
+fn records_hold_marks_parts_and_windows() {
+    let (mut dedup, now) = (dedup(10), now());
+    let part = |id| {
+        Identity::Sequence(Sequence { chunk: Some(Chunk::new(id, 3, b"u", 9)), ..Sequence::of(4) })
+    };
+    store(&mut dedup, b"whole", &single(7), now);
+    store(&mut dedup, b"part", &part(0), now);
+    store(&mut dedup, b"part", &part(1), now);
+    store(&mut dedup, b"sources", &source(9), now);
+    store(&mut dedup, b"sources", &source(2), now);
+    let mut found = reloaded(&mut dedup, now);
+    assert_eq!(found.names(), 3);
+    assert_eq!(found.judge(b"whole", &single(7), now), Verdict::Stored);
+    assert_eq!(found.judge(b"part", &part(1), now), Verdict::Stored);
+    store(&mut found, b"part", &part(2), now);
+    assert_eq!(found.judge(b"sources", &source(9), now), Verdict::Stored);
+    store(&mut found, b"sources", &source(1), now);
+    assert_eq!(found.last_sequence_id(b"sources"), None);
+}
+
+#[test]
+fn records_are_stable() {
+    let (mut dedup, now) = (dedup(10), now());
+    store(&mut dedup, b"a", &single(0x0102), now);
+    let chunk = Some(Chunk { id: 1, count: 3, message: 0x0a0b });
+    store(&mut dedup, b"b", &Identity::Sequence(Sequence { chunk, ..Sequence::of(3) }), now);
+    store(&mut dedup, b"c", &source(5), now);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let all = dedup.take_all();
+    let all: Vec<_> = all.iter().map(|(key, value)| (hex(key), hex(value))).collect();
+    let expected = [
+        ("0161", "010000000000000102"),
+        ("0162", "010000000000000003000000010000000000000a0b"),
+        ("0263", "0100000000000000010000000000000005ffffffff"),
+    ];
+    assert_eq!(all, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn damaged_and_newer_records_are_refused() {
+    let (mut dedup, now) = (dedup(10), now());
+    let mark = [1, 0, 0, 0, 0, 0, 0, 0, 9];
+    assert_eq!(dedup.load(&[1, b'a'], &mark, now), Ok(()));
+    assert_eq!(dedup.load(&[1, b'a'], &[2], now), Err(RecordError::Newer(2)));
+    for (key, value) in [
+        (&[][..], &mark[..]),
+        (&[3, b'a'], &mark),
+        (&[1, b'a'], &[]),
+        (&[1, b'a'], &[0]),
+        (&[1, b'a'], &mark[..8]),
+        (&[1, b'a'], &[1; 22]),
+        (&[2, b'a'], &mark),
+    ] {
+        let error = dedup.load(key, value, now).unwrap_err();
+        assert!(matches!(error, RecordError::Malformed(_)), "{key:?} {value:?}");
+    }
+}
+
+#[test]
+fn the_oldest_source_of_a_full_window_goes() {
+    let (mut dedup, now) = (Dedup::new(Options::default(), false), now());
+    let window = i64::try_from(WINDOW).unwrap();
+    (0..window).for_each(|entry| store(&mut dedup, b"a", &source(-entry), now));
+    assert_eq!(dedup.judge(b"a", &source(0), now), Verdict::Stored);
+    store(&mut dedup, b"a", &source(window), now);
+    assert!(!dedup.is_stored(b"a", &source(0)));
+    assert!(dedup.is_stored(b"a", &source(-1)) && dedup.is_stored(b"a", &source(window)));
+    let mut found = reloaded(&mut dedup, now);
+    assert!(!found.is_stored(b"a", &source(0)) && found.is_stored(b"a", &source(-1)));
+    // In the order of storing also after a reload.
+    store(&mut found, b"a", &source(7_000), now);
+    assert!(!found.is_stored(b"a", &source(-1)) && found.is_stored(b"a", &source(-2)));
+}
+
+#[test]
+fn without_judging_sequences_only_sources_count() {
+    let (mut dedup, now) = (Dedup::new(Options::default(), false), now());
+    assert!(dedup.is_idle());
+    assert_eq!(dedup.judge(b"a", &single(1), now), Verdict::Fresh(None));
+    assert_eq!(dedup.names(), 0);
+    store(&mut dedup, b"a", &source(1), now);
+    assert!(!dedup.is_idle());
+    dedup.set_judges_sequences(true);
+    store(&mut dedup, b"a", &single(1), now);
+    let key = Bytes::from_static(b"\x01a");
+    assert!(dedup.take_changes().iter().any(|change| change.key == key && change.value.is_some()));
+    dedup.set_judges_sequences(false);
+    assert_eq!(dedup.take_changes(), [Change { key, value: None }]);
+    assert_eq!(dedup.judge(b"a", &single(1), now), Verdict::Fresh(None));
+    assert_eq!(dedup.judge(b"a", &source(1), now), Verdict::Stored);
+    // What was stored before the switch, while it was not loaded, goes as well.
+    dedup.load(b"\x01b", &[1, 0, 0, 0, 0, 0, 0, 0, 9], now).unwrap();
+    assert_eq!(dedup.names(), 1);
+    let gone = Change { key: Bytes::from_static(b"\x01b"), value: None };
+    assert_eq!(dedup.take_changes(), [gone]);
+}
+
+#[test]
+fn names_are_bounded_and_those_not_heard_of_longest_go() {
+    let (mut dedup, start) = (dedup(32), now());
+    let at = |second: u64| start + Duration::from_secs(second);
+    let name = |number: u64| format!("producer-{number}").into_bytes();
+    let Verdict::Fresh(Some(_)) = dedup.judge(b"waits", &single(1), at(0)) else { panic!() };
+    for number in 1..=100 {
+        store(&mut dedup, &name(number), &single(1), at(number));
+        assert!(dedup.names() <= 32);
+    }
+    assert!(dedup.is_in_flight(b"waits"), "what is not decided stays");
+    assert!(dedup.is_stored(&name(100), &single(1)));
+    assert!(!dedup.is_stored(&name(1), &single(1)));
+    let goes = |change: &Change| change.value.is_none();
+    assert_eq!(
+        dedup.take_changes().iter().filter(|change| goes(change)).count(),
+        100 + 1 - dedup.names()
+    );
+    let long = vec![b'x'; NAME_BYTES_MAX + 1];
+    assert_eq!(dedup.judge(&long, &single(1), at(101)), Verdict::Fresh(None));
+}
+
+#[test]
+fn names_are_bounded_in_bytes() {
+    let (mut dedup, now) = (dedup(1_000), now());
+    for number in 0..1_000 {
+        let name = format!("{number:>10000}").into_bytes();
+        store(&mut dedup, &name, &single(1), now);
+    }
+    assert!(dedup.names() <= 256 * 1_000 / 10_000, "{}", dedup.names());
+}
+
+#[test]
+fn names_without_a_producer_are_forgotten_after_a_while() {
+    let start = now();
+    let options = Options { inactivity: Duration::from_secs(60), ..Options::default() };
+    let mut dedup = Dedup::new(options, true);
+    store(&mut dedup, b"open", &single(1), start);
+    store(&mut dedup, b"left", &single(1), start);
+    store(&mut dedup, b"new", &single(1), start + Duration::from_secs(30));
+    assert!(matches!(dedup.judge(b"waits", &single(1), start), Verdict::Fresh(_)));
+    assert_eq!(dedup.take_changes().len(), 3);
+    dedup.forget_inactive(start + Duration::from_secs(60), |name| name == b"open");
+    assert_eq!(dedup.names(), 4);
+    dedup.forget_inactive(start + Duration::from_secs(61), |name| name == b"open");
+    assert!(dedup.is_stored(b"open", &single(1)) && dedup.is_stored(b"new", &single(1)));
+    assert!(!dedup.is_stored(b"left", &single(1)) && dedup.is_in_flight(b"waits"));
+    // It comes back before that is stored: what was known of it must not come back with it.
+    assert!(matches!(dedup.judge(b"left", &single(0), start), Verdict::Fresh(_)));
+    let gone = Change { key: Bytes::from_static(b"\x01left"), value: None };
+    assert_eq!(dedup.take_changes(), [gone]);
+}
