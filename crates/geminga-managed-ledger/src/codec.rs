@@ -59,8 +59,12 @@ impl Encoder {
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes.put_slice(text.as_bytes());
+        self.sized(text.as_bytes());
+    }
+
+    pub(crate) fn sized(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.bytes.put_slice(bytes);
     }
 
     pub(crate) fn position(&mut self, position: Position) {
@@ -144,6 +148,11 @@ impl<'a> Decoder<'a> {
         String::from_utf8(bytes.to_vec()).map_err(|_| self.malformed("a text in UTF-8"))
     }
 
+    pub(crate) fn sized(&mut self) -> Result<Bytes, Malformed> {
+        let len = self.count()?;
+        self.take(len, "as many bytes").map(Bytes::copy_from_slice)
+    }
+
     pub(crate) fn position(&mut self) -> Result<Position, Malformed> {
         let (ledger, entry) = self.previous;
         let next_ledger = ledger.wrapping_add(self.signed()?);
@@ -176,6 +185,7 @@ mod tests {
                 encoder.position(Position::new(unsigned.cast_signed(), signed));
             }
             encoder.text(&text);
+            encoder.sized(text.as_bytes());
             let bytes = encoder.finish();
             let mut decoder = Decoder::new(&bytes);
             for &(unsigned, signed) in &numbers {
@@ -184,7 +194,8 @@ mod tests {
                 prop_assert_eq!(decoder.fixed(), Ok(signed));
                 prop_assert_eq!(decoder.position(), Ok(Position::new(unsigned.cast_signed(), signed)));
             }
-            prop_assert_eq!(decoder.text(), Ok(text));
+            prop_assert_eq!(decoder.text(), Ok(text.clone()));
+            prop_assert_eq!(decoder.sized(), Ok(Bytes::from(text)));
             prop_assert_eq!(decoder.finish(), Ok(()));
         }
 

@@ -18,6 +18,7 @@ mod set;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use geminga_types::Position;
 
 pub(crate) use format::{encode_delta, encode_snapshot};
@@ -40,6 +41,8 @@ pub struct CursorState {
     pub properties: BTreeMap<String, i64>,
     /// Pulsar's properties of the cursor itself.
     pub cursor_properties: BTreeMap<String, String>,
+    /// What its owner keeps with it: bytes by bytes.
+    pub records: BTreeMap<Bytes, Bytes>,
 }
 
 /// What has changed.
@@ -53,7 +56,10 @@ pub struct CursorDelta {
     pub partial: Vec<(Position, Vec<i64>)>,
     /// Redelivery counts that were raised, in the order of that: of one entry's the last one counts.
     pub redelivery_counts: Vec<(Position, u32)>,
-    /// Whether everything before is forgotten first (a seek).
+    /// Records that were put, or (`None`) taken away, in the order of that. A log that is cut off may
+    /// have the first of them; it has the mark-delete position only if it has all of them.
+    pub records: Vec<(Bytes, Option<Bytes>)>,
+    /// Whether everything before but the records is forgotten first (a seek).
     pub reset: bool,
 }
 
@@ -131,6 +137,22 @@ pub enum CursorError {
     Unavailable(String),
 }
 
+impl CursorEvent {
+    /// The cursor's name.
+    #[must_use]
+    pub fn cursor(&self) -> &str {
+        match self {
+            Self::Created { name }
+            | Self::CreateFailed { name, .. }
+            | Self::Deleted { name }
+            | Self::DeleteFailed { name, .. }
+            | Self::Durable { name, .. }
+            | Self::NeedsSnapshot { name }
+            | Self::Failed { name, .. } => name,
+        }
+    }
+}
+
 impl CursorState {
     /// A cursor with nothing behind `mark_delete`.
     #[must_use]
@@ -142,6 +164,7 @@ impl CursorState {
             redelivery_counts: Vec::new(),
             properties: BTreeMap::new(),
             cursor_properties: BTreeMap::new(),
+            records: BTreeMap::new(),
         }
     }
 }
@@ -154,9 +177,11 @@ impl Default for CursorState {
 
 impl CursorDelta {
     /// Adds a later change to this one.
-    pub fn merge(&mut self, later: Self) {
+    pub fn merge(&mut self, mut later: Self) {
+        append(&mut self.records, std::mem::take(&mut later.records));
         if later.reset {
-            *self = later;
+            let records = std::mem::take(&mut self.records);
+            *self = Self { records, ..later };
             return;
         }
         self.mark_delete = later.mark_delete.or(self.mark_delete);
@@ -168,7 +193,8 @@ impl CursorDelta {
     /// Whether nothing has changed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let has_items = self.acked.len() + self.partial.len() + self.redelivery_counts.len() != 0;
+        let items = self.acked.len() + self.partial.len() + self.redelivery_counts.len();
+        let has_items = items + self.records.len() != 0;
         self.mark_delete.is_none() && !has_items && !self.reset
     }
 }

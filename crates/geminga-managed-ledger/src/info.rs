@@ -7,7 +7,10 @@
 //!
 //! 1. A ledger with a close time in the key has its final number of entries there.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use geminga_env::Timestamp;
@@ -257,6 +260,7 @@ pub(crate) fn cursor_state(value: &Bytes) -> Result<CursorState, InvalidValue> {
         redelivery_counts: Vec::new(),
         properties: info.properties.into_iter().map(property).collect(),
         cursor_properties: info.cursor_properties.into_iter().map(text).collect(),
+        records: BTreeMap::new(),
     })
 }
 

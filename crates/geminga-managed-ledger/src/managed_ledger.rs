@@ -284,6 +284,11 @@ impl ManagedLedger {
         std::mem::take(&mut self.recovered)
     }
 
+    /// Takes one of them out.
+    pub fn take_recovered_cursor(&mut self, name: &str) -> Option<CursorState> {
+        self.recovered.remove(name)
+    }
+
     /// Makes a durable cursor that has consumed everything up to and with `mark_delete`;
     /// [`CursorEvent::Created`] or `CreateFailed` follows.
     pub fn create_cursor(

@@ -116,6 +116,7 @@ impl LogReader {
             self.snapshot.acked.append(&mut part.acked);
             self.snapshot.partial.append(&mut part.partial);
             self.snapshot.redelivery_counts.append(&mut part.redelivery_counts);
+            self.snapshot.records.append(&mut part.records);
         }
         self.parts += 1;
     }

@@ -1,6 +1,8 @@
 //! Changes that wait to be written: merged as they come, so that they take what their outcome takes,
 //! however many they are and however long they wait.
 
+use std::collections::BTreeMap;
+
 use geminga_types::Position;
 
 use super::{CursorDelta, CursorState, replay::Replay};
@@ -36,19 +38,26 @@ impl Pile {
 }
 
 const fn items(delta: &CursorDelta) -> usize {
-    delta.acked.len() + delta.partial.len() + delta.redelivery_counts.len()
+    let changes = delta.acked.len() + delta.partial.len() + delta.redelivery_counts.len();
+    changes + delta.records.len()
 }
 
-/// Joins ranges that touch, and leaves out what the group's own mark-delete position covers.
-fn compact(group: CursorDelta) -> CursorDelta {
-    if items(&group) <= 1 {
+/// Joins ranges that touch, and leaves out what the group's own mark-delete position covers, and records
+/// that were put again.
+fn compact(mut group: CursorDelta) -> CursorDelta {
+    if 1 < group.records.len() {
+        let latest: BTreeMap<_, _> = std::mem::take(&mut group.records).into_iter().collect();
+        group.records = latest.into_iter().collect();
+    }
+    if group.acked.len() + group.partial.len() + group.redelivery_counts.len() <= 1 {
         return group;
     }
     let (mark_delete, reset) = (group.mark_delete, group.reset);
+    let records = std::mem::take(&mut group.records);
     let mut replay = Replay::new(mark_delete.unwrap_or(Position::EARLIEST));
     replay.apply(CursorDelta { mark_delete: None, reset: false, ..group });
     let CursorState { acked, partial, redelivery_counts, .. } = replay.into_state();
-    CursorDelta { mark_delete, acked, partial, redelivery_counts, reset }
+    CursorDelta { mark_delete, acked, partial, redelivery_counts, records, reset }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, mem::take};
 
+use bytes::Bytes;
 use geminga_types::{EntryId, Position};
 
 use super::{CursorDelta, CursorState};
@@ -18,6 +19,7 @@ pub(super) struct Replay {
     acked: BTreeMap<Position, Position>,
     partial: BTreeMap<Position, Vec<i64>>,
     redelivery_counts: BTreeMap<Position, u32>,
+    records: BTreeMap<Bytes, Bytes>,
 }
 
 impl Replay {
@@ -27,6 +29,7 @@ impl Replay {
             acked: BTreeMap::new(),
             partial: BTreeMap::new(),
             redelivery_counts: BTreeMap::new(),
+            records: BTreeMap::new(),
         }
     }
 
@@ -36,6 +39,7 @@ impl Replay {
         let mut acked = take(&mut snapshot.acked);
         let partial = take(&mut snapshot.partial);
         let redelivery_counts = take(&mut snapshot.redelivery_counts);
+        let records = take(&mut snapshot.records);
         acked.retain(|&(start, end)| start <= end && mark_delete < end);
         acked.sort_by_key(|&(start, _)| start); // It nearly always is.
         if let Some((start, _)) = acked.first_mut() {
@@ -48,14 +52,21 @@ impl Replay {
             }
             touches
         });
-        let mut replay = Self { acked: acked.into_iter().collect(), ..Self::new(mark_delete) };
+        let acked = acked.into_iter().collect();
+        let mut replay = Self { acked, records, ..Self::new(mark_delete) };
         replay.apply(CursorDelta { partial, redelivery_counts, ..CursorDelta::default() });
         replay
     }
 
     pub(super) fn apply(&mut self, delta: CursorDelta) {
         if delta.reset {
-            *self = Self::new(Position::EARLIEST);
+            *self = Self { records: take(&mut self.records), ..Self::new(Position::EARLIEST) };
+        }
+        for (key, value) in delta.records {
+            match value {
+                Some(value) => self.records.insert(key, value),
+                None => self.records.remove(&key),
+            };
         }
         for (position, ack_set) in delta.partial {
             if self.mark_delete < position && !self.is_acked(position) {
@@ -80,6 +91,7 @@ impl Replay {
             acked: self.acked.into_iter().collect(),
             partial: self.partial.into_iter().collect(),
             redelivery_counts: self.redelivery_counts.into_iter().collect(),
+            records: self.records,
             ..CursorState::at(self.mark_delete)
         }
     }

@@ -18,6 +18,11 @@ fn counts() -> impl Strategy<Value = Vec<(Position, u32)>> {
     prop::collection::vec((position(), any::<u32>()), 0..5)
 }
 
+fn records() -> impl Strategy<Value = Vec<(Bytes, Option<Bytes>)>> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..9).prop_map(Bytes::from);
+    prop::collection::vec((bytes(), prop::option::of(bytes())), 0..5)
+}
+
 fn decode_parts(parts: &[Bytes]) -> CursorState {
     let mut whole = CursorState::at(Position::EARLIEST);
     for (index, bytes) in parts.iter().enumerate() {
@@ -32,6 +37,7 @@ fn decode_parts(parts: &[Bytes]) -> CursorState {
             whole.acked.append(&mut state.acked);
             whole.partial.append(&mut state.partial);
             whole.redelivery_counts.append(&mut state.redelivery_counts);
+            whole.records.append(&mut state.records);
         }
     }
     whole
@@ -40,17 +46,28 @@ fn decode_parts(parts: &[Bytes]) -> CursorState {
 proptest! {
     #[test]
     fn a_delta_is_read_back(mark_delete in prop::option::of(position()), acked in acked(), partial in partial(), redelivery_counts in counts(), reset: bool) {
-        let delta = CursorDelta { mark_delete, acked, partial, redelivery_counts, reset };
+        let records = Vec::new();
+        let delta = CursorDelta { mark_delete, acked, partial, redelivery_counts, records, reset };
+        let entries = encode_delta(&delta);
+        prop_assert_eq!(entries.len(), 1);
+        prop_assert_eq!(entries[0][0], VERSION_WITHOUT_RECORDS);
+        prop_assert_eq!(decode(&entries[0]), Ok(LogEntry::Delta(delta)));
+    }
+
+    #[test]
+    fn a_delta_with_records_is_read_back(mark_delete in prop::option::of(position()), records in records()) {
+        let delta = CursorDelta { mark_delete, records, ..CursorDelta::default() };
         let entries = encode_delta(&delta);
         prop_assert_eq!(entries.len(), 1);
         prop_assert_eq!(decode(&entries[0]), Ok(LogEntry::Delta(delta)));
     }
 
     #[test]
-    fn a_snapshot_is_read_back(mark_delete in position(), acked in acked(), partial in partial(), redelivery_counts in counts(), number: i64, text: String) {
+    fn a_snapshot_is_read_back(mark_delete in position(), acked in acked(), partial in partial(), redelivery_counts in counts(), number: i64, text: String, records in records()) {
+        let records = records.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let properties = [(text.clone(), number)].into();
         let cursor_properties = [("a".to_owned(), text)].into();
-        let state = CursorState { mark_delete, acked, partial, redelivery_counts, properties, cursor_properties };
+        let state = CursorState { mark_delete, acked, partial, redelivery_counts, properties, cursor_properties, records };
         prop_assert_eq!(decode_parts(&encode_snapshot(&state)), state);
     }
 
@@ -100,6 +117,7 @@ fn the_bytes_are_as_documented() {
         partial: vec![(Position::new(4, 0), vec![2])],
         redelivery_counts: vec![(Position::new(4, 0), 3)],
         reset: true,
+        records: Vec::new(),
     };
     let expected: &[u8] = &[
         2, 2, 3, // version, kind, flags
@@ -135,8 +153,8 @@ fn entries_of_version_1_are_read() {
         mark_delete: Some(Position::new(3, 5)),
         acked: vec![(Position::new(3, 7), Position::new(3, 9))],
         partial: vec![(Position::new(4, 0), vec![2])],
-        redelivery_counts: Vec::new(),
         reset: true,
+        ..CursorDelta::default()
     };
     assert_eq!(decode(delta), Ok(LogEntry::Delta(expected)));
 
@@ -161,9 +179,53 @@ fn entries_of_version_1_are_read() {
 
 #[test]
 fn a_newer_version_says_so_and_a_damaged_entry_too() {
-    assert_eq!(decode(&[3, 1]), Err(FormatError::Newer(3)));
+    assert_eq!(decode(&[4, 1]), Err(FormatError::Newer(4)));
     assert!(matches!(decode(&[1, 9]), Err(FormatError::Malformed(_))));
     assert!(matches!(decode(&[]), Err(FormatError::Malformed(_))));
     let whole = encode_delta(&CursorDelta::default());
     assert!(decode(&[&whole[0][..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn an_entry_with_records_is_stable() {
+    let key = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let delta = CursorDelta {
+        mark_delete: Some(Position::new(3, 5)),
+        records: vec![(key("a"), Some(key("xy"))), (key("b"), None)],
+        ..CursorDelta::default()
+    };
+    let entries = encode_delta(&delta);
+    let expected =
+        [&[3, 2, 2, 6, 10, 0, 0, 0, 2, 1][..], b"a", &[1, 2], b"xy", &[1], b"b", &[0]].concat();
+    assert_eq!(entries, [expected]);
+    let damaged = [3, 2, 0, 0, 0, 0, 1, 1, b'a', 2];
+    assert!(matches!(decode(&damaged), Err(FormatError::Malformed(_))));
+}
+
+#[test]
+fn the_mark_delete_position_comes_with_the_last_of_many_records() {
+    let record = |number: u32| (Bytes::from(number.to_string()), Some(Bytes::from(vec![0; 300])));
+    let mark_delete = Some(Position::new(1, 2));
+    let range = (Position::new(1, 4), Position::new(1, 4));
+    let acked = vec![range];
+    let records: Vec<_> = (0..10_000).map(record).collect();
+    let delta = CursorDelta { mark_delete, acked, records, ..CursorDelta::default() };
+    let entries = encode_delta(&delta);
+    assert!(3 < entries.len());
+    assert!(entries.iter().all(|entry| entry.len() < ITEMS_BYTES_MAX + 64));
+    let (mut records, mut has_mark_delete) = (Vec::new(), false);
+    for entry in &entries {
+        let LogEntry::Delta(part) = decode(entry).unwrap() else { panic!("not a delta") };
+        assert!(!has_mark_delete || part.records.is_empty());
+        has_mark_delete |= part.mark_delete.is_some();
+        records.extend(part.records);
+    }
+    assert!(has_mark_delete);
+    assert_eq!(records, delta.records);
+
+    let records = delta.records.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let state = CursorState { records: records.collect(), ..CursorState::at(Position::new(1, 2)) };
+    let parts = encode_snapshot(&state);
+    assert!(3 < parts.len());
+    assert_eq!(decode_parts(&parts), state);
 }

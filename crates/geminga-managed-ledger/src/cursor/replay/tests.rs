@@ -11,6 +11,7 @@ struct Model {
     acked: BTreeSet<Position>,
     partial: BTreeMap<Position, Vec<i64>>,
     counts: BTreeMap<Position, u32>,
+    records: BTreeMap<Bytes, Bytes>,
 }
 
 const ENTRIES: i64 = 12;
@@ -22,7 +23,13 @@ fn positions() -> impl Iterator<Item = Position> {
 impl Model {
     fn apply(&mut self, delta: &CursorDelta) {
         if delta.reset {
-            *self = Self::default();
+            *self = Self { records: take(&mut self.records), ..Self::default() };
+        }
+        for (key, value) in &delta.records {
+            match value {
+                Some(value) => self.records.insert(key.clone(), value.clone()),
+                None => self.records.remove(key),
+            };
         }
         for (position, ack_set) in &delta.partial {
             self.partial.insert(*position, ack_set.clone());
@@ -50,18 +57,26 @@ fn range() -> impl Strategy<Value = (Position, Position)> {
     })
 }
 
+fn record() -> impl Strategy<Value = (Bytes, Option<Bytes>)> {
+    (0..3_u8, prop::option::of(any::<u8>())).prop_map(|(key, value)| {
+        (Bytes::from(vec![key]), value.map(|value| Bytes::from(vec![value])))
+    })
+}
+
 fn delta() -> impl Strategy<Value = CursorDelta> {
     let acked = prop::collection::vec(range(), 0..4);
     let partial =
         prop::collection::vec((position(), prop::collection::vec(any::<i64>(), 1..3)), 0..3);
     let counts = prop::collection::vec((position(), 1..9_u32), 0..3);
     let mark_delete = prop::option::weighted(0.3, position());
-    (mark_delete, acked, partial, counts, prop::bool::weighted(0.1)).prop_map(
-        |(mark_delete, acked, partial, redelivery_counts, reset)| CursorDelta {
+    let records = prop::collection::vec(record(), 0..3);
+    (mark_delete, acked, partial, counts, records, prop::bool::weighted(0.1)).prop_map(
+        |(mark_delete, acked, partial, redelivery_counts, records, reset)| CursorDelta {
             mark_delete,
             acked,
             partial,
             redelivery_counts,
+            records,
             reset,
         },
     )
@@ -79,6 +94,7 @@ fn check(state: &CursorState, model: &Model) {
         let expected = model.counts.get(&position).filter(|_| !is_consumed);
         assert_eq!(count.map(|(_, count)| count), expected, "{position}");
     }
+    assert_eq!(state.records, model.records);
     assert!(state.acked.iter().all(|(start, end)| start <= end && state.mark_delete < *start));
     let is_apart = |pair: &[(Position, Position)]| after(pair[0].1) < pair[1].0;
     assert!(state.acked.windows(2).all(is_apart), "{:?}", state.acked);
@@ -104,11 +120,13 @@ proptest! {
     #[test]
     fn begins_with_a_snapshot_as_with_a_delta(mut delta in delta(), mark_delete in position()) {
         (delta.mark_delete, delta.reset) = (None, false);
+        delta.records.retain(|(_, value)| value.is_some());
         let mut one_by_one = Replay::new(mark_delete);
         one_by_one.apply(delta.clone());
-        let CursorDelta { acked, partial, redelivery_counts, .. } = delta;
+        let CursorDelta { acked, partial, redelivery_counts, records, .. } = delta;
+        let records = records.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let mut snapshot =
-            CursorState { acked, partial, redelivery_counts, ..CursorState::at(mark_delete) };
+            CursorState { acked, partial, redelivery_counts, records, ..CursorState::at(mark_delete) };
         prop_assert_eq!(Replay::of(&mut snapshot).into_state(), one_by_one.into_state());
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use geminga_managed_ledger::{CursorDelta, CursorState};
 use geminga_types::{EntryId, Position};
 use rand::{Rng as _, rngs::StdRng};
@@ -12,6 +13,7 @@ struct Acks {
     acked: BTreeSet<Position>,
     partial: BTreeMap<Position, Vec<i64>>,
     counts: BTreeMap<Position, u32>,
+    records: BTreeMap<Bytes, Bytes>,
 }
 
 #[derive(Debug, Default)]
@@ -45,19 +47,27 @@ impl Acks {
             acked: state.acked.iter().flat_map(entries).collect(),
             partial: state.partial.iter().cloned().collect(),
             counts: state.redelivery_counts.iter().copied().collect(),
+            records: state.records.clone(),
         }
     }
 
     fn apply(&mut self, delta: &CursorDelta) {
         if delta.reset {
-            *self = Self::of(&CursorState::default());
+            let records = std::mem::take(&mut self.records);
+            *self = Self { records, ..Self::of(&CursorState::default()) };
+        }
+        for (key, value) in &delta.records {
+            match value {
+                Some(value) => self.records.insert(key.clone(), value.clone()),
+                None => self.records.remove(key),
+            };
         }
         self.partial.extend(delta.partial.iter().cloned());
         self.counts.extend(delta.redelivery_counts.iter().copied());
         self.acked.extend(delta.acked.iter().map(|(position, _)| *position));
         self.mark_delete = self.mark_delete.max(delta.mark_delete.unwrap_or(self.mark_delete));
         self.acked.retain(|position| self.mark_delete < *position);
-        let Self { mark_delete, acked, partial, counts } = self;
+        let Self { mark_delete, acked, partial, counts, .. } = self;
         let is_open = |position: &Position| *mark_delete < *position && !acked.contains(position);
         partial.retain(|position, _| is_open(position));
         counts.retain(|position, _| is_open(position));
@@ -111,13 +121,14 @@ impl CursorModel {
             acked: last.acked.iter().map(|&position| (position, position)).collect(),
             partial: last.partial.clone().into_iter().collect(),
             redelivery_counts: last.counts.clone().into_iter().collect(),
+            records: last.records.clone(),
             ..CursorState::at(last.mark_delete)
         })
     }
 
     pub(super) fn random_delta(&mut self, at: Position, rng: &mut StdRng) -> CursorDelta {
         let mut state = self.states.last().unwrap().clone();
-        let delta = match rng.random_range(0..20) {
+        let delta = match rng.random_range(0..24) {
             0..10 => CursorDelta { acked: vec![(at, at)], ..CursorDelta::default() },
             10..14 if state.mark_delete < at => {
                 CursorDelta { mark_delete: Some(at), ..CursorDelta::default() }
@@ -129,6 +140,12 @@ impl CursorModel {
             14..18 => {
                 let ack_set = vec![rng.random_range(1..16)];
                 CursorDelta { partial: vec![(at, ack_set)], ..CursorDelta::default() }
+            }
+            18..22 => {
+                let key = Bytes::from(vec![rng.random_range(0..3)]);
+                let value = rng.random_bool(0.8).then(|| Bytes::from(vec![rng.random()]));
+                let mark_delete = (state.mark_delete < at).then_some(at);
+                CursorDelta { mark_delete, records: vec![(key, value)], ..CursorDelta::default() }
             }
             _ => CursorDelta { mark_delete: Some(at), reset: true, ..CursorDelta::default() },
         };
