@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use geminga_types::Position;
+use geminga_wire::entry::{EntryMeta, SOURCE_POSITION};
 
 /// What a message is known by, within its producer's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,32 @@ pub struct SourcePosition {
 
 impl SourcePosition {
     /// The property of a message's metadata that says it: `ledger:entry:batch index`, in decimal.
-    pub const PROPERTY: &'static str = "geminga.source-position";
+    pub const PROPERTY: &'static str = SOURCE_POSITION;
 }
 
 /// The text is not a source position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a source position: ledger:entry:batch index")]
 pub struct NotAPosition;
+
+impl Identity {
+    /// That of an entry, as it is stored.
+    #[must_use]
+    pub fn of_entry(meta: &EntryMeta<'_>) -> Self {
+        let source = meta.source_position.and_then(|text| str::from_utf8(text).ok()?.parse().ok());
+        if let Some(source) = source {
+            return Self::Source(source);
+        }
+        let number = |number: i32| u32::try_from(number).ok();
+        let chunk = meta.chunk.and_then(|chunk| {
+            let (id, count) = (number(chunk.chunk_id)?, number(chunk.num_chunks)?);
+            let total = chunk.total_size.cast_unsigned();
+            (1 < count).then(|| Chunk::new(id, count, chunk.uuid, total))
+        });
+        let (first, last) = (meta.sequence_id, meta.last_sequence_id());
+        Self::Sequence(Sequence { first, last: if chunk.is_some() { first } else { last }, chunk })
+    }
+}
 
 impl Sequence {
     /// That of a message which is neither a batch nor a part.
@@ -112,6 +132,11 @@ impl FromStr for SourcePosition {
 
 #[cfg(test)]
 mod tests {
+    use geminga_wire::{
+        entry::encode_entry,
+        proto::{KeyValue, MessageMetadata},
+    };
+
     use super::*;
 
     #[test]
@@ -127,6 +152,42 @@ mod tests {
         {
             assert_eq!(text.parse::<SourcePosition>(), Err(NotAPosition), "{text}");
         }
+    }
+
+    #[test]
+    fn an_entry_is_known_by_its_metadata() {
+        let metadata = || MessageMetadata {
+            producer_name: "p".to_owned(),
+            sequence_id: 5,
+            publish_time: 1,
+            ..MessageMetadata::default()
+        };
+        let identity = |metadata: &MessageMetadata| {
+            let entry = encode_entry(metadata, b"payload");
+            Identity::of_entry(&EntryMeta::parse(&entry).unwrap())
+        };
+        assert_eq!(identity(&metadata()), Identity::Sequence(Sequence::of(5)));
+        let batch = MessageMetadata { highest_sequence_id: Some(9), ..metadata() };
+        assert_eq!(identity(&batch), Identity::Sequence(Sequence::batch(5, 9)));
+        let lower = MessageMetadata { highest_sequence_id: Some(0), ..metadata() };
+        assert_eq!(identity(&lower), Identity::Sequence(Sequence::of(5)));
+        let chunk = MessageMetadata {
+            uuid: Some("p-5".to_owned()),
+            chunk_id: Some(1),
+            num_chunks_from_msg: Some(3),
+            total_chunk_msg_size: Some(100),
+            ..metadata()
+        };
+        let part = Chunk::new(1, 3, b"p-5", 100);
+        let expected = Sequence { chunk: Some(part), ..Sequence::of(5) };
+        assert_eq!(identity(&chunk), Identity::Sequence(expected));
+        let mut sourced = metadata();
+        let (key, value) = (SOURCE_POSITION.to_owned(), "1:2:-1".to_owned());
+        sourced.properties.push(KeyValue { key, value });
+        let source = SourcePosition { position: Position::new(1, 2), batch_index: -1 };
+        assert_eq!(identity(&sourced), Identity::Source(source));
+        sourced.properties[0].value = "nowhere".to_owned();
+        assert_eq!(identity(&sourced), Identity::Sequence(Sequence::of(5)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod meta;
 
 pub use build::{encode_broker_entry_metadata, encode_entry};
 pub use key_hash::key_hash;
-pub use meta::{Chunk, EntryMeta};
+pub use meta::{Chunk, EntryMeta, SOURCE_POSITION};
 
 /// Opens the broker's part.
 const MAGIC_BROKER: u16 = 0x0e02;

@@ -9,6 +9,9 @@ use crate::{
     scan::{Fields, Malformed, Value},
 };
 
+/// The property that says of which message, as a broker names it, an entry was made.
+pub const SOURCE_POSITION: &str = "geminga.source-position";
+
 /// What the broker needs to know of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryMeta<'a> {
@@ -52,6 +55,8 @@ pub struct EntryMeta<'a> {
     pub is_encrypted: bool,
     /// Version of the schema that the payload is written in.
     pub schema_version: Option<&'a [u8]>,
+    /// Value of the property [`SOURCE_POSITION`].
+    pub source_position: Option<&'a [u8]>,
     /// The cluster that the entry was replicated from.
     pub replicated_from: Option<&'a [u8]>,
     /// When the broker took it, in milliseconds since 1970, if it noted that.
@@ -162,6 +167,7 @@ impl<'a> EntryMeta<'a> {
             null_value: false,
             is_encrypted: false,
             schema_version: None,
+            source_position: None,
             replicated_from: None,
             broker_timestamp: None,
             broker_index: None,
@@ -186,6 +192,11 @@ impl<'a> EntryMeta<'a> {
             1 => parts.producer_name = Some(value.bytes()?),
             2 => parts.sequence_id = Some(value.uint64()?),
             3 => parts.publish_time = Some(value.uint64()?),
+            4 => {
+                if let Some(value) = source_position(value.bytes()?)? {
+                    self.source_position = Some(value);
+                }
+            }
             5 => self.replicated_from = Some(value.bytes()?),
             6 => self.partition_key = Some(value.bytes()?),
             8 => self.compression = value.int32()?,
@@ -243,6 +254,22 @@ impl<'a> EntryMeta<'a> {
         }
         Ok(())
     }
+}
+
+/// The value of a property, if it is [`SOURCE_POSITION`]. Others cost a comparison of two bytes: a key
+/// comes first, as everybody writes it.
+fn source_position(property: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const KEY_FIELD: u8 = 1 << 3 | 2;
+    let Some([KEY_FIELD, len, rest @ ..]) = Some(property) else { return Ok(None) };
+    if usize::from(*len) != SOURCE_POSITION.len() || !rest.starts_with(SOURCE_POSITION.as_bytes()) {
+        return Ok(None);
+    }
+    for field in Fields::of(property) {
+        if let (2, value) = field? {
+            return value.bytes().map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn required<T>(value: Option<T>, field: &'static str) -> Result<T, EntryError> {

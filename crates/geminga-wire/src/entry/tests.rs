@@ -267,6 +267,7 @@ proptest! {
             null_value: metadata.null_value(),
             is_encrypted: !metadata.encryption_keys.is_empty(),
             schema_version: metadata.schema_version.as_deref(),
+            source_position: None,
             replicated_from: text(metadata.replicated_from.as_ref()),
             broker_timestamp: None,
             broker_index: None,
@@ -299,4 +300,18 @@ proptest! {
         _ = EntryMeta::parse(&bytes).map(|meta| meta.key_hash());
         _ = EntryHeader::check(&bytes.into());
     }
+}
+
+#[test]
+fn a_source_position_is_found_among_the_properties() {
+    let property =
+        |key: &str, value: &str| KeyValue { key: key.to_owned(), value: value.to_owned() };
+    let mut metadata = MessageMetadata { producer_name: "p".to_owned(), ..metadata() };
+    let longer = format!("{SOURCE_POSITION}s");
+    metadata.properties = vec![property("a", "b"), property(&longer, "1"), property("", "")];
+    assert_eq!(EntryMeta::parse(&encode_entry(&metadata, b"")).unwrap().source_position, None);
+    metadata.properties.push(property(SOURCE_POSITION, "7:12:-1"));
+    metadata.properties.push(property("z", "y"));
+    let entry = encode_entry(&metadata, b"");
+    assert_eq!(EntryMeta::parse(&entry).unwrap().source_position, Some(&b"7:12:-1"[..]));
 }
