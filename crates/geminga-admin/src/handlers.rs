@@ -85,6 +85,9 @@ pub(crate) async fn handle(
         | Route::NamespaceDelayedDelivery
         | Route::SetNamespaceDelayedDelivery
         | Route::RemoveNamespaceDelayedDelivery
+        | Route::NamespaceDeduplication
+        | Route::SetNamespaceDeduplication
+        | Route::RemoveNamespaceDeduplication
         | Route::NamespaceCompactionThreshold
         | Route::SetNamespaceCompactionThreshold
         | Route::RemoveNamespaceCompactionThreshold => {

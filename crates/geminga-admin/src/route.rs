@@ -175,6 +175,13 @@ routes! {
     /// Removes one of them.
     RemoveNamespaceBacklogQuota = DELETE "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
 
+    /// A namespace's policy: whether messages that a topic has already are dropped.
+    NamespaceDeduplication = GET "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
+    /// Sets it.
+    SetNamespaceDeduplication = POST "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceDeduplication = DELETE "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
+
     /// A namespace's policy: how much of a topic may be not compacted.
     NamespaceCompactionThreshold = GET "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
     /// Sets it.

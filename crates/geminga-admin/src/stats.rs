@@ -36,7 +36,8 @@ pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
             .iter()
             .map(|found| (found.name.clone(), subscription(found)))
             .collect(),
-        deduplication_status: "Disabled".to_owned(),
+        deduplication_status: if found.is_deduplicating { "Enabled" } else { "Disabled" }
+            .to_owned(),
         compaction: compaction(found.compaction),
         ..TopicStats::default()
     }

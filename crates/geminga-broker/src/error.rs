@@ -128,6 +128,21 @@ pub enum PublishError {
         /// The limit.
         limit: usize,
     },
+    /// A batch of which some messages are stored already. The others are not; sending them without those
+    /// helps.
+    #[error(
+        "Batch of sequence ids {first} to {} repeats messages that topic {topic} has already, and has \
+         others that it has not",
+        .last.unwrap_or(*.first)
+    )]
+    Overlapping {
+        /// The topic.
+        topic: TopicName,
+        /// Sequence id of its first message.
+        first: u64,
+        /// Sequence id of its last message.
+        last: Option<u64>,
+    },
     /// The producer or topic was closed here. Not stored; the client reconnects and resends.
     #[error("Producer is closed on topic {0}")]
     Closed(TopicName),

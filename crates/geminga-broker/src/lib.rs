@@ -38,10 +38,11 @@ pub use error::{
     SubscribeError, TopicError,
 };
 pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
+pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_subscription::AutoSplit;
 pub use options::{
-    Advertised, CompactionOptions, DelayedDeliveryOptions, DispatchRates, Limits, Listener,
-    MemoryPart, Options, PhaseHook,
+    Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
+    Limits, Listener, MemoryPart, Options, PhaseHook,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

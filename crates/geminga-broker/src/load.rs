@@ -220,11 +220,16 @@ impl Topics {
         }
         let options = Arc::clone(&self.managed_ledger);
         let opened = geminga_managed_ledger::open(&deps.ledger, name, options, create).await;
-        let ledger = opened.map_err(|error| open_error(name, &error))?;
+        let mut ledger = opened.map_err(|error| open_error(name, &error))?;
+        let known = topic::recover_deduplication(&mut ledger, &policies, &deps).await;
+        let known = known.map_err(|reason| {
+            warn!(topic = %name, reason, "a topic was not loaded");
+            unavailable(name, &reason)
+        })?;
         if !grant.is_valid() {
             return Err(TopicError::NotOwned(name.clone()));
         }
-        Ok(topic::spawn_persistent(name.clone(), ledger, policies, grant, deps, shutdown))
+        Ok(topic::spawn_persistent(name.clone(), (ledger, known), policies, grant, deps, shutdown))
     }
 
     /// The topic if it is loaded now.

@@ -183,6 +183,36 @@ impl Default for DelayedDeliveryOptions {
     }
 }
 
+/// Deduplication, by Pulsar's names.
+#[derive(Clone, Debug)]
+pub struct DeduplicationOptions {
+    /// `brokerDeduplicationEnabled`: whether topics do it whose namespaces say nothing.
+    pub is_enabled: bool,
+    /// `brokerDeduplicationEntriesInterval`: entries after which what is known is stored; a load goes
+    /// through as many.
+    pub snapshot_entries: u64,
+    /// `brokerDeduplicationSnapshotIntervalSeconds`: when it is stored if there are fewer; `None`: then
+    /// never.
+    pub snapshot_interval: Option<Duration>,
+    /// `brokerDeduplicationMaxNumberOfProducers`: names that a topic remembers.
+    pub producers_max: usize,
+    /// `brokerDeduplicationProducerInactivityTimeoutMinutes`: how long it remembers those that no
+    /// producer has.
+    pub producer_inactivity: Duration,
+}
+
+impl Default for DeduplicationOptions {
+    fn default() -> Self {
+        Self {
+            is_enabled: false,
+            snapshot_entries: 1_000,
+            snapshot_interval: Some(Duration::from_secs(120)),
+            producers_max: 10_000,
+            producer_inactivity: Duration::from_secs(360 * 60),
+        }
+    }
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -239,6 +269,8 @@ pub struct Options {
     pub compaction: CompactionOptions,
     /// Delayed delivery.
     pub delayed: DelayedDeliveryOptions,
+    /// Deduplication.
+    pub deduplication: DeduplicationOptions,
     /// How ledgers are written, rolled and kept.
     pub managed_ledger: geminga_managed_ledger::Options,
 }

@@ -67,6 +67,8 @@ pub enum Outgoing {
         request_id: u64,
         /// The topic's epoch.
         topic_epoch: Option<u64>,
+        /// Last sequence id published under its name, −1 without deduplication.
+        last_sequence_id: i64,
     },
     /// A producer that waited for exclusive access does not get it: the answer to its request.
     ProducerRefused {
@@ -126,7 +128,7 @@ pub struct Receipt {
     pub sequence_id: u64,
     /// As the SEND had it.
     pub highest_sequence_id: Option<u64>,
-    /// Where it lies.
+    /// Where it lies; −1:−1 if it was stored before, by another send.
     pub position: Position,
 }
 

@@ -118,6 +118,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
     pub(crate) unacked_per_subscription_max: u64,
+    /// Whether clients' messages that are stored already are dropped.
+    pub(crate) deduplication: bool,
     /// How much may be not compacted before it is; `None`: it is compacted by request alone.
     pub(crate) compaction_threshold: Option<u64>,
     /// Whether messages with a time wait for it.
@@ -160,6 +162,9 @@ impl TopicPolicies {
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
             compaction_threshold: options.compaction.threshold_bytes,
             honours_delays: options.delayed.is_enabled,
+            deduplication: policies
+                .deduplication_enabled
+                .unwrap_or(options.deduplication.is_enabled),
         };
         if let Some(retention) = policies.retention_policies {
             let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
@@ -236,6 +241,7 @@ impl TopicPolicies {
             backlog_bytes: None,
             backlog_age: None,
             compaction_threshold: None,
+            deduplication: false,
             ..Self::clone(self)
         })
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use geminga_checksum::Sum;
+use geminga_dedup::Identity;
 use geminga_types::TopicName;
 
 use crate::{
@@ -78,6 +79,8 @@ pub struct Publish {
     pub published_at: u64,
     /// Whether consumers see it; markers are for brokers.
     pub is_visible: bool,
+    /// What it is known by, if the topic looks for duplicates.
+    pub identity: Identity,
     /// Bytes of the publish budget, freed once it is confirmed or has failed.
     pub permit: Option<BudgetPermit>,
 }

@@ -35,6 +35,8 @@ pub struct TopicStats {
     pub last_publish_time: u64,
     /// Whether it was terminated.
     pub is_terminated: bool,
+    /// Whether messages that are stored already are dropped.
+    pub is_deduplicating: bool,
     /// What compaction did last.
     pub compaction: CompactionStats,
     /// The ledger that holds the compacted topic.

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use handle::{StartAt, TopicHandle};
 pub(crate) use mailbox::Sender as MailboxSender;
-pub(crate) use persistent::TopicDeps;
+pub(crate) use persistent::{Deduplication, TopicDeps, recover_deduplication};
 
 use crate::{
     AckRequest, AdminError, CompactionStatus, Consumer, ConsumerStats, LastMessage, ProduceError,
@@ -148,13 +148,13 @@ pub(crate) enum Event {
 /// Starts a topic that stores its entries.
 pub(crate) fn spawn_persistent(
     name: geminga_types::TopicName,
-    ledger: geminga_managed_ledger::ManagedLedger,
+    stored: (geminga_managed_ledger::ManagedLedger, Option<Box<Deduplication>>),
     policies: Arc<TopicPolicies>,
     grant: crate::ownership::Grant,
     deps: TopicDeps,
     shutdown: tokio_util::sync::CancellationToken,
 ) -> TopicHandle {
-    persistent::spawn(name, ledger, policies, grant, deps, shutdown)
+    persistent::spawn(name, stored, policies, grant, deps, shutdown)
 }
 
 /// Starts a topic that stores nothing.

@@ -50,6 +50,7 @@ fn show(route: Route, policies: &Policies, cluster: &str) -> Option<Answer> {
         Route::NamespaceSubscriptionDispatchRate => {
             shown(policies.subscription_dispatch_rate.get(cluster))
         }
+        Route::NamespaceDeduplication => shown(policies.deduplication_enabled.as_ref()),
         Route::NamespaceCompactionThreshold => shown(policies.compaction_threshold.as_ref()),
         Route::NamespaceDelayedDelivery => shown(policies.delayed_delivery_policies.as_ref()),
         Route::NamespaceInactiveTopics => shown(policies.inactive_topic_policies.as_ref()),
@@ -74,6 +75,10 @@ fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Fail
             let is_set = route == Route::SetNamespaceSubscriptionExpiry;
             let value = given(is_set, || count(request, "subscription expiration time"))?;
             Box::new(move |policies| policies.subscription_expiration_time_minutes = value)
+        }
+        Route::SetNamespaceDeduplication | Route::RemoveNamespaceDeduplication => {
+            let value = given(route == Route::SetNamespaceDeduplication, || request.json())?;
+            Box::new(move |policies| policies.deduplication_enabled = value)
         }
         Route::SetNamespaceCompactionThreshold | Route::RemoveNamespaceCompactionThreshold => {
             let is_set = route == Route::SetNamespaceCompactionThreshold;

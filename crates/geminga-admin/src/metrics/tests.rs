@@ -53,6 +53,7 @@ pub(crate) fn topic(name: &str) -> TopicStats {
         last_position: Position::EARLIEST,
         last_publish_time: 0,
         is_terminated: false,
+        is_deduplicating: false,
         compaction: CompactionStats::default(),
         compacted_ledger: None,
         ledgers: Vec::new(),

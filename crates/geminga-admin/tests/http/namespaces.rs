@@ -275,6 +275,21 @@ fn delayed_delivery_is_set_read_and_removed() {
     });
 }
 
+#[test]
+fn deduplication_is_switched_read_and_removed() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/deduplication";
+        assert_eq!(server.get(path).await.is(204).body, "");
+        for is_enabled in ["true", "false"] {
+            server.post(path, is_enabled).await.is(204);
+            assert_eq!(server.get(path).await.is(200).body, is_enabled);
+        }
+        server.post(path, "\"maybe\"").await.is(400);
+        server.delete(path).await.is(204);
+        assert_eq!(server.get(path).await.is(204).body, "");
+    });
+}
+
 /// Goal: quotas are kept by kind; an unknown kind or policy is refused.
 #[test]
 fn backlog_quotas_are_set_by_kind() {

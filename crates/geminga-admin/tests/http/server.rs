@@ -5,8 +5,8 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use geminga_admin::Options;
 use geminga_broker::{
-    AccessMode, Advertised, Broker, Consumer, Limits, Outbox, Outgoing, Parts, Producer,
-    ProducerRequest, Publish, SubscribeRequest, SubscriptionKind,
+    AccessMode, Advertised, Broker, Consumer, Identity, Limits, Outbox, Outgoing, Parts, Producer,
+    ProducerRequest, Publish, Sequence, SubscribeRequest, SubscriptionKind,
 };
 use geminga_checksum::Sum;
 use geminga_env::Env;
@@ -239,6 +239,7 @@ fn publish(sequence_id: u64) -> Publish {
         deliver_at: None,
         published_at: 1_000 + sequence_id,
         is_visible: true,
+        identity: Identity::Sequence(Sequence::of(sequence_id)),
         permit: None,
     }
 }
@@ -294,6 +295,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
         delayed: geminga_broker::DelayedDeliveryOptions::default(),
+        deduplication: geminga_broker::DeduplicationOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             cursor_ledger: ledger.clone(),
             ledger,

@@ -193,7 +193,7 @@ impl Topic {
             return;
         };
         let (key, env) = (self.new_key(), &self.deps.ledger.env);
-        self.producers.open(open, (&self.name, key), mailbox, (env, reply));
+        self.producers.open(open, (&self.name, key, -1), mailbox, (env, reply));
         self.settle_access();
     }
 
@@ -201,6 +201,9 @@ impl Topic {
     fn settle_access(&mut self) {
         while let Some(epoch) = self.producers.take_epoch() {
             self.producers.on_epoch(Ok(epoch));
+            while self.producers.claimant().is_some() {
+                self.producers.grant(-1);
+            }
         }
     }
 
@@ -380,6 +383,7 @@ impl Topic {
             last_position: Position::EARLIEST,
             last_publish_time: 0,
             is_terminated: false,
+            is_deduplicating: false,
             compaction: CompactionStats::default(),
             compacted_ledger: None,
             ledgers: Vec::new(),

@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //!
-//! 1. `pending` holds one item for each append that the managed ledger has not decided, in order; a
-//!    receipt is made only from the managed ledger's [`Confirmed`](geminga_managed_ledger::Confirmed).
+//! 1. `pending` holds one item for each append that the managed ledger has not decided, in order, and
+//!    between them duplicates, which are answered in their turn; a receipt is made only from the managed
+//!    ledger's [`Confirmed`](geminga_managed_ledger::Confirmed), or of what was confirmed before.
 //! 2. A consumer is in `consumers` exactly while its subscription's machine has it attached.
 //! 3. An ack is answered only when the cursor log says that its delta is durable.
 //! 4. While a name is in `busy`, its subscription is being created or deleted, and whoever asks for
@@ -17,6 +18,7 @@ mod compacted_view;
 mod compaction;
 mod consumers;
 mod cursor_events;
+mod deduplication;
 mod delayed;
 mod dispatch;
 mod expiry;
@@ -59,6 +61,7 @@ use crate::{
     unacked::UnackedInAll,
 };
 
+pub(crate) use deduplication::{Deduplication, recover as recover_deduplication};
 pub(super) use task::spawn;
 
 type SubscriptionName = Arc<str>;
@@ -139,6 +142,8 @@ struct Topic {
     backlog: quota::Backlog,
     compaction: Compaction,
     delayed: Delayed,
+    /// Nothing, while nobody wants it.
+    deduplication: Option<Box<Deduplication>>,
     /// Whether what producers send is left to be sent again, since they are about to be closed.
     is_closing_producers: bool,
     /// Whether somebody looks for what is past its time.
@@ -223,6 +228,7 @@ impl Topic {
     /// Lets the managed ledger and the limiters know; most topics share one set of its options.
     fn apply_policies(&mut self) {
         self.set_dispatch_rates();
+        self.switch_deduplication();
         let (time, bytes) = (self.policies.retention_time, self.policies.retention_bytes);
         let options = self.ledger.options();
         if (options.retention_time, options.retention_bytes) != (time, bytes) {
@@ -267,6 +273,9 @@ impl Topic {
     fn pump(&mut self) {
         loop {
             let mut is_busy = self.settle_publishes();
+            is_busy |= self.settle_opening();
+            is_busy |= self.settle_deduplication();
+            is_busy |= self.store_due_records();
             is_busy |= self.flush_due_acks();
             is_busy |= self.settle_cursors();
             is_busy |= self.settle_compaction();

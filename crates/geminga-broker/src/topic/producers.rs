@@ -11,7 +11,7 @@
 //! 2. While one has exclusive access it is the only one that is open.
 //! 3. An epoch is never given twice, but to the producer that has it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use geminga_env::{Env, Instant};
 use geminga_types::TopicName;
@@ -138,7 +138,7 @@ impl Producers {
     pub(super) fn open(
         &mut self,
         open: OpenProducer,
-        (topic, key): (&TopicName, u64),
+        (topic, key, last_sequence_id): (&TopicName, u64, i64),
         mailbox: Sender,
         (env, reply): (&Env, Reply<Result<Producer, ProduceError>>),
     ) {
@@ -159,7 +159,7 @@ impl Producers {
             key,
             mailbox,
             name: open.name.clone(),
-            last_sequence_id: -1,
+            last_sequence_id,
             schema_version: open.schema_version,
             topic_epoch: None,
             is_ready: true,
@@ -175,7 +175,8 @@ impl Producers {
             Verdict::Claim(epoch) | Verdict::Fence(epoch) => {
                 let fences = matches!(verdict, Verdict::Fence(_));
                 let reply = Some((producer, reply));
-                self.claim(Claim { epoch, key, producer: opened, fences, reply });
+                let claim = Claim { epoch, key, producer: opened, fences, reply };
+                self.access().claim = Some(claim);
             }
             Verdict::Wait => {
                 producer.is_ready = false;
@@ -193,21 +194,10 @@ impl Producers {
         open: &OpenProducer,
         topic: &TopicName,
     ) -> Result<Option<Verdict>, ProduceError> {
-        let is_twin = |producer: &OpenedProducer| producer.name == open.name;
-        let Some((&key, twin)) = self.open.iter().find(|(_, producer)| is_twin(producer)) else {
-            return Ok(None);
-        };
-        let mode = open.request.access_mode;
-        let is_retry = twin.request.connection_id == open.request.connection_id
-            && twin.request.producer_id == open.request.producer_id
-            && twin.request.access_mode == mode;
-        let access = self.access.as_mut().filter(|access| access.holder == Some(key));
-        let held = access.as_ref().and_then(|access| access.epoch);
-        // Only who has access knows the epoch: its connection is gone, and we have not seen that yet.
-        let is_back =
-            mode != AccessMode::Shared && held.is_some() && held == open.request.topic_epoch;
+        let Some((key, is_retry, is_back)) = self.twin(open) else { return Ok(None) };
+        let held = self.held_epoch(key);
         if !is_retry && !is_back {
-            return match mode {
+            return match open.request.access_mode {
                 AccessMode::Shared => Err(ProduceError::Busy(format!(
                     "Producer with name '{}' is already connected to topic {topic}",
                     open.name
@@ -215,8 +205,8 @@ impl Producers {
                 _ => Ok(None), // It waits for it, or is refused, or takes its place.
             };
         }
-        if let Some(access) = access {
-            access.holder = None;
+        if let Some(access) = &mut self.access {
+            access.holder = access.holder.filter(|&holder| holder != key);
         }
         if let Some(twin) = self.open.remove(&key)
             && !is_retry
@@ -224,6 +214,40 @@ impl Producers {
             twin.tell_closed();
         }
         Ok(Some(held.map_or(Verdict::Open, Verdict::Claim)))
+    }
+
+    /// The open producer of that name; whether it is the same one, asked for twice, and whether it has
+    /// exclusive access and its client comes back for that. Only that client knows the epoch: its
+    /// connection is gone, and we have not seen it yet.
+    fn twin(&self, open: &OpenProducer) -> Option<(u64, bool, bool)> {
+        let OpenProducer { request, name, .. } = open;
+        let (&key, twin) = self.open.iter().find(|(_, producer)| producer.name == *name)?;
+        let is_retry = twin.request.connection_id == request.connection_id
+            && twin.request.producer_id == request.producer_id
+            && twin.request.access_mode == request.access_mode;
+        let is_back = request.access_mode != AccessMode::Shared
+            && request.topic_epoch.is_some()
+            && request.topic_epoch == self.held_epoch(key);
+        Some((key, is_retry, is_back))
+    }
+
+    /// The epoch, if this one has exclusive access.
+    fn held_epoch(&self, key: u64) -> Option<u64> {
+        self.access.as_ref().filter(|access| access.holder == Some(key))?.epoch
+    }
+
+    /// Whether another producer has its name.
+    pub(super) fn is_taken(&self, open: &OpenProducer) -> bool {
+        self.twin(open).is_some_and(|(_, is_retry, is_back)| !is_retry && !is_back)
+    }
+
+    /// The names of all that are open or want to be, as bytes.
+    pub(super) fn names(&self) -> BTreeSet<&[u8]> {
+        let access = self.access.as_ref();
+        let waiting = access.into_iter().flat_map(|access| &access.waiting).map(|(_, it)| it);
+        let claim = access.and_then(|access| access.claim.as_ref()).map(|claim| &claim.producer);
+        let all = self.open.values().chain(waiting).chain(claim);
+        all.map(|producer| producer.name.as_bytes()).collect()
     }
 
     fn admit(&mut self, request: &ProducerRequest) -> Result<Verdict, ProduceError> {
@@ -284,15 +308,6 @@ impl Producers {
         self.access.get_or_insert_default()
     }
 
-    fn claim(&mut self, claim: Claim) {
-        let access = self.access();
-        let is_stored = access.epoch == Some(claim.epoch) && access.storing.is_none();
-        access.claim = Some(claim);
-        if is_stored {
-            self.grant();
-        }
-    }
-
     /// Closes who is open or has claimed access. Those that wait stay until the new epoch is stored.
     fn close_others(&mut self) {
         for (_, producer) in std::mem::take(&mut self.open) {
@@ -324,9 +339,6 @@ impl Producers {
         match result {
             Ok(epoch) => {
                 access.epoch = Some(epoch);
-                if is_claimed {
-                    self.grant();
-                }
                 self.promote();
             }
             Err(error) => {
@@ -340,8 +352,16 @@ impl Producers {
         }
     }
 
+    /// The name of who has claimed access, under an epoch that is stored; [`Self::grant`] is to follow.
+    pub(super) fn claimant(&self) -> Option<&str> {
+        let access = self.access.as_ref()?;
+        let claim = access.claim.as_ref()?;
+        let is_stored = access.epoch == Some(claim.epoch) && access.storing.is_none();
+        is_stored.then_some(claim.producer.name.as_str())
+    }
+
     /// Opens who claimed access.
-    fn grant(&mut self) {
+    pub(super) fn grant(&mut self, last_sequence_id: i64) {
         let Some(access) = &mut self.access else { return };
         let Some(claim) = access.claim.take() else { return };
         let Claim { epoch, key, producer, fences, reply } = claim;
@@ -354,14 +374,19 @@ impl Producers {
         match reply {
             Some((handle, reply)) => {
                 self.open.insert(key, producer);
-                if let Err(Ok(_)) = reply.send(Ok(Producer { topic_epoch, ..handle })) {
+                let handle = Producer { topic_epoch, last_sequence_id, ..handle };
+                if let Err(Ok(_)) = reply.send(Ok(handle)) {
                     self.remove(key);
                 }
             }
             None => {
                 let (client, request_id) = (producer.client_key(), producer.request.request_id);
-                let ready = Outgoing::ProducerReady { producer: client, request_id, topic_epoch };
-                producer.outbox.push(ready);
+                producer.outbox.push(Outgoing::ProducerReady {
+                    producer: client,
+                    request_id,
+                    topic_epoch,
+                    last_sequence_id,
+                });
                 self.open.insert(key, producer);
             }
         }
@@ -377,7 +402,8 @@ impl Producers {
             match self.next_epoch(&producer.request) {
                 Ok(epoch) => {
                     let claim = Claim { epoch, key, producer, fences: false, reply: None };
-                    return self.claim(claim);
+                    self.access().claim = Some(claim);
+                    return;
                 }
                 Err(error) => producer.refuse(error),
             }

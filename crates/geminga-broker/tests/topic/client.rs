@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use geminga_broker::{
-    AccessMode, AckId, AckKind, AckRequest, Broker, Consumer, OutMessage, Outbox, Outgoing,
-    ProduceError, Producer, ProducerRequest, Publish, SubscribeError, SubscribeRequest,
-    SubscriptionKind,
+    AccessMode, AckId, AckKind, AckRequest, Broker, Consumer, Identity, OutMessage, Outbox,
+    Outgoing, ProduceError, Producer, ProducerRequest, Publish, Sequence, SubscribeError,
+    SubscribeRequest, SubscriptionKind,
 };
 use geminga_checksum::Sum;
 use geminga_types::Position;
@@ -152,6 +152,16 @@ impl Client {
         self.waiting.pop_front()
     }
 
+    /// What has come already, or comes in a moment.
+    pub(crate) async fn next_now(&mut self) -> Option<Outgoing> {
+        if self.waiting.is_empty() {
+            let taking = self.outbox.take(&mut self.waiting);
+            tokio::time::timeout(Duration::from_millis(1), taking).await.ok()?;
+            self.outbox.written(self.waiting.iter().map(Outgoing::size_bytes).sum());
+        }
+        self.waiting.pop_front()
+    }
+
     /// Nothing comes for a while.
     pub(crate) async fn quiet(&mut self) {
         assert!(self.waiting.is_empty(), "{:?}", self.waiting);
@@ -242,6 +252,7 @@ pub(crate) fn publish_at(number: u64, published_at: u64) -> Publish {
         deliver_at: None,
         published_at,
         is_visible: true,
+        identity: Identity::Sequence(Sequence::of(number)),
         permit: None,
     }
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use geminga_broker::{
-    CompactionStatus, Consumer, OutMessage, Outgoing, Producer, Publish, SubscribeRequest,
+    CompactionStatus, Consumer, Identity, OutMessage, Outgoing, Producer, Publish, Sequence,
+    SubscribeRequest,
 };
 use geminga_checksum::Sum;
 use geminga_types::Position;
@@ -73,6 +74,7 @@ fn publish(sequence_id: u64, items: &[Item], is_batch: bool) -> Publish {
         deliver_at: None,
         published_at: sequence_id,
         is_visible: true,
+        identity: Identity::Sequence(Sequence::of(sequence_id)),
         permit: None,
     }
 }

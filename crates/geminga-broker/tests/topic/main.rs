@@ -6,6 +6,8 @@ mod bookie;
 mod client;
 mod compacting;
 mod compacting_model;
+mod deduplicating;
+mod deduplicating_model;
 mod delayed;
 mod deleting;
 mod exclusive;

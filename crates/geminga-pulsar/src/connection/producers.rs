@@ -13,7 +13,7 @@ use geminga_wire::proto::{
 use super::{
     Connection, RequestPermit, lock,
     slots::{Step, Steps},
-    turns::{Ready, Said},
+    turns::{Granted, Said},
     writer::close_producer,
 };
 use crate::{
@@ -158,9 +158,8 @@ impl Connection {
                 Step::AnswerOpen(producer, requests) => self.answer_open(id, &producer, &requests),
                 Step::AnswerAgain(producer, request_id) => {
                     let waits = self.turns.waits_too(id, request_id);
-                    let topic_epoch = producer.topic_epoch().or_else(|| self.turns.epoch_of(id));
-                    let ready = (!waits).then_some(Ready { request_id, topic_epoch });
-                    self.answer(success(&producer, request_id, ready));
+                    let granted = self.turns.granted(id).unwrap_or_else(|| granted(&producer));
+                    self.answer(success(&producer, request_id, (!waits).then_some(granted)));
                 }
                 Step::AnswerRefused(refusal, requests) => {
                     for request_id in requests {
@@ -195,8 +194,7 @@ impl Connection {
 
     fn answer_open(self: &Arc<Self>, id: u64, producer: &Producer, requests: &[u64]) {
         for request_id in requests.iter().copied() {
-            let topic_epoch = producer.topic_epoch();
-            let ready = producer.is_ready().then_some(Ready { request_id, topic_epoch });
+            let ready = producer.is_ready().then(|| granted(producer));
             self.answer(success(producer, request_id, ready));
         }
         if !producer.is_ready()
@@ -215,10 +213,9 @@ impl Connection {
         said: Said,
     ) {
         match said {
-            Said::Ready(topic_epoch) => {
+            Said::Ready(granted) => {
                 for request_id in requests.iter().copied() {
-                    let ready = Some(Ready { request_id, topic_epoch });
-                    self.answer(success(producer, request_id, ready));
+                    self.answer(success(producer, request_id, Some(granted)));
                 }
             }
             Said::Refused(refusal) => {
@@ -287,18 +284,23 @@ impl Connection {
 pub(super) fn success(
     producer: &Producer,
     request_id: u64,
-    ready: Option<Ready>,
+    ready: Option<Granted>,
 ) -> CommandProducerSuccess {
     let version = producer.schema_version();
     let version = version.map(|version| Bytes::copy_from_slice(&version.to_bytes()));
     CommandProducerSuccess {
         request_id,
         producer_name: producer.name().to_owned(),
-        last_sequence_id: Some(producer.last_sequence_id()),
+        last_sequence_id: Some(ready.unwrap_or_else(|| granted(producer)).last_sequence_id),
         schema_version: Some(version.unwrap_or_default()),
         topic_epoch: ready.and_then(|ready| ready.topic_epoch),
         producer_ready: Some(ready.is_some()),
     }
+}
+
+const fn granted(producer: &Producer) -> Granted {
+    let (topic_epoch, last_sequence_id) = (producer.topic_epoch(), producer.last_sequence_id());
+    Granted { topic_epoch, last_sequence_id }
 }
 
 pub(super) fn refusal(error: impl Coded) -> Refusal {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use geminga_broker::{BudgetPermit, Producer, Publish};
+use geminga_broker::{BudgetPermit, Identity, Producer, Publish};
 use geminga_wire::{
     entry::{EntryError, EntryHeader, EntryMeta},
     frame::SendCommand,
@@ -181,6 +181,7 @@ fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
         deliver_at,
         published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
         is_visible: meta.marker_type.is_none(),
+        identity: Identity::of_entry(&meta),
         entry,
         permit: None,
     })

@@ -20,25 +20,24 @@ enum Turn {
     Waiting(Vec<u64>),
     /// The topic has said what becomes of it, and the client was not yet told to wait.
     Early(u64, Said),
-    /// It is in, under this epoch.
-    In(Option<u64>),
+    /// It is in.
+    In(Granted),
 }
 
 /// What the topic said of a producer that waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It has access, under this epoch of the topic.
-    Ready(Option<u64>),
+    /// It has access.
+    Ready(Granted),
     /// It does not get it.
     Refused(Refusal),
 }
 
-/// What a request for a producer is answered with.
+/// What a producer with access is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ready {
-    /// The request.
-    pub(super) request_id: u64,
+pub(super) struct Granted {
     pub(super) topic_epoch: Option<u64>,
+    pub(super) last_sequence_id: i64,
 }
 
 impl Turns {
@@ -48,8 +47,8 @@ impl Turns {
         let mut turns = lock(&self.0);
         match turns.remove(&producer_id) {
             Some(Turn::Early(request_id, said)) if requests.contains(&request_id) => {
-                if let Said::Ready(topic_epoch) = said {
-                    turns.insert(producer_id, Turn::In(topic_epoch));
+                if let Said::Ready(granted) = said {
+                    turns.insert(producer_id, Turn::In(granted));
                 }
                 Some(said)
             }
@@ -66,8 +65,8 @@ impl Turns {
         let mut turns = lock(&self.0);
         match turns.remove(&producer_id) {
             Some(Turn::Waiting(requests)) if requests.contains(&request_id) => {
-                if let Said::Ready(topic_epoch) = said {
-                    turns.insert(producer_id, Turn::In(topic_epoch));
+                if let Said::Ready(granted) = said {
+                    turns.insert(producer_id, Turn::In(granted));
                 }
                 requests
             }
@@ -89,10 +88,10 @@ impl Turns {
         }
     }
 
-    /// The epoch under which a producer that waited is in.
-    pub(super) fn epoch_of(&self, producer_id: u64) -> Option<u64> {
+    /// What a producer that waited was told when it got in.
+    pub(super) fn granted(&self, producer_id: u64) -> Option<Granted> {
         match lock(&self.0).get(&producer_id) {
-            Some(Turn::In(topic_epoch)) => *topic_epoch,
+            Some(Turn::In(granted)) => Some(*granted),
             _ => None,
         }
     }
@@ -107,22 +106,23 @@ impl Turns {
 mod tests {
     use super::*;
 
-    const READY: Said = Said::Ready(Some(2));
+    const GRANTED: Granted = Granted { topic_epoch: Some(2), last_sequence_id: 7 };
+    const READY: Said = Said::Ready(GRANTED);
 
     #[test]
     fn first_wait_then_ready_whichever_comes_first() {
         let turns = Turns::default();
         assert_eq!(turns.told_to_wait(1, &[5]), None);
         assert!(turns.waits_too(1, 6));
-        assert_eq!(turns.epoch_of(1), None);
+        assert_eq!(turns.granted(1), None);
         assert_eq!(turns.say(1, 5, READY), [5, 6]);
         assert!(!turns.waits_too(1, 7));
-        assert_eq!(turns.epoch_of(1), Some(2));
+        assert_eq!(turns.granted(1), Some(GRANTED));
 
         assert!(turns.say(2, 5, READY).is_empty());
         assert_eq!(turns.told_to_wait(2, &[5, 6]), Some(READY));
         assert!(!turns.waits_too(2, 7));
-        assert_eq!(turns.epoch_of(2), Some(2));
+        assert_eq!(turns.granted(2), Some(GRANTED));
     }
 
     #[test]

@@ -24,7 +24,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Connection, answer::NO_REQUEST, encode::Pieces, lock, turns::Said, window::RefusedSend,
+    Connection,
+    answer::NO_REQUEST,
+    encode::Pieces,
+    lock,
+    turns::{Granted, Said},
+    window::RefusedSend,
 };
 use crate::errors::{Coded, Refusal, SendFailure, send_failure};
 
@@ -97,8 +102,9 @@ impl Writer {
                 let last = highest_sequence_id.map_or(sequence_id, |last| last.max(sequence_id));
                 self.send_failed(producer, last, &error);
             }
-            Outgoing::ProducerReady { producer, request_id, topic_epoch } => {
-                self.turn_came(producer, request_id, Said::Ready(topic_epoch));
+            Outgoing::ProducerReady { producer, request_id, topic_epoch, last_sequence_id } => {
+                let granted = Granted { topic_epoch, last_sequence_id };
+                self.turn_came(producer, request_id, Said::Ready(granted));
             }
             Outgoing::ProducerRefused { producer, request_id, error } => {
                 self.turn_came(producer, request_id, Said::Refused(error.refusal()));

@@ -169,6 +169,7 @@ fn broker_options() -> geminga_broker::Options {
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
         delayed: geminga_broker::DelayedDeliveryOptions::default(),
+        deduplication: geminga_broker::DeduplicationOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             ledger: ledger(1_000),
             cursor_ledger: ledger(16),

@@ -213,6 +213,19 @@ keys! {
     "delayedDeliveryTickTimeMillis" delayed_delivery_tick_time_millis: u64 = "1000";
     /// Whether a delayed message must not come before its time. Here none does, whatever this says.
     "isDelayedDeliveryDeliverAtTimeStrict" is_delayed_delivery_deliver_at_time_strict: bool = "false";
+    /// Whether messages that a topic has already are dropped, by producer name and sequence id. A
+    /// namespace's `deduplicationEnabled` overrides it.
+    "brokerDeduplicationEnabled" broker_deduplication_enabled: bool = "false";
+    /// Entries after which a topic stores what it knows of its producers; a load reads as many again.
+    "brokerDeduplicationEntriesInterval" broker_deduplication_entries_interval: u64 = "1000";
+    /// Seconds after which it is stored if there are fewer.
+    "brokerDeduplicationSnapshotIntervalSeconds" broker_deduplication_snapshot_interval_seconds: u64 = "120";
+    /// How often Pulsar looks whether it is time for that. Here it is always noticed; 0 is never.
+    "brokerDeduplicationSnapshotFrequencyInSeconds" broker_deduplication_snapshot_frequency_in_seconds: u64 = "120";
+    /// Producer names that a topic remembers; those not heard of longest are forgotten.
+    "brokerDeduplicationMaxNumberOfProducers" broker_deduplication_max_number_of_producers: u64 = "10000";
+    /// Minutes that it remembers the name of a producer that has gone.
+    "brokerDeduplicationProducerInactivityTimeoutMinutes" broker_deduplication_producer_inactivity_timeout_minutes: u64 = "360";
     /// How often topics look for ledgers to delete, seconds.
     "retentionCheckIntervalInSeconds" retention_check_interval_in_seconds: u64 = "120";
     /// Whether a receipt waits for the disk. `false` loses receipted messages at a power failure.

@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
-    Advertised, AutoSplit, Budget, CompactionOptions, DelayedDeliveryOptions, DispatchRate,
-    DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction,
+    Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
+    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -134,8 +134,22 @@ pub(super) fn broker(
                 .unwrap_or(usize::MAX),
             ..DelayedDeliveryOptions::default()
         },
+        deduplication: deduplication(config),
         managed_ledger: managed_ledger(config, plan),
     })
+}
+
+fn deduplication(config: &Config) -> DeduplicationOptions {
+    let seconds = config.broker_deduplication_snapshot_interval_seconds;
+    let is_timed = 0 < config.broker_deduplication_snapshot_frequency_in_seconds;
+    let inactivity = config.broker_deduplication_producer_inactivity_timeout_minutes;
+    DeduplicationOptions {
+        is_enabled: config.broker_deduplication_enabled,
+        snapshot_entries: config.broker_deduplication_entries_interval,
+        snapshot_interval: is_timed.then(|| Duration::from_secs(seconds)),
+        producers_max: size(config.broker_deduplication_max_number_of_producers),
+        producer_inactivity: Duration::from_secs(inactivity.saturating_mul(60)),
+    }
 }
 
 /// What others than the broker hold, for metrics.

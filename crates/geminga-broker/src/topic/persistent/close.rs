@@ -148,13 +148,15 @@ impl Topic {
             self.close_all();
             let names: Vec<_> = self.unflushed.iter().cloned().collect();
             names.iter().for_each(|name| self.flush_acks(name));
+            self.store_records();
             return true;
         }
         if let Phase::Sealing { deadline, .. } = &self.phase {
             let deadline = *deadline;
             let is_quiet = self.subscriptions.values().all(|sub| sub.in_flight.is_empty())
                 && !self.compaction.has_pass()
-                && !self.delayed.has_pass();
+                && !self.delayed.has_pass()
+                && self.deduplication.as_ref().is_none_or(|it| it.is_quiet());
             if is_quiet && !self.has_busy_names() {
                 self.ledger.close();
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use geminga_managed_ledger::{CursorEvent, CursorState};
 use tracing::warn;
 
-use super::Topic;
+use super::{Topic, deduplication};
 
 impl Topic {
     /// Takes news from the cursor log. False: there was none.
@@ -14,6 +14,10 @@ impl Topic {
         let options = Arc::clone(&self.deps.options);
         while let Some(event) = self.ledger.poll_cursor_event() {
             has_news = true;
+            if event.cursor() == deduplication::CURSOR {
+                self.on_deduplication_cursor(event);
+                continue;
+            }
             match event {
                 CursorEvent::Created { name } => self.on_cursor_created(&name, Ok(())),
                 CursorEvent::CreateFailed { name, error } => {

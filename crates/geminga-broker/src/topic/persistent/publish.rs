@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use geminga_managed_ledger::{AppendError, EpochEvent, Outcome};
+use geminga_dedup::{Identity, Ticket};
+use geminga_managed_ledger::{AppendError, Confirmed, EpochEvent, Outcome};
 use geminga_types::Position;
 use tracing::{debug, warn};
 
@@ -17,8 +18,9 @@ use crate::{
     producer::OpenProducer,
 };
 
-/// A publish that the managed ledger has not decided yet.
+/// A publish that is not answered yet.
 pub(super) struct Pending {
+    pub(super) fate: Fate,
     producer: u64,
     sequence_id: u64,
     highest_sequence_id: Option<u64>,
@@ -27,17 +29,36 @@ pub(super) struct Pending {
     _permit: Option<BudgetPermit>,
 }
 
+/// What decides about a publish.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The managed ledger. The ticket is for deduplication to hear of it.
+    Append(Option<Ticket>),
+    /// Nothing more: it is stored already.
+    Stored,
+    /// One before it, which is the same: by the producer's name and what it is known by.
+    Repeats(Box<(String, Identity)>),
+    /// Nothing more: some of its messages are stored already, and some are not.
+    Across,
+}
+
 impl Topic {
     pub(super) fn open_producer(
         &mut self,
         open: OpenProducer,
         reply: Reply<Result<Producer, ProduceError>>,
     ) {
-        match self.may_produce() {
+        let Some((open, reply)) = self.wait_to_open(open, reply) else { return };
+        let allowed = self.may_produce().and_then(|mailbox| {
+            let last_sequence_id = self.last_sequence_id(&open.name)?;
+            Ok((mailbox, last_sequence_id))
+        });
+        match allowed {
             Err(error) => _ = reply.send(Err(error)),
-            Ok(mailbox) => {
+            Ok((mailbox, last_sequence_id)) => {
                 let (key, env) = (self.new_key(), &self.deps.ledger.env);
-                self.producers.open(open, (&self.name, key), mailbox, (env, reply));
+                let to = (&self.name, key, last_sequence_id);
+                self.producers.open(open, to, mailbox, (env, reply));
             }
         }
     }
@@ -67,9 +88,15 @@ impl Topic {
             });
         }
         // What an earlier producer has sent is stored, or is not, before the next one gets in.
-        if self.pending.is_empty()
-            && let Some(epoch) = self.producers.take_epoch()
-        {
+        if !self.pending.is_empty() {
+            return has_any;
+        }
+        while let Some(name) = self.producers.claimant() {
+            has_any = true;
+            let last_sequence_id = self.last_sequence_id(name).unwrap_or(-1);
+            self.producers.grant(last_sequence_id);
+        }
+        if let Some(epoch) = self.producers.take_epoch() {
             has_any = true;
             self.ledger.store_epoch(epoch);
         }
@@ -96,10 +123,24 @@ impl Topic {
             }
             return;
         }
+        let now = self.deps.ledger.env.clock.now();
         for publish in batch {
+            let is_sourced = matches!(publish.identity, Identity::Source(_));
+            let fate = match &mut self.deduplication {
+                None if !is_sourced => Fate::Append(None),
+                Some(known) if known.takes(&publish.identity) => {
+                    known.judge(&producer.name, &publish.identity, now)
+                }
+                _ => {
+                    self.send_again_later(key);
+                    return;
+                }
+            };
             producer.flow.add(u64::from(publish.messages), publish.entry.len() as u64);
             self.flow_in.add(u64::from(publish.messages), publish.entry.len() as u64);
+            let is_append = matches!(fate, Fate::Append(_));
             self.pending.push_back(Pending {
+                fate,
                 producer: key,
                 sequence_id: publish.sequence_id,
                 highest_sequence_id: publish.highest_sequence_id,
@@ -112,7 +153,19 @@ impl Topic {
                 },
                 _permit: publish.permit,
             });
-            self.ledger.append(publish.entry, publish.sum);
+            if is_append {
+                self.ledger.append(publish.entry, publish.sum);
+            }
+        }
+    }
+
+    /// Closes a producer whose message cannot be deduplicated yet; it opens, and sends again, once it
+    /// can be.
+    fn send_again_later(&mut self, key: u64) {
+        if let Some(producer) = self.producers.remove(key) {
+            let closed = Outgoing::ProducerClosed { producer: producer.client_key() };
+            producer.outbox.push(closed);
+            self.await_cursor(producer.name);
         }
     }
 
@@ -122,21 +175,25 @@ impl Topic {
         let mut receipts: BTreeMap<u64, Vec<Receipt>> = BTreeMap::new();
         let (mut has_any, mut has_confirmed) = (false, false);
         let lists_delayed = self.lists_delayed();
-        while let Some(outcome) = self.ledger.poll_outcome() {
+        loop {
+            has_any |= self.settle_duplicates(&mut receipts);
+            let Some(outcome) = self.ledger.poll_outcome() else { break };
             has_any = true;
             let pending = self.pending.pop_front().expect("one pending publish for each append");
             match outcome {
                 Outcome::Confirmed(confirmed) => {
                     has_confirmed = true;
-                    self.tail.push(confirmed.ordinal, pending.meta);
-                    if lists_delayed {
-                        self.delayed.note(confirmed.ordinal, &pending.meta);
-                    }
+                    self.note_confirmed(&pending, &confirmed, lists_delayed);
                     let receipt = receipt_of(&pending, confirmed.position);
                     receipts.entry(pending.producer).or_default().push(receipt);
                 }
                 Outcome::Failed(error) => {
                     self.send_receipts(&mut receipts);
+                    if let (Fate::Append(Some(ticket)), Some(known)) =
+                        (&pending.fate, &mut self.deduplication)
+                    {
+                        known.machine().on_failed(*ticket);
+                    }
                     self.publish_failed(&pending, &error);
                 }
             }
@@ -157,6 +214,62 @@ impl Topic {
             self.enforce_quota();
         }
         has_any
+    }
+
+    fn note_confirmed(&mut self, pending: &Pending, confirmed: &Confirmed, lists_delayed: bool) {
+        self.tail.push(confirmed.ordinal, pending.meta);
+        if lists_delayed {
+            self.delayed.note(confirmed.ordinal, &pending.meta);
+        }
+        if let Some(known) = &mut self.deduplication {
+            known.note_stored(confirmed.body.len() as u64);
+            if let Fate::Append(Some(ticket)) = pending.fate {
+                known.machine().on_stored(ticket);
+            }
+        }
+    }
+
+    /// Answers those in front that are no appends: all before them is decided. False: there were none.
+    fn settle_duplicates(&mut self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) -> bool {
+        let mut has_any = false;
+        while let Some(pending) =
+            self.pending.pop_front_if(|pending| !matches!(pending.fate, Fate::Append(_)))
+        {
+            has_any = true;
+            let is_stored = match &pending.fate {
+                Fate::Append(_) | Fate::Across => false,
+                Fate::Stored => true,
+                Fate::Repeats(known_by) => {
+                    let (name, identity) = &**known_by;
+                    self.deduplication.as_ref().is_some_and(|it| it.is_stored(name, identity))
+                }
+            };
+            if is_stored {
+                // Where it lies is not known any more.
+                let receipt = receipt_of(&pending, Position::EARLIEST);
+                receipts.entry(pending.producer).or_default().push(receipt);
+                continue;
+            }
+            self.send_receipts(receipts);
+            if matches!(pending.fate, Fate::Across) {
+                self.refuse_across(&pending);
+            } else {
+                let reason = "neither was the message that it repeats".to_owned();
+                self.publish_failed(&pending, &AppendError::NotStored(reason));
+            }
+        }
+        has_any
+    }
+
+    /// A batch is stored whole or not at all, so this one would be stored in part twice, or get lost in
+    /// part: the application must know.
+    fn refuse_across(&self, pending: &Pending) {
+        if let Some(producer) = self.producers.get(pending.producer) {
+            let (sequence_id, highest) = (pending.sequence_id, pending.highest_sequence_id);
+            let topic = self.name.clone();
+            let error = PublishError::Overlapping { topic, first: sequence_id, last: highest };
+            fail(producer, sequence_id, highest, error);
+        }
     }
 
     fn send_receipts(&self, receipts: &mut BTreeMap<u64, Vec<Receipt>>) {
@@ -186,7 +299,8 @@ impl Topic {
     }
 }
 
-/// The only maker of receipts: from a position that the managed ledger confirmed.
+/// The only maker of receipts: from a position that the managed ledger confirmed, or for what
+/// deduplication knows to be stored.
 const fn receipt_of(pending: &Pending, position: Position) -> Receipt {
     Receipt {
         sequence_id: pending.sequence_id,

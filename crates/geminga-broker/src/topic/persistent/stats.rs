@@ -58,6 +58,7 @@ impl Topic {
             last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
             last_publish_time: self.last_publish_time,
             is_terminated: self.ledger.is_terminated(),
+            is_deduplicating: self.is_deduplicating(),
             compaction: self.compaction.stats(),
             compacted_ledger: self.ledger.compacted().map(|compacted| LedgerStats {
                 ledger_id: compacted.ledger_id().0,

@@ -13,7 +13,7 @@ use super::{
     ack::AckWaiter,
     background::Answer,
     close::Phase,
-    compaction,
+    compaction, deduplication,
     sub::Sub,
 };
 use crate::{
@@ -108,8 +108,8 @@ impl Topic {
             return;
         }
         let name: SubscriptionName = Arc::from(open.request.subscription.as_str());
-        if &*name == compaction::CURSOR {
-            _ = reply.send(Err(SubscribeError::NotAllowed(reserved())));
+        if is_reserved(&name) {
+            _ = reply.send(Err(SubscribeError::NotAllowed(reserved(&name))));
             return;
         }
         if let Some(busy) = self.busy.get_mut(&name) {
@@ -294,8 +294,8 @@ impl Topic {
         let name: SubscriptionName = Arc::from(name);
         if !matches!(self.phase, Phase::Serving) {
             _ = reply.send(Err(AdminError::Unavailable(self.closing().to_string())));
-        } else if &*name == compaction::CURSOR {
-            _ = reply.send(Err(AdminError::NotAllowed(reserved())));
+        } else if is_reserved(&name) {
+            _ = reply.send(Err(AdminError::NotAllowed(reserved(&name))));
         } else if self.subscriptions.contains_key(&name) || self.busy.contains_key(&name) {
             let text = format!("Subscription {name} already exists for topic {}", self.name);
             _ = reply.send(Err(AdminError::Conflict(text)));
@@ -324,7 +324,7 @@ impl Topic {
         match self.subscriptions.get(name) {
             None => _ = reply.send(Err(self.no_subscription(name))),
             Some(_) if name == compaction::CURSOR => {
-                _ = reply.send(Err(AdminError::NotAllowed(reserved())));
+                _ = reply.send(Err(AdminError::NotAllowed(reserved(name))));
             }
             Some(sub) if sub.has_consumers() && !force => {
                 let text = format!("Subscription {name} has active connected consumers");
@@ -405,7 +405,7 @@ impl Topic {
             return;
         };
         if name == compaction::CURSOR {
-            _ = reply.send(Err(AdminError::NotAllowed(reserved())));
+            _ = reply.send(Err(AdminError::NotAllowed(reserved(name))));
             return;
         }
         let name = Arc::clone(key);
@@ -455,8 +455,14 @@ impl Topic {
     }
 }
 
-fn reserved() -> String {
-    format!("Subscription {} is the topic's compaction: nobody else uses it", compaction::CURSOR)
+/// Whether the topic itself has a cursor of that name.
+fn is_reserved(name: &str) -> bool {
+    name == compaction::CURSOR || name == deduplication::CURSOR
+}
+
+fn reserved(name: &str) -> String {
+    let what = if name == compaction::CURSOR { "compaction" } else { "deduplication" };
+    format!("Subscription {name} is the topic's {what}: nobody else uses it")
 }
 
 fn in_progress(name: &str) -> AdminError {

@@ -16,7 +16,7 @@ use super::{
         mailbox::{Receiver, mailbox},
         rates::Flow,
     },
-    Topic, TopicDeps,
+    Deduplication, Topic, TopicDeps,
     close::Phase,
     compaction::Compaction,
     delayed::Delayed,
@@ -33,7 +33,7 @@ const CLOCK_STEPS_NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// Starts the task of a topic whose ledgers are open.
 pub(in crate::topic) fn spawn(
     name: TopicName,
-    ledger: ManagedLedger,
+    (ledger, deduplication): (ManagedLedger, Option<Box<Deduplication>>),
     policies: Arc<TopicPolicies>,
     grant: Grant,
     deps: TopicDeps,
@@ -54,6 +54,7 @@ pub(in crate::topic) fn spawn(
         grant,
         backlog: super::quota::Backlog::default(),
         compaction: Compaction::new(now),
+        deduplication,
         is_closing_producers: false,
         is_expiring: false,
         inbox: Inbox::default(),
@@ -147,6 +148,9 @@ impl Topic {
         if let Some(timeout) = self.ledger.next_timeout() {
             at = at.min(timeout);
         }
+        if let Some(timeout) = self.deduplication_timeout() {
+            at = at.min(timeout);
+        }
         for name in &self.unflushed {
             if let Some(flush_at) = self.subscriptions.get(name).and_then(|sub| sub.flush_at) {
                 at = at.min(flush_at);
@@ -184,6 +188,7 @@ impl Topic {
             self.next_trim = now + self.deps.options.trim_interval;
             self.ledger.trim(self.slowest(), wall);
             self.drop_abandoned();
+            self.forget_producers();
             self.delete_unused();
             self.look_for_expired();
             self.look_at_age();

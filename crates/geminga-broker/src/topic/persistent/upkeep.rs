@@ -70,7 +70,8 @@ impl Topic {
         }
     }
 
-    /// First entries that durable subscriptions still need; `None` when there is no such one.
+    /// First entries that durable subscriptions and deduplication still need; `None` when there are no
+    /// such ones.
     pub(super) fn slowest(&self) -> Option<Ordinal> {
         let durable = self.subscriptions.values().filter(|sub| sub.is_durable);
         let needed = durable.map(|sub| sub.durable_mark_delete);
@@ -79,6 +80,7 @@ impl Topic {
             BusyWith::Deleting => busy.deleting.as_ref().map(|sub| sub.durable_mark_delete),
             BusyWith::FindingStart { .. } => None,
         });
-        needed.chain(creating).min()
+        let deduplication = self.deduplication.as_ref().map(|it| it.needed());
+        needed.chain(creating).chain(deduplication).min()
     }
 }
