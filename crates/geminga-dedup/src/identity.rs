@@ -49,6 +49,10 @@ pub struct SourcePosition {
 impl SourcePosition {
     /// The property of a message's metadata that says it: `ledger:entry:batch index`, in decimal.
     pub const PROPERTY: &'static str = SOURCE_POSITION;
+
+    /// What the names of producers begin with whose messages have sources. Of others the property says
+    /// nothing: clients copy properties from one message to another.
+    pub const PRODUCER_PREFIX: &'static str = "geminga.sourced:";
 }
 
 /// The text is not a source position.
@@ -60,7 +64,9 @@ impl Identity {
     /// That of an entry, as it is stored.
     #[must_use]
     pub fn of_entry(meta: &EntryMeta<'_>) -> Self {
-        let source = meta.source_position.and_then(|text| str::from_utf8(text).ok()?.parse().ok());
+        let is_brokers = meta.producer_name.starts_with(SourcePosition::PRODUCER_PREFIX.as_bytes());
+        let source = meta.source_position.filter(|_| is_brokers);
+        let source = source.and_then(|text| str::from_utf8(text).ok()?.parse().ok());
         if let Some(source) = source {
             return Self::Source(source);
         }
@@ -184,6 +190,8 @@ mod tests {
         let mut sourced = metadata();
         let (key, value) = (SOURCE_POSITION.to_owned(), "1:2:-1".to_owned());
         sourced.properties.push(KeyValue { key, value });
+        assert_eq!(identity(&sourced), Identity::Sequence(Sequence::of(5)), "a copied property");
+        sourced.producer_name = format!("{}t-s", SourcePosition::PRODUCER_PREFIX);
         let source = SourcePosition { position: Position::new(1, 2), batch_index: -1 };
         assert_eq!(identity(&sourced), Identity::Source(source));
         sourced.properties[0].value = "nowhere".to_owned();

@@ -7,7 +7,8 @@
 //!
 //! There are two forms. A client's message is known by its *sequence*, which grows
 //! ([`Identity::Sequence`]). A message that a broker publishes for another topic is known by its
-//! *source*, a position there, which does not grow ([`Identity::Source`]).
+//! *source*, a position there, which does not grow ([`Identity::Source`]); its metadata says so by the
+//! property [`SourcePosition::PROPERTY`] and a producer name with [`SourcePosition::PRODUCER_PREFIX`].
 //!
 //! # Invariants
 //!

@@ -24,6 +24,8 @@ pub(crate) const CURSOR: &str = "/managed-ledgers/public/default/persistent/t/pu
 /// A receipt of what is stored already names no position.
 pub(crate) const KNOWN: Position = Position::EARLIEST;
 const NONE: [u64; 0] = [];
+/// A broker that publishes messages of another topic here.
+pub(crate) const DLQ: &str = "geminga.sourced:t-sub";
 
 fn enabled(options: &mut Options) {
     options.deduplication.is_enabled = true;
@@ -437,11 +439,11 @@ async fn chunks_are_told_apart() {
 async fn sources_are_known_without_a_policy() {
     let world = World::with(kept).await;
     let mut client = world.client();
-    let producer = open(&client, "dlq").await.unwrap();
+    let producer = open(&client, DLQ).await.unwrap();
     world.store.set_writes("pulsar.dedup", Writes::Held);
     send_source(&producer, 5).await;
     assert!(matches!(client.next().await, Outgoing::ProducerClosed { .. }));
-    let mut opening = Box::pin(open(&client, "dlq"));
+    let mut opening = Box::pin(open(&client, DLQ));
     is_pending(&mut opening).await;
     soon(open(&client, "other")).await.unwrap();
     world.store.set_writes("", Writes::Made);
@@ -452,7 +454,7 @@ async fn sources_are_known_without_a_policy() {
 
     let world = world.crash(kept).await;
     let mut client = world.client();
-    let producer = open(&client, "dlq").await.unwrap();
+    let producer = open(&client, DLQ).await.unwrap();
     for (entry, is_known) in [(5, true), (2, false), (5, true), (2, true), (9, false)] {
         send_source(&producer, entry).await;
         let receipt = receipts(&mut client, 1).await[0];
@@ -470,10 +472,10 @@ async fn sources_are_known_without_a_policy() {
 async fn sources_of_a_publisher_that_has_gone_are_forgotten() {
     let world = World::with(kept).await;
     let mut client = world.client();
-    let producer = open(&client, "dlq").await.unwrap();
+    let producer = open(&client, DLQ).await.unwrap();
     send_source(&producer, 5).await;
     assert!(matches!(client.next().await, Outgoing::ProducerClosed { .. }));
-    let producer = soon(open(&client, "dlq")).await.unwrap();
+    let producer = soon(open(&client, DLQ)).await.unwrap();
     send_source(&producer, 5).await;
     receipts(&mut client, 1).await;
     tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;

@@ -13,7 +13,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     bookie::Adds,
     client::Client,
-    deduplicating::{kept, message, open, stored},
+    deduplicating::{DLQ, kept, message, open, stored},
     world::{PATIENCE, World, topic},
 };
 
@@ -105,7 +105,7 @@ fn senders(world: &World) -> Vec<Sender> {
         next: 0,
         unanswered: VecDeque::new(),
     };
-    [("a", false), ("b", false), ("sources", true)].map(sender).into()
+    [("a", false), ("b", false), (DLQ, true)].map(sender).into()
 }
 
 async fn life(seed: u64) {
