@@ -485,6 +485,11 @@ impl Broker {
         self.0.topics.get(name, create).await
     }
 
+    /// Forgets what is stored in a topic that cannot be loaded because it is not known.
+    pub(crate) async fn forget_deduplication(&self, name: &TopicName) -> Result<(), AdminError> {
+        self.0.topics.forget_deduplication(name).await
+    }
+
     /// The topic if it is loaded now.
     pub(crate) fn loaded_topic(&self, name: &TopicName) -> Option<TopicHandle> {
         self.0.topics.loaded(name)

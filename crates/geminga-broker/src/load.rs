@@ -8,6 +8,7 @@
 //! 4. A topic is loaded only with a grant, and never where its namespace is not known.
 
 mod sleep;
+mod unreadable;
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
+pub(crate) use self::unreadable::topic_without;
 use crate::{
     TopicError, namespace,
     ownership::Ownership,
@@ -218,9 +220,7 @@ impl Topics {
             }
             return Ok(topic::spawn_nonpersistent(name.clone(), grant, deps, shutdown));
         }
-        let options = Arc::clone(&self.managed_ledger);
-        let opened = geminga_managed_ledger::open(&deps.ledger, name, options, create).await;
-        let mut ledger = opened.map_err(|error| open_error(name, &error))?;
+        let mut ledger = self.open_ledger(name, create, &policies).await?;
         let known = topic::recover_deduplication(&mut ledger, &policies, &deps).await;
         let known = known.map_err(|reason| {
             warn!(topic = %name, reason, "a topic was not loaded");

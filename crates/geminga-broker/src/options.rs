@@ -194,6 +194,9 @@ pub struct DeduplicationOptions {
     /// `brokerDeduplicationSnapshotIntervalSeconds`: when it is stored if there are fewer; `None`: then
     /// never.
     pub snapshot_interval: Option<Duration>,
+    /// Bytes of entries after which it is stored, however few entries they are. While storing fails, eight
+    /// times as much is taken at most.
+    pub unstored_bytes: u64,
     /// `brokerDeduplicationMaxNumberOfProducers`: names that a topic remembers.
     pub producers_max: usize,
     /// `brokerDeduplicationProducerInactivityTimeoutMinutes`: how long it remembers those that no
@@ -207,6 +210,7 @@ impl Default for DeduplicationOptions {
             is_enabled: false,
             snapshot_entries: 1_000,
             snapshot_interval: Some(Duration::from_secs(120)),
+            unstored_bytes: 32 << 20,
             producers_max: 10_000,
             producer_inactivity: Duration::from_secs(360 * 60),
         }

@@ -79,7 +79,9 @@ pub struct Publish {
     pub published_at: u64,
     /// Whether consumers see it; markers are for brokers.
     pub is_visible: bool,
-    /// What it is known by, if the topic looks for duplicates.
+    /// The name in its metadata, which is the one that a load finds: a replicator sends under others'.
+    pub name: Bytes,
+    /// What it is known by under that name, if the topic looks for duplicates.
     pub identity: Identity,
     /// Bytes of the publish budget, freed once it is confirmed or has failed.
     pub permit: Option<BudgetPermit>,

@@ -21,7 +21,9 @@ use tokio::sync::oneshot;
 
 pub(crate) use handle::{StartAt, TopicHandle};
 pub(crate) use mailbox::Sender as MailboxSender;
-pub(crate) use persistent::{Deduplication, TopicDeps, recover_deduplication};
+pub(crate) use persistent::{
+    DEDUPLICATION_CURSOR, Deduplication, TopicDeps, recover_deduplication,
+};
 
 use crate::{
     AckRequest, AdminError, CompactionStatus, Consumer, ConsumerStats, LastMessage, ProduceError,

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use geminga_env::Instant;
+use geminga_types::Position;
 
 use crate::{
-    Identity, NAME_BYTES_MAX,
+    Identity, NAME_BYTES_MAX, WINDOW,
     names::{Kept as _, Names},
     record::{self, Change, Record, RecordError},
     sequences::{Place, Sequences},
     window::Window,
 };
 
-/// Publishers with sources, at most: each may take some 24 KiB.
+/// Publishers with sources, at most.
 const WINDOWS_MAX: usize = 1_000;
+
+/// What they have together, at most: each source takes 24 bytes.
+const SOURCES_MAX: usize = 100 * WINDOW;
 
 /// What bounds the memory.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +33,31 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Dedup {
     options: Options,
-    /// Whether clients' messages are judged. Those with sources always are.
-    judges_sequences: bool,
+    /// Behind which position clients' messages are judged, if they are. Those with sources always are.
+    judging: Option<Position>,
+    recorded: Recorded,
+    /// The number of the changes that were taken out last.
+    changes: u64,
     sequences: Names<Sequences>,
     windows: Names<Window>,
+}
+
+/// Whether the records say whether clients' messages are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    No,
+    /// Once these changes are durable.
+    By(u64),
+    Yes,
+}
+
+/// What has changed.
+#[derive(Debug)]
+pub struct Changes {
+    /// To be given to [`Dedup::on_durable`].
+    pub number: u64,
+    /// Records to be put or taken away, in this order.
+    pub records: Vec<Change>,
 }
 
 /// What is to be done with a send.
@@ -66,36 +91,69 @@ impl Default for Options {
 }
 
 impl Dedup {
-    /// Nothing is stored. Without `judges_sequences` only messages with sources are judged.
+    /// Nothing is stored, and only messages with sources are judged.
     #[must_use]
-    pub fn new(options: Options, judges_sequences: bool) -> Self {
+    pub fn new(options: Options) -> Self {
         Self {
             options,
-            judges_sequences,
-            sequences: Names::new(options.producers_max),
-            windows: Names::new(WINDOWS_MAX),
+            judging: None,
+            recorded: Recorded::Yes,
+            changes: 0,
+            sequences: Names::new(options.producers_max, usize::MAX),
+            windows: Names::new(WINDOWS_MAX, SOURCES_MAX),
         }
     }
 
     /// Whether clients' messages are judged.
     #[must_use]
     pub const fn judges_sequences(&self) -> bool {
-        self.judges_sequences
+        self.judging.is_some()
     }
 
-    /// Begins or ends to judge clients' messages. What is known of them is forgotten at the end, and
-    /// tickets for them have no meaning any more.
-    pub fn set_judges_sequences(&mut self, judges_sequences: bool) {
-        self.judges_sequences = judges_sequences;
-        if !judges_sequences {
-            self.sequences.clear();
-        }
+    /// Behind which position clients' messages are judged.
+    #[must_use]
+    pub const fn judging(&self) -> Option<Position> {
+        self.judging
+    }
+
+    /// Begins to judge clients' messages behind a position, or (`None`) ends that. Either way what was
+    /// known of them is forgotten, and tickets for them have no meaning any more.
+    pub fn judge_sequences(&mut self, since: Option<Position>) {
+        self.judging = since;
+        self.recorded = Recorded::No;
+        self.sequences.clear();
+    }
+
+    /// Whether the records say, durably, whether clients' messages are judged.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.recorded == Recorded::Yes
+    }
+
+    /// Notes that they do.
+    pub const fn note_recorded(&mut self) {
+        self.recorded = Recorded::Yes;
+    }
+
+    /// Whether something has changed that is to be stored at once.
+    #[must_use]
+    pub fn has_urgent_changes(&self) -> bool {
+        self.recorded == Recorded::No
+            || self.sequences.has_news_of_gone()
+            || self.windows.has_news_of_gone()
+    }
+
+    /// Whether the name was forgotten, and the records may not say so yet: after a crash it may be known
+    /// again. Until then it must not begin anew.
+    #[must_use]
+    pub fn is_going(&self, name: &[u8]) -> bool {
+        self.sequences.is_going(name)
     }
 
     /// Whether nothing is known, and nothing is to be.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.judges_sequences && self.windows.is_empty()
+        self.judging.is_none() && self.windows.is_empty()
     }
 
     /// Whether there are publishers with sources.
@@ -112,11 +170,11 @@ impl Dedup {
 
     /// Decides about a send of the producer `name`.
     pub fn judge(&mut self, name: &[u8], identity: &Identity, now: Instant) -> Verdict {
-        if NAME_BYTES_MAX < name.len() {
+        if !is_judged(name, identity) {
             return Verdict::Fresh(None);
         }
         let (place, ticket) = match identity {
-            Identity::Sequence(_) if !self.judges_sequences => return Verdict::Fresh(None),
+            Identity::Sequence(_) if self.judging.is_none() => return Verdict::Fresh(None),
             Identity::Sequence(sequence) => {
                 let slot = self.sequences.enter(name, now);
                 let Some(kept) = self.sequences.at(slot) else { return Verdict::Fresh(None) };
@@ -200,13 +258,13 @@ impl Dedup {
         self.sequences.get(name)?.pushed()?.complete()
     }
 
-    /// Notes an entry that is found stored behind the records, in the order of the entries.
-    pub fn replay(&mut self, name: &[u8], identity: &Identity, now: Instant) {
-        if NAME_BYTES_MAX < name.len() {
+    /// Notes an entry that is found stored, in the order of the entries.
+    pub fn replay(&mut self, name: &[u8], identity: &Identity, position: Position, now: Instant) {
+        if !is_judged(name, identity) {
             return;
         }
         match identity {
-            Identity::Sequence(_) if !self.judges_sequences => {}
+            Identity::Sequence(_) if self.judging.is_none_or(|since| position <= since) => {}
             Identity::Sequence(sequence) => {
                 let slot = self.sequences.enter(name, now);
                 if self.sequences.at(slot).is_some_and(|it| it.replay(sequence)) {
@@ -222,55 +280,86 @@ impl Dedup {
         }
     }
 
-    /// Forgets names that were not heard of for long and that no producer has.
+    /// Notes that somebody has opened the name.
+    pub fn hear_of(&mut self, name: &[u8], now: Instant) {
+        self.sequences.hear_of(name, now);
+        self.windows.hear_of(name, now);
+    }
+
+    /// Forgets names that nobody has had for long, and notes which ones are open now.
     pub fn forget_inactive(&mut self, now: Instant, is_open: impl Fn(&[u8]) -> bool) {
         let Some(before) = now.checked_sub(self.options.inactivity) else { return };
-        self.sequences.forget(before, &is_open);
-        self.windows.forget(before, &is_open);
+        self.sequences.forget(before, now, &is_open);
+        self.windows.forget(before, now, &is_open);
     }
 
     /// Takes out what has changed since the last time. With all changes so far applied, in order, the
     /// records tell of every entry that was confirmed so far.
     #[must_use]
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        self.sequences.take_changes(|name, kept| {
+    pub fn take_changes(&mut self) -> Changes {
+        self.changes += 1;
+        let number = self.changes;
+        let mut records = Vec::new();
+        self.sequences.take_changes(number, |name, kept| {
             let value = kept.and_then(|kept| kept.stored.as_ref()).map(record::encode_mark);
-            changes.push(Change { key: record::sequences_key(name), value });
+            records.push(Change { key: record::sequences_key(name), value });
         });
-        self.windows.take_changes(|name, kept| {
+        self.windows.take_changes(number, |name, kept| {
             let value = kept.map(record::encode_window);
-            changes.push(Change { key: record::window_key(name), value });
+            records.push(Change { key: record::window_key(name), value });
         });
-        changes
+        if self.recorded == Recorded::No {
+            // Behind what was forgotten: the first of a log that is cut off may be missing the last.
+            self.recorded = Recorded::By(number);
+            let value = Some(record::encode_judging(self.judging));
+            records.push(Change { key: record::judging_key(), value });
+        }
+        Changes { number, records }
     }
 
-    /// All records; what was changed before is in them.
+    /// Notes that all changes up to those of that number are durable.
+    pub fn on_durable(&mut self, number: u64) {
+        self.sequences.on_durable(number);
+        self.windows.on_durable(number);
+        if matches!(self.recorded, Recorded::By(by) if by <= number) {
+            self.recorded = Recorded::Yes;
+        }
+    }
+
+    /// Notes that there are no records any more. Those of what is known now are to be put anew.
+    pub fn on_records_gone(&mut self) {
+        self.sequences.on_records_gone();
+        self.windows.on_records_gone();
+        self.recorded = if self.judging.is_some() { Recorded::No } else { Recorded::Yes };
+    }
+
+    /// All records, with every change so far in them. What has changed stays to be taken out, since the
+    /// log before may go on without these.
     #[must_use]
-    pub fn take_all(&mut self) -> Vec<(Bytes, Bytes)> {
+    pub fn all_records(&self) -> Vec<(Bytes, Bytes)> {
         let mut all = Vec::new();
-        self.sequences.take_all(|name, kept| {
-            all.extend(
-                kept.stored
-                    .as_ref()
-                    .map(|mark| (record::sequences_key(name), record::encode_mark(mark))),
-            );
+        self.sequences.each(|name, kept| {
+            let mark = kept.stored.as_ref().map(record::encode_mark);
+            all.extend(mark.map(|mark| (record::sequences_key(name), mark)));
         });
-        self.windows.take_all(|name, kept| {
-            all.push((record::window_key(name), record::encode_window(kept)))
+        self.windows.each(|name, kept| {
+            all.push((record::window_key(name), record::encode_window(kept)));
         });
+        all.push((record::judging_key(), record::encode_judging(self.judging)));
         all
     }
 
-    /// Takes a record that was stored.
+    /// Takes a record that was stored; those of clients' messages even if they are not judged, so that
+    /// they can be taken away.
     ///
     /// # Errors
     ///
     /// If it is damaged, or from a newer release: then it is not known what is stored.
     pub fn load(&mut self, key: &[u8], value: &[u8], now: Instant) -> Result<(), RecordError> {
         match record::decode(key, value)? {
-            Record::Sequences(name, _) if !self.judges_sequences => {
-                self.sequences.drop_stored(name);
+            Record::Judging(since) => {
+                self.judging = since;
+                self.recorded = Recorded::Yes;
             }
             Record::Sequences(name, mark) => {
                 let slot = self.sequences.enter(name, now);
@@ -289,6 +378,16 @@ impl Dedup {
         }
         Ok(())
     }
+}
+
+/// Whether it can be told apart. A sequence id beyond what clients count to, with signs, would cover all
+/// others of its name for ever.
+fn is_judged(name: &[u8], identity: &Identity) -> bool {
+    let is_countable = match identity {
+        Identity::Sequence(sequence) => i64::try_from(sequence.last).is_ok(),
+        Identity::Source(_) => true,
+    };
+    is_countable && (1..=NAME_BYTES_MAX).contains(&name.len())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod record;
 mod sequences;
 mod window;
 
-pub use dedup::{Dedup, Options, Ticket, Verdict};
+pub use dedup::{Changes, Dedup, Options, Ticket, Verdict};
 pub use identity::{Chunk, Identity, NotAPosition, Sequence, SourcePosition};
 pub use record::{Change, RecordError};
 

@@ -12,6 +12,7 @@ use crate::{
 const VERSION: u8 = 1;
 const KEY_SEQUENCES: u8 = 1;
 const KEY_WINDOW: u8 = 2;
+const KEY_JUDGING: u8 = 3;
 const SOURCE_BYTES: usize = 20;
 
 /// A record to be put, or taken away.
@@ -41,6 +42,8 @@ pub enum RecordError {
 pub(crate) enum Record<'a> {
     Sequences(&'a [u8], Mark),
     Window(&'a [u8], Vec<SourcePosition>),
+    /// Behind which position clients' messages are judged, if they are.
+    Judging(Option<Position>),
 }
 
 pub(crate) fn sequences_key(name: &[u8]) -> Bytes {
@@ -49,6 +52,10 @@ pub(crate) fn sequences_key(name: &[u8]) -> Bytes {
 
 pub(crate) fn window_key(name: &[u8]) -> Bytes {
     key(KEY_WINDOW, name)
+}
+
+pub(crate) const fn judging_key() -> Bytes {
+    Bytes::from_static(&[KEY_JUDGING])
 }
 
 fn key(kind: u8, name: &[u8]) -> Bytes {
@@ -81,12 +88,23 @@ pub(crate) fn encode_window(window: &Window) -> Bytes {
     value.freeze()
 }
 
+pub(crate) fn encode_judging(since: Option<Position>) -> Bytes {
+    let mut value = BytesMut::with_capacity(17);
+    value.put_u8(VERSION);
+    if let Some(since) = since {
+        value.put_i64(since.ledger_id.0);
+        value.put_i64(since.entry_id.0);
+    }
+    value.freeze()
+}
+
 pub(crate) fn decode<'a>(key: &'a [u8], value: &[u8]) -> Result<Record<'a>, RecordError> {
     let (kind, name) = key.split_first().ok_or(RecordError::Malformed("an empty key"))?;
     match value.split_first() {
         Some((&VERSION, rest)) => match *kind {
             KEY_SEQUENCES => Ok(Record::Sequences(name, decode_mark(rest)?)),
             KEY_WINDOW => Ok(Record::Window(name, decode_window(rest)?)),
+            KEY_JUDGING => Ok(Record::Judging(decode_judging(rest)?)),
             _ => Err(RecordError::Malformed("a key of no kind")),
         },
         Some((&newer, _)) if VERSION < newer => Err(RecordError::Newer(newer)),
@@ -115,4 +133,12 @@ fn decode_window(mut value: &[u8]) -> Result<Vec<SourcePosition>, RecordError> {
         sources.push(SourcePosition { position, batch_index: value.get_i32() });
     }
     Ok(sources)
+}
+
+fn decode_judging(mut value: &[u8]) -> Result<Option<Position>, RecordError> {
+    match value.len() {
+        0 => Ok(None),
+        16 => Ok(Some(Position::new(value.get_i64(), value.get_i64()))),
+        _ => Err(RecordError::Malformed("the size of a position")),
+    }
 }

@@ -65,12 +65,12 @@ impl Sequences {
         self.is_failing = !self.in_flight.is_empty();
     }
 
-    /// Notes an entry that is found stored.
+    /// Notes an entry that is found stored. It decides, also downwards: a name that began again is known
+    /// by what it sent since, and not by the highest that was ever sent under it.
     pub(crate) fn replay(&mut self, sequence: &Sequence) -> bool {
-        let is_news = side_of(self.stored.as_ref(), sequence) != Side::Covered;
-        if is_news {
-            self.stored = Some(Mark::after(sequence));
-        }
+        let mark = Some(Mark::after(sequence));
+        let is_news = self.stored != mark;
+        self.stored = mark;
         is_news
     }
 }
@@ -82,5 +82,9 @@ impl Kept for Sequences {
 
     fn is_blank(&self) -> bool {
         self.stored.is_none()
+    }
+
+    fn items(&self) -> usize {
+        0
     }
 }

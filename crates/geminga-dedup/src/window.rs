@@ -62,4 +62,8 @@ impl Kept for Window {
     fn is_blank(&self) -> bool {
         self.stored.is_empty()
     }
+
+    fn items(&self) -> usize {
+        self.stored.len()
+    }
 }

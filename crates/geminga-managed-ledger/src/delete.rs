@@ -58,6 +58,33 @@ pub async fn delete(deps: &Deps, topic: &TopicName) -> Result<(), DeleteError> {
     Ok(())
 }
 
+/// Deletes a cursor of a topic that nobody has open, be it readable or not. When it returns `Ok` it is
+/// gone, durably.
+///
+/// # Errors
+///
+/// See [`DeleteError`]; `NotFound` also if there is no such cursor.
+pub async fn delete_cursor_of(
+    deps: &Deps,
+    topic: &TopicName,
+    name: &str,
+) -> Result<(), DeleteError> {
+    let unavailable =
+        |error: MetadataError| DeleteError::Unavailable(topic.clone(), error.to_string());
+    let path: Arc<str> = info::cursor_path(&info::managed_ledger_path(topic), name);
+    let found = deps.metadata.get(&path).await.map_err(unavailable)?;
+    let found = found.ok_or_else(|| DeleteError::NotFound(topic.clone()))?;
+    let deleted = delete_cursor(deps, &mut OwnedKey::held(path, found)).await;
+    let doomed = deleted.map_err(|error| match error {
+        JobError::Fenced => DeleteError::Busy(topic.clone()),
+        JobError::Failed(reason) => DeleteError::Unavailable(topic.clone(), reason),
+    })?;
+    if let Some(doomed) = doomed {
+        bury(deps, doomed).await;
+    }
+    Ok(())
+}
+
 async fn delete_key(deps: &Deps, key: &mut OwnedKey) -> Result<Option<Doomed>, JobError> {
     let ledgers = info::listed_ledgers(key.value()).map_err(JobError::failed)?;
     let owner = Owner::ManagedLedger(Arc::clone(key.path()));

@@ -6,7 +6,7 @@ use geminga_types::{Domain, Position, TopicName, check_subscription_name};
 
 use crate::{
     AdminError, Broker, SubscriptionExplanation, TopicError,
-    topic::{StartAt, TopicHandle},
+    topic::{DEDUPLICATION_CURSOR, StartAt, TopicHandle},
 };
 
 /// Where a new subscription begins.
@@ -72,7 +72,8 @@ impl Broker {
         Err(AdminError::Conflict(format!("Subscription {name} already exists for topic {topic}")))
     }
 
-    /// Deletes a subscription; its backlog with it.
+    /// Deletes a subscription; its backlog with it. Of a topic that cannot be loaded because of what
+    /// deduplication keeps, that can be deleted.
     ///
     /// # Errors
     ///
@@ -85,7 +86,15 @@ impl Broker {
     ) -> Result<(), AdminError> {
         let mut was_there = false;
         for part in self.parts_of(topic).await? {
-            let Some(handle) = self.used_part(topic, &part).await? else { continue };
+            let handle = match self.used_part(topic, &part).await {
+                Err(AdminError::Unavailable(_)) if name == DEDUPLICATION_CURSOR => {
+                    self.forget_deduplication(&part).await?;
+                    was_there = true;
+                    continue;
+                }
+                found => found?,
+            };
+            let Some(handle) = handle else { continue };
             match handle.delete_subscription(name.to_owned(), force).await {
                 Ok(()) => was_there = true,
                 Err(AdminError::NotFound(_)) => {}

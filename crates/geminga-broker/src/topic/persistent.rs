@@ -61,7 +61,9 @@ use crate::{
     unacked::UnackedInAll,
 };
 
-pub(crate) use deduplication::{Deduplication, recover as recover_deduplication};
+pub(crate) use deduplication::{
+    CURSOR as DEDUPLICATION_CURSOR, Deduplication, recover as recover_deduplication,
+};
 pub(super) use task::spawn;
 
 type SubscriptionName = Arc<str>;

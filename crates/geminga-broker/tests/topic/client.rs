@@ -252,6 +252,7 @@ pub(crate) fn publish_at(number: u64, published_at: u64) -> Publish {
         deliver_at: None,
         published_at,
         is_visible: true,
+        name: "test".into(),
         identity: Identity::Sequence(Sequence::of(number)),
         permit: None,
     }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use geminga_broker::{
     Identity, Options, Outgoing, ProduceError, Producer, ProducerRequest, Publish, PublishError,
-    Receipt, Sequence, SourcePosition, SubscribeError, admin::Policies,
+    Receipt, Sequence, SourcePosition, SubscribeError, TopicError, admin::Policies,
 };
 use geminga_checksum::Sum;
+use geminga_metadata::{
+    Expected, Lifetime, MetadataStore as _,
+    values::managed_ledger::{decode_cursor, encode},
+};
 use geminga_types::Position;
 use geminga_wire::{
     entry::{EntryMeta, SOURCE_POSITION, encode_entry},
@@ -45,6 +49,16 @@ pub(crate) async fn open(client: &Client, name: &str) -> Result<Producer, Produc
 
 /// A message as a client of that name would send it.
 pub(crate) fn message(name: &str, first: u64, last: u64, source: Option<i64>) -> Publish {
+    message_at(1, name, (first, last), source)
+}
+
+/// One that says when it was published.
+pub(crate) fn message_at(
+    publish_time: u64,
+    name: &str,
+    (first, last): (u64, u64),
+    source: Option<i64>,
+) -> Publish {
     let source = source.map(|entry| KeyValue {
         key: SOURCE_POSITION.to_owned(),
         value: SourcePosition { position: Position::new(7, entry), batch_index: -1 }.to_string(),
@@ -53,7 +67,7 @@ pub(crate) fn message(name: &str, first: u64, last: u64, source: Option<i64>) ->
         producer_name: name.to_owned(),
         sequence_id: first,
         highest_sequence_id: (first < last).then_some(last),
-        publish_time: 1,
+        publish_time,
         properties: source.into_iter().collect(),
         ..MessageMetadata::default()
     };
@@ -66,6 +80,7 @@ fn of_entry(entry: bytes::Bytes, sequence_id: u64, highest_sequence_id: Option<u
         highest_sequence_id,
         messages: 1,
         sum: Sum::of(&entry),
+        name: entry.slice_ref(EntryMeta::parse(&entry).unwrap().producer_name),
         identity: Identity::of_entry(&EntryMeta::parse(&entry).unwrap()),
         entry,
         key_hash: 0,
@@ -116,15 +131,34 @@ async fn known(
 }
 
 /// Name, sequence id and source of each entry that is stored, in order.
-pub(crate) async fn stored(world: &World) -> Vec<(String, u64, Option<String>)> {
+async fn stored(world: &World) -> Vec<(String, u64, Option<String>)> {
+    let entries = stored_entries(world).await;
+    let known_by = entries.iter().map(|entry| {
+        let meta = EntryMeta::parse(entry).unwrap();
+        (text(meta.producer_name), meta.sequence_id, meta.source_position.map(text))
+    });
+    known_by.collect()
+}
+
+/// Name and publish time of each entry that is stored, in order.
+pub(crate) async fn stored_times(world: &World) -> Vec<(String, u64)> {
+    let entries = stored_entries(world).await;
+    let times = entries.iter().map(|entry| {
+        let meta = EntryMeta::parse(entry).unwrap();
+        (text(meta.producer_name), meta.publish_time)
+    });
+    times.collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn stored_entries(world: &World) -> Vec<bytes::Bytes> {
     let mut client = world.client();
     let reader = client.read("t", 99).await;
     reader.flow(10_000).await;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let stored = client.all_messages().await.into_iter().map(|message| {
-        let meta = EntryMeta::parse(&message.entry).unwrap();
-        (text(meta.producer_name), meta.sequence_id, meta.source_position.map(text))
-    });
+    let stored = client.all_messages().await.into_iter().map(|message| message.entry);
     let stored = stored.collect();
     reader.close().await;
     stored
@@ -341,22 +375,244 @@ async fn switched_off_while_the_topic_is_not_loaded_its_records_go() {
     until_cursor(&world, false).await;
 }
 
-/// Goal: deduplication does not depend on its cursor, but for its memory.
+/// Goal: a producer is opened only once a load would know of it, and is not kept waiting for ever.
 #[tokio::test(start_paused = true)]
-async fn a_cursor_that_cannot_be_made_is_made_later() {
+async fn a_producer_opens_once_the_cursor_is_made() {
     let world = World::with(enabled).await;
     world.store.set_writes("pulsar.dedup", Writes::Refused);
-    let mut client = world.client();
-    let producer = open(&client, "p").await.unwrap();
-    assert_eq!(known(&mut client, &producer, [0, 0]).await, [0]);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    let client = world.client();
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
+    let refused = opening.await;
+    assert!(
+        matches!(refused, Err(ProduceError::Topic(TopicError::Unavailable { .. }))),
+        "{refused:?}"
+    );
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
     assert!(!has_cursor(&world).await);
-    // A load that does not find it goes through the last entries.
+    world.store.set_writes("", Writes::Made);
+    let producer = soon(opening).await.unwrap();
+    assert!(has_cursor(&world).await);
+    send(&producer, [0]).await;
     let world = world.crash(enabled).await;
     let mut client = world.client();
     let producer = open(&client, "p").await.unwrap();
-    assert_eq!(known(&mut client, &producer, [0, 1]).await, [0]);
+    let stored = usize::try_from(producer.last_sequence_id() + 1).unwrap();
+    assert_eq!(known(&mut client, &producer, [0, 1]).await.len(), stored);
+}
+
+/// Goal: what was sent while nobody judged says nothing about a name that has begun again since.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_began_again_while_it_was_off_loses_nothing() {
+    let world = World::with(kept).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, 100..105).await, NONE);
+    producer.close().await;
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+    // The same producer goes on, behind a restart that switches it on.
+    let world = world.crash(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [2, 3, 3]).await, [3]);
+    let world = world.crash(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(producer.last_sequence_id(), 3);
+    assert_eq!(known(&mut client, &producer, [3, 4]).await, [3]);
+}
+
+/// Goal: what is forgotten stays so, whatever happens right behind.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_was_forgotten_is_not_known_again_after_a_crash() {
+    let world = World::with(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [7, 8]).await, NONE);
+    // Not as long as its producer is there, however long it sends nothing, nor right behind that.
+    tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
+    producer.close().await;
+    tokio::time::sleep(Duration::from_secs(5 * 3_600)).await;
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(producer.last_sequence_id(), 8);
+    producer.close().await;
+    // And not before that is durable.
+    world.bookie.set_adds(Adds::Held);
+    tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
+    soon(open(&client, "another")).await.unwrap();
+    world.bookie.release();
+    world.bookie.set_adds(Adds::Stored);
+    let producer = soon(opening).await.unwrap();
+    assert_eq!(producer.last_sequence_id(), -1);
+    world.bookie.set_adds(Adds::Held);
+    send(&producer, [0]).await;
+    world.until("the append is on its way", || 0 < world.bookie.held()).await;
+    world.bookie.set_adds(Adds::Stored);
+    let world = world.crash(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(producer.last_sequence_id(), -1);
+    assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+}
+
+/// Goal: off and on again forgets, even if it is on again before the records of before are gone; and
+/// what could not be done is not tried without end.
+#[tokio::test(start_paused = true)]
+async fn off_and_on_again_begins_anew() {
+    let world = World::with(kept).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    set_policy(&world, Some(true)).await;
+    assert_eq!(known(&mut client, &producer, [7, 8]).await, NONE);
     until_cursor(&world, true).await;
+    producer.close().await;
+    world.store.set_writes("pulsar.dedup", Writes::Refused);
+    set_policy(&world, Some(false)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(has_cursor(&world).await);
+    // What a load would do with a name that begins again must be certain first.
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
+    set_policy(&world, Some(true)).await;
+    is_pending(&mut opening).await;
+    world.store.set_writes("", Writes::Made);
+    let producer = soon(opening).await.unwrap();
+    assert_eq!(producer.last_sequence_id(), -1);
+    world.bookie.set_adds(Adds::Held);
+    send(&producer, [0]).await;
+    world.until("the append is on its way", || 0 < world.bookie.held()).await;
+    world.bookie.set_adds(Adds::Stored);
+    let world = world.crash(kept).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [0, 1, 1]).await, [1]);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+}
+
+/// Goal: what is on its way at a switch is not stored twice, and shares the fate of what it repeats.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_at_a_switch_is_followed() {
+    let world = World::with(kept).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [0]).await, NONE);
+    world.bookie.set_adds(Adds::Held);
+    send(&producer, [1, 2]).await;
+    set_policy(&world, Some(true)).await;
+    producer.close().await;
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
+    world.bookie.release();
+    let producer = soon(opening).await.unwrap();
+    assert_eq!(producer.last_sequence_id(), 2);
+    assert_eq!(known(&mut client, &producer, [1, 2, 3]).await, [1, 2]);
+
+    world.bookie.set_adds(Adds::Held);
+    send(&producer, [4, 4]).await;
+    let change = |policies: &mut Policies| {
+        policies.deduplication_enabled = Some(false);
+        Ok(())
+    };
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+    client.quiet().await;
+    world.bookie.release();
+    let answers = receipts(&mut client, 2).await;
+    assert_eq!(answers.iter().filter(|receipt| receipt.position == KNOWN).count(), 1);
+    assert_eq!(stored_ids(&world).await, [0, 1, 2, 3, 4]);
+}
+
+/// Goal: a load has not more to go through than it can, however long records cannot be stored.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_while_too_much_is_not_in_the_records() {
+    let options = |options: &mut Options| {
+        enabled(options);
+        options.deduplication.unstored_bytes = 1_000;
+    };
+    let world = World::with(options).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    world.store.set_writes("pulsar.dedup", Writes::Held);
+    let mut next = 0;
+    let is_closed = loop {
+        assert!(next < 1_000, "it takes without end");
+        send(&producer, [next]).await;
+        match client.next().await {
+            Outgoing::Receipts { .. } => next += 1,
+            Outgoing::ProducerClosed { .. } => break true,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(is_closed && 10 < next, "{next}");
+    let mut opening = Box::pin(open(&client, "p"));
+    is_pending(&mut opening).await;
+    world.store.set_writes("", Writes::Made);
+    let producer = soon(opening).await.unwrap();
+    assert_eq!(producer.last_sequence_id(), i64::try_from(next).unwrap() - 1);
+    assert_eq!(known(&mut client, &producer, [next - 1, next]).await, [next - 1]);
+}
+
+/// Goal: it is judged by the name that a load finds, as a replicator needs it, which sends under others'.
+#[tokio::test(start_paused = true)]
+async fn the_name_in_the_metadata_counts() {
+    let world = World::with(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    let batch = [("a", 5), ("b", 3), ("a", 5), ("p", 0), ("b", 4)];
+    let batch = batch.map(|(name, id)| message(name, id, id, None));
+    producer.publish(batch.into()).await.unwrap();
+    let answers = receipts(&mut client, 5).await;
+    let known: Vec<bool> = answers.iter().map(|receipt| receipt.position == KNOWN).collect();
+    assert_eq!(known, [false, false, true, false, false]);
+    let world = world.crash(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    let batch = [("a", 5), ("b", 4), ("p", 0), ("p", 1)];
+    let batch = batch.map(|(name, id)| message(name, id, id, None));
+    producer.publish(batch.into()).await.unwrap();
+    let answers = receipts(&mut client, 4).await;
+    let known: Vec<bool> = answers.iter().map(|receipt| receipt.position == KNOWN).collect();
+    assert_eq!(known, [true, true, true, false]);
+}
+
+/// Goal: where what is known cannot be read, the topic is not loaded, and an operator can have it forgotten;
+/// where nobody wants it, it is.
+#[tokio::test(start_paused = true)]
+async fn records_that_cannot_be_read_can_be_given_up() {
+    for is_deleted in [true, false] {
+        let world = World::with(enabled).await;
+        let mut client = world.client();
+        let producer = open(&client, "p").await.unwrap();
+        assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+        let mut info = decode_cursor(world.store.value(CURSOR).await.unwrap()).unwrap();
+        info.cursors_ledger_id = 999;
+        let world = world.crash(enabled).await;
+        let lifetime = Lifetime::Persistent;
+        world.store.put(CURSOR, encode(&info), Expected::Any, lifetime).await.unwrap();
+        let mut client = world.client();
+        let refused = open(&client, "p").await;
+        let Err(ProduceError::Topic(TopicError::Unavailable { reason, .. })) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(reason.contains("delete the topic's subscription pulsar.dedup"), "{reason}");
+        let world = if is_deleted {
+            world.broker.delete_subscription(&topic("t"), "pulsar.dedup", false).await.unwrap();
+            world
+        } else {
+            let world = world.crash(kept).await;
+            client = world.client();
+            world
+        };
+        let producer = open(&client, "p").await.unwrap();
+        assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+        assert_eq!(stored_ids(&world).await, [0, 1, 0, 1]);
+        // Of a topic that is loaded it is not to be had.
+        let deleted = world.broker.delete_subscription(&topic("t"), "pulsar.dedup", false).await;
+        assert!(deleted.is_err());
+    }
 }
 
 /// Goal: no entry goes before the records tell of it; and then it does.
@@ -481,6 +737,7 @@ async fn sources_of_a_publisher_that_has_gone_are_forgotten() {
     tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
     assert!(has_cursor(&world).await, "while it is open it is known");
     producer.close().await;
+    tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
     until_cursor(&world, false).await;
 }
 

@@ -10,7 +10,22 @@ fn now() -> Instant {
 }
 
 fn dedup(producers_max: usize) -> Dedup {
-    Dedup::new(Options { producers_max, ..Options::default() }, true)
+    judging(Options { producers_max, ..Options::default() })
+}
+
+fn judging(options: Options) -> Dedup {
+    let mut dedup = Dedup::new(options);
+    dedup.judge_sequences(Some(Position::EARLIEST));
+    dedup.note_recorded();
+    dedup
+}
+
+fn mark_of(dedup: &Dedup, name: &[u8]) -> Option<u64> {
+    dedup.last_sequence_id(name)
+}
+
+const fn at(entry: i64) -> Position {
+    Position::new(1, entry)
 }
 
 const fn single(id: u64) -> Identity {
@@ -30,9 +45,9 @@ fn store(dedup: &mut Dedup, name: &[u8], identity: &Identity, now: Instant) {
 }
 
 /// What a crash leaves: records only.
-fn reloaded(dedup: &mut Dedup, now: Instant) -> Dedup {
-    let mut found = Dedup::new(dedup.options, dedup.judges_sequences);
-    for (key, value) in dedup.take_all() {
+fn reloaded(dedup: &Dedup, now: Instant) -> Dedup {
+    let mut found = Dedup::new(dedup.options);
+    for (key, value) in dedup.all_records() {
         found.load(&key, &value, now).unwrap();
     }
     found
@@ -92,7 +107,7 @@ fn records_hold_marks_parts_and_windows() {
     store(&mut dedup, b"part", &part(1), now);
     store(&mut dedup, b"sources", &source(9), now);
     store(&mut dedup, b"sources", &source(2), now);
-    let mut found = reloaded(&mut dedup, now);
+    let mut found = reloaded(&dedup, now);
     assert_eq!(found.names(), 3);
     assert_eq!(found.judge(b"whole", &single(7), now), Verdict::Stored);
     assert_eq!(found.judge(b"part", &part(1), now), Verdict::Stored);
@@ -110,12 +125,13 @@ fn records_are_stable() {
     store(&mut dedup, b"b", &Identity::Sequence(Sequence { chunk, ..Sequence::of(3) }), now);
     store(&mut dedup, b"c", &source(5), now);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let all = dedup.take_all();
+    let all = dedup.all_records();
     let all: Vec<_> = all.iter().map(|(key, value)| (hex(key), hex(value))).collect();
     let expected = [
         ("0161", "010000000000000102"),
         ("0162", "010000000000000003000000010000000000000a0b"),
         ("0263", "0100000000000000010000000000000005ffffffff"),
+        ("03", "01ffffffffffffffffffffffffffffffff"),
     ];
     assert_eq!(all, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }
@@ -142,14 +158,14 @@ fn damaged_and_newer_records_are_refused() {
 
 #[test]
 fn the_oldest_source_of_a_full_window_goes() {
-    let (mut dedup, now) = (Dedup::new(Options::default(), false), now());
+    let (mut dedup, now) = (Dedup::new(Options::default()), now());
     let window = i64::try_from(WINDOW).unwrap();
     (0..window).for_each(|entry| store(&mut dedup, b"a", &source(-entry), now));
     assert_eq!(dedup.judge(b"a", &source(0), now), Verdict::Stored);
     store(&mut dedup, b"a", &source(window), now);
     assert!(!dedup.is_stored(b"a", &source(0)));
     assert!(dedup.is_stored(b"a", &source(-1)) && dedup.is_stored(b"a", &source(window)));
-    let mut found = reloaded(&mut dedup, now);
+    let mut found = reloaded(&dedup, now);
     assert!(!found.is_stored(b"a", &source(0)) && found.is_stored(b"a", &source(-1)));
     // In the order of storing also after a reload.
     store(&mut found, b"a", &source(7_000), now);
@@ -158,25 +174,136 @@ fn the_oldest_source_of_a_full_window_goes() {
 
 #[test]
 fn without_judging_sequences_only_sources_count() {
-    let (mut dedup, now) = (Dedup::new(Options::default(), false), now());
+    let (mut dedup, now) = (Dedup::new(Options::default()), now());
     assert!(dedup.is_idle());
     assert_eq!(dedup.judge(b"a", &single(1), now), Verdict::Fresh(None));
     assert_eq!(dedup.names(), 0);
     store(&mut dedup, b"a", &source(1), now);
     assert!(!dedup.is_idle());
-    dedup.set_judges_sequences(true);
+    dedup.judge_sequences(Some(at(7)));
     store(&mut dedup, b"a", &single(1), now);
-    let key = Bytes::from_static(b"\x01a");
-    assert!(dedup.take_changes().iter().any(|change| change.key == key && change.value.is_some()));
-    dedup.set_judges_sequences(false);
-    assert_eq!(dedup.take_changes(), [Change { key, value: None }]);
+    let (key, marker) = (Bytes::from_static(b"\x01a"), Bytes::from_static(b"\x03"));
+    assert!(!dedup.is_recorded() && dedup.has_urgent_changes());
+    let changes = dedup.take_changes();
+    assert!(changes.records.iter().any(|change| change.key == key && change.value.is_some()));
+    assert!(changes.records.last().is_some_and(|change| change.key == marker));
+    assert!(!dedup.is_recorded() && !dedup.has_urgent_changes());
+    dedup.on_durable(changes.number);
+    assert!(dedup.is_recorded());
+    assert_eq!(reloaded(&dedup, now).judging(), Some(at(7)));
+
+    dedup.judge_sequences(None);
+    assert!(dedup.has_urgent_changes() && dedup.is_going(b"a"));
+    assert_eq!(reloaded(&dedup, now).judging(), None);
+    let changes = dedup.take_changes();
+    let off = Change { key: marker, value: Some(Bytes::from_static(&[1])) };
+    assert_eq!(changes.records, [Change { key, value: None }, off]);
     assert_eq!(dedup.judge(b"a", &single(1), now), Verdict::Fresh(None));
     assert_eq!(dedup.judge(b"a", &source(1), now), Verdict::Stored);
-    // What was stored before the switch, while it was not loaded, goes as well.
-    dedup.load(b"\x01b", &[1, 0, 0, 0, 0, 0, 0, 0, 9], now).unwrap();
-    assert_eq!(dedup.names(), 1);
-    let gone = Change { key: Bytes::from_static(b"\x01b"), value: None };
-    assert_eq!(dedup.take_changes(), [gone]);
+    dedup.on_durable(changes.number - 1);
+    assert!(!dedup.is_recorded() && dedup.is_going(b"a"));
+    dedup.on_durable(changes.number);
+    assert!(dedup.is_recorded() && !dedup.is_going(b"a"));
+}
+
+/// What was stored before the switch, while it was not loaded, goes as well.
+#[test]
+fn records_of_before_go_when_judging_ends_or_begins_anew() {
+    for since in [None, Some(at(5))] {
+        let mut dedup = Dedup::new(Options::default());
+        dedup.load(b"\x01b", &[1, 0, 0, 0, 0, 0, 0, 0, 9], now()).unwrap();
+        dedup.judge_sequences(since);
+        assert_eq!((dedup.names(), dedup.last_sequence_id(b"b")), (0, None));
+        let gone = Change { key: Bytes::from_static(b"\x01b"), value: None };
+        assert_eq!(dedup.take_changes().records[0], gone);
+    }
+}
+
+/// A name that began again at 0, while nobody judged, is known by what it sent since.
+#[test]
+fn at_a_replay_the_entries_decide_also_downwards() {
+    let (mut dedup, now) = (dedup(10), now());
+    for (entry, id) in [100, 101, 0, 1].into_iter().enumerate() {
+        dedup.replay(b"a", &single(id), at(i64::try_from(entry).unwrap()), now);
+    }
+    assert_eq!(mark_of(&dedup, b"a"), Some(1));
+    store(&mut dedup, b"a", &single(2), now);
+    // Parts of a message that begins anew, behind more of them.
+    let part = |id| {
+        Identity::Sequence(Sequence { chunk: Some(Chunk::new(id, 3, b"u", 9)), ..Sequence::of(4) })
+    };
+    for (entry, id) in [0, 1, 0].into_iter().enumerate() {
+        dedup.replay(b"b", &part(id), at(10 + i64::try_from(entry).unwrap()), now);
+    }
+    store(&mut dedup, b"b", &part(1), now);
+}
+
+#[test]
+fn entries_before_judging_began_say_nothing() {
+    let (mut dedup, now) = (Dedup::new(Options::default()), now());
+    dedup.judge_sequences(Some(at(5)));
+    dedup.replay(b"a", &single(100), at(5), now);
+    assert_eq!(mark_of(&dedup, b"a"), None);
+    dedup.replay(b"a", &single(0), at(6), now);
+    assert_eq!(mark_of(&dedup, b"a"), Some(0));
+}
+
+/// The log before may go on, or the snapshot not be written.
+#[test]
+fn a_snapshot_leaves_the_changes_to_be_taken_out() {
+    let (mut dedup, now) = (dedup(10), now());
+    store(&mut dedup, b"a", &single(1), now);
+    assert_eq!(dedup.all_records().len(), 2);
+    assert_eq!(dedup.take_changes().records.len(), 1);
+    dedup.judge_sequences(None);
+    assert_eq!(dedup.all_records().len(), 1);
+    assert_eq!(dedup.take_changes().records.len(), 2);
+}
+
+/// Once its records are deleted, they are put anew.
+#[test]
+fn records_that_are_gone_say_nothing() {
+    let (mut dedup, now) = (dedup(10), now());
+    store(&mut dedup, b"a", &single(1), now);
+    dedup.judge_sequences(None);
+    dedup.judge_sequences(Some(at(3)));
+    store(&mut dedup, b"a", &single(0), now);
+    dedup.on_records_gone();
+    assert!(!dedup.is_recorded() && !dedup.is_going(b"a"));
+    let records = dedup.take_changes().records;
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|change| change.value.is_some()));
+}
+
+/// One such id would cover all others for ever.
+#[test]
+fn ids_that_nobody_counts_to_and_empty_names_are_not_judged() {
+    let (mut dedup, now) = (dedup(10), now());
+    for id in [u64::MAX, 1 << 63] {
+        assert_eq!(dedup.judge(b"a", &single(id), now), Verdict::Fresh(None));
+        let batch = Identity::Sequence(Sequence::batch(3, id));
+        assert_eq!(dedup.judge(b"a", &batch, now), Verdict::Fresh(None));
+        dedup.replay(b"a", &single(id), at(1), now);
+    }
+    assert_eq!(dedup.judge(b"", &single(1), now), Verdict::Fresh(None));
+    assert_eq!(dedup.names(), 0);
+    store(&mut dedup, b"a", &single((1 << 63) - 1), now);
+    assert_eq!(mark_of(&dedup, b"a"), Some((1 << 63) - 1));
+}
+
+#[test]
+fn sources_are_bounded_over_all_publishers() {
+    let (mut dedup, start) = (Dedup::new(Options::default()), now());
+    let (publishers, window) = (SOURCES_MAX / WINDOW + 5, i64::try_from(WINDOW).unwrap());
+    for publisher in 0..publishers {
+        let now = start + Duration::from_secs(publisher as u64);
+        let name = format!("{publisher}").into_bytes();
+        (0..window).for_each(|entry| store(&mut dedup, &name, &source(entry), now));
+        assert!(dedup.names() * WINDOW <= SOURCES_MAX);
+    }
+    assert!(!dedup.is_stored(b"0", &source(0)), "not heard of longest");
+    let last = format!("{}", publishers - 1).into_bytes();
+    assert!(dedup.is_stored(&last, &source(0)));
 }
 
 #[test]
@@ -194,7 +321,7 @@ fn names_are_bounded_and_those_not_heard_of_longest_go() {
     assert!(!dedup.is_stored(&name(1), &single(1)));
     let goes = |change: &Change| change.value.is_none();
     assert_eq!(
-        dedup.take_changes().iter().filter(|change| goes(change)).count(),
+        dedup.take_changes().records.iter().filter(|change| goes(change)).count(),
         100 + 1 - dedup.names()
     );
     let long = vec![b'x'; NAME_BYTES_MAX + 1];
@@ -215,19 +342,32 @@ fn names_are_bounded_in_bytes() {
 fn names_without_a_producer_are_forgotten_after_a_while() {
     let start = now();
     let options = Options { inactivity: Duration::from_secs(60), ..Options::default() };
-    let mut dedup = Dedup::new(options, true);
+    let mut dedup = judging(options);
     store(&mut dedup, b"open", &single(1), start);
     store(&mut dedup, b"left", &single(1), start);
     store(&mut dedup, b"new", &single(1), start + Duration::from_secs(30));
     assert!(matches!(dedup.judge(b"waits", &single(1), start), Verdict::Fresh(_)));
-    assert_eq!(dedup.take_changes().len(), 3);
-    dedup.forget_inactive(start + Duration::from_secs(60), |name| name == b"open");
+    assert_eq!(dedup.take_changes().records.len(), 3);
+    let at = |second| start + Duration::from_secs(second);
+    dedup.forget_inactive(at(60), |name| name == b"open");
     assert_eq!(dedup.names(), 4);
-    dedup.forget_inactive(start + Duration::from_secs(61), |name| name == b"open");
+    dedup.forget_inactive(at(61), |name| name == b"open");
     assert!(dedup.is_stored(b"open", &single(1)) && dedup.is_stored(b"new", &single(1)));
     assert!(!dedup.is_stored(b"left", &single(1)) && dedup.is_in_flight(b"waits"));
     // It comes back before that is stored: what was known of it must not come back with it.
+    assert!(dedup.is_going(b"left") && !dedup.is_going(b"new") && dedup.has_urgent_changes());
     assert!(matches!(dedup.judge(b"left", &single(0), start), Verdict::Fresh(_)));
     let gone = Change { key: Bytes::from_static(b"\x01left"), value: None };
-    assert_eq!(dedup.take_changes(), [gone]);
+    let changes = dedup.take_changes();
+    assert_eq!(changes.records, [gone]);
+    dedup.on_durable(changes.number);
+    assert!(!dedup.is_going(b"left") && !dedup.has_urgent_changes());
+    // A name is forgotten so long after its producer left, not after its last message.
+    dedup.forget_inactive(at(120), |_| false);
+    assert!(dedup.is_stored(b"open", &single(1)) && !dedup.is_stored(b"new", &single(1)));
+    dedup.hear_of(b"open", at(120));
+    dedup.forget_inactive(at(180), |_| false);
+    assert!(dedup.is_stored(b"open", &single(1)));
+    dedup.forget_inactive(at(181), |_| false);
+    assert!(!dedup.is_stored(b"open", &single(1)));
 }

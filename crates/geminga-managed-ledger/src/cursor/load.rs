@@ -32,6 +32,22 @@ pub enum CursorLoadError {
     },
 }
 
+impl CursorLoadError {
+    /// Whether another try will not help: what was stored is not there any more, or not as it was.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Recover(error) => {
+                matches!(error, RecoverError::NoLedger(_) | RecoverError::Corrupt { .. })
+            }
+            Self::Read(error) => {
+                !matches!(error, ReadError::Unavailable { .. } | ReadError::Metadata(_))
+            }
+            Self::Corrupt { .. } => true,
+        }
+    }
+}
+
 /// Recovers the ledgers of a cursor's log and adds it up.
 pub(crate) async fn load(
     deps: &Deps,

@@ -1,6 +1,9 @@
 //! Metadata writes whose outcome is not known: made but not answered, or made late.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use geminga_env::BoxFuture;
@@ -195,5 +198,36 @@ fn a_cursor_whose_new_log_was_named_unknowingly_goes_on() {
         world.assert_no_tombstones().await;
         drop(topic);
         assert_eq!(world.open().await.recovered("a"), CursorState::at(position));
+    });
+}
+
+/// Goal: a cursor whose making was never answered can be made later, where it is then wanted.
+#[test]
+fn a_cursor_left_of_an_unanswered_try_is_made_by_the_next() {
+    run(async {
+        let world = World::new(1);
+        let (mut topic, store) = open(&world).await;
+        store.set(Mode::Deaf);
+        topic.ledger.create_cursor("a", Position::new(0, 3), BTreeMap::new());
+        assert!(matches!(topic.event().await, CursorEvent::CreateFailed { .. }));
+        store.set(Mode::Well);
+        let properties = BTreeMap::from([("of".to_owned(), "the next".to_owned())]);
+        topic.ledger.create_cursor("a", Position::new(0, 5), properties.clone());
+        assert_eq!(topic.event().await, CursorEvent::Created { name: "a".into() });
+        // And it is one that can be written.
+        let position = Position::new(0, 6);
+        let delta = CursorDelta { mark_delete: Some(position), ..CursorDelta::default() };
+        drop(topic);
+        let mut topic = world.open().await;
+        let state =
+            CursorState { cursor_properties: properties, ..CursorState::at(Position::new(0, 5)) };
+        assert_eq!(topic.recovered("a"), state);
+        topic.ledger.append_cursor("a", delta);
+        assert_eq!(topic.event().await, CursorEvent::NeedsSnapshot { name: "a".into() });
+        topic.ledger.snapshot_cursor("a", CursorState::at(position));
+        assert!(matches!(topic.event().await, CursorEvent::Durable { .. }));
+        // One that is in use is not put anew.
+        topic.ledger.create_cursor("a", Position::EARLIEST, BTreeMap::new());
+        assert!(matches!(topic.event().await, CursorEvent::CreateFailed { .. }));
     });
 }

@@ -181,6 +181,7 @@ fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
         deliver_at,
         published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
         is_visible: meta.marker_type.is_none(),
+        name: entry.slice_ref(meta.producer_name),
         identity: Identity::of_entry(&meta),
         entry,
         permit: None,
@@ -197,6 +198,7 @@ mod tests {
     };
 
     use super::*;
+    use geminga_broker::Sequence;
 
     fn send() -> SendCommand {
         SendCommand {
@@ -232,6 +234,10 @@ mod tests {
         assert_eq!((publish.sequence_id, publish.highest_sequence_id), (5, Some(7)));
         assert_eq!((publish.messages, publish.deliver_at), (3, Some(99)));
         assert_eq!(publish.key_hash, key_hash(b"A"));
+        assert_eq!(
+            (&*publish.name, publish.identity),
+            (&b"p"[..], Identity::Sequence(Sequence::of(5)))
+        );
     }
 
     #[test]

@@ -149,6 +149,7 @@ fn deduplication(config: &Config) -> DeduplicationOptions {
         snapshot_interval: is_timed.then(|| Duration::from_secs(seconds)),
         producers_max: size(config.broker_deduplication_max_number_of_producers),
         producer_inactivity: Duration::from_secs(inactivity.saturating_mul(60)),
+        ..DeduplicationOptions::default()
     }
 }
 

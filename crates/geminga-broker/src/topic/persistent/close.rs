@@ -46,6 +46,11 @@ impl Phase {
 }
 
 impl Topic {
+    /// Whether it is open for everything.
+    pub(super) const fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving)
+    }
+
     pub(super) fn start_unload(&mut self, reply: Option<Reply<()>>) {
         match self.phase.replies() {
             Some(replies) => replies.extend(reply),

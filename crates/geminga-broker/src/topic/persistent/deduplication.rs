@@ -1,44 +1,44 @@
 //! Deduplication: which sends are stored already, and how the topic remembers that.
 //!
 //! The machine (`geminga-dedup`) judges sends and follows their fate. What it knows is kept as records
-//! in the log of the cursor `pulsar.dedup`, whose mark-delete position says up to which entry they tell;
-//! a load replays the entries behind it ([`recover`]), and until the records cover them they are not
-//! trimmed. Where the policies want no deduplication there is a machine only while brokers publish
-//! messages with sources here.
+//! in the log of the cursor `pulsar.dedup` ([`records`]), whose mark-delete position says up to which
+//! entry they tell; a load replays the entries behind it ([`recover`]), and until the records cover them
+//! they are not trimmed. Where the policies want no deduplication there is a machine only while brokers
+//! publish messages with sources here.
 //!
 //! # Invariants
 //!
 //! 1. Every entry from `durable` on that the machine noted is stored, and not trimmed.
 //! 2. A message with a source is appended only while the cursor exists durably: every load finds it.
-//! 3. A producer is opened only once nothing that was sent under its name is undecided.
+//! 3. A producer is opened only once nothing that was sent under its name is undecided, and a load would
+//!    judge it as it is judged now: whether messages are judged, and what was forgotten, is durable.
+//! 4. What a load has to go through is bounded: beyond that nothing is judged, and so nothing appended.
 
+mod opening;
+mod records;
 mod recover;
 mod switch;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, VecDeque};
 
-use geminga_dedup::{Dedup, Identity, NAME_BYTES_MAX, Verdict};
+use bytes::Bytes;
+use geminga_dedup::{Dedup, Identity, Verdict};
 use geminga_env::Instant;
-use geminga_managed_ledger::{CursorDelta, CursorEvent, CursorSeq, CursorState};
-use geminga_types::Ordinal;
+use geminga_managed_ledger::CursorEvent;
+use geminga_types::{Ordinal, Position};
 use tracing::warn;
 
 pub(crate) use self::recover::recover;
-use self::switch::Stage;
-use super::{super::Reply, Topic, close::Phase, publish::Fate};
-use crate::{DeduplicationOptions, ProduceError, Producer, producer::OpenProducer};
+use self::{
+    opening::Opening,
+    records::{Extent, Write},
+    switch::Stage,
+};
+use super::{Topic, publish::Fate};
+use crate::DeduplicationOptions;
 
 /// Name of the cursor, as in Pulsar.
-pub(super) const CURSOR: &str = "pulsar.dedup";
-
-/// Bytes after which records are stored, however few entries they are: a load reads as many.
-const UNSTORED_BYTES_MAX: u64 = 32 << 20;
-
-/// Somebody who waits for an answer to PRODUCER.
-type Opening = (OpenProducer, Reply<Result<Producer, ProduceError>>);
+pub(crate) const CURSOR: &str = "pulsar.dedup";
 
 /// What a topic with deduplication has more than one without.
 #[derive(Debug)]
@@ -47,74 +47,98 @@ pub(crate) struct Deduplication {
     stage: Stage,
     /// When making or deleting the cursor may be tried again, if that failed.
     next_try: Option<Instant>,
-    /// What is before it is in durable records.
-    durable: Ordinal,
-    /// Records on their way to the cursor's log, and what is before in them.
-    in_flight: VecDeque<(CursorSeq, Ordinal)>,
-    /// What is before it is in records that were stored or are on their way.
-    taken: Ordinal,
-    /// Bytes of the entries from there on.
-    unstored_bytes: u64,
+    /// Where clients' messages began to be judged: a cursor that is made begins there.
+    begin: Ordinal,
+    /// What is noted so far.
+    noted_bytes: u64,
+    /// What is in durable records.
+    durable: Extent,
+    /// What is in records that were stored or are on their way.
+    taken: Extent,
+    /// Records on their way to the cursor's log.
+    in_flight: VecDeque<Write>,
     /// When records are stored at the latest.
     next_store: Option<Instant>,
+    /// Publishes on their way that were sent before clients' messages were judged.
+    unjudged: usize,
     opening: Vec<Opening>,
-    /// Names of producers that sent a message with a source before the cursor was there.
+    /// Names of producers that sent what could not be judged.
     awaiting: BTreeSet<String>,
 }
 
 impl Deduplication {
-    fn new(machine: Dedup, stage: Stage, durable: Ordinal) -> Self {
+    fn new(machine: Dedup, stage: Stage, end: Ordinal) -> Self {
+        let extent = Extent { end, bytes: 0 };
         Self {
             machine,
             stage,
             next_try: None,
-            durable,
+            begin: end,
+            noted_bytes: 0,
+            durable: extent,
+            taken: extent,
             in_flight: VecDeque::new(),
-            taken: durable,
-            unstored_bytes: 0,
             next_store: None,
+            unjudged: 0,
             opening: Vec::new(),
             awaiting: BTreeSet::new(),
         }
     }
 
-    /// Judges a send.
-    pub(super) fn judge(&mut self, name: &str, identity: &Identity, now: Instant) -> Fate {
-        match self.machine.judge(name.as_bytes(), identity, now) {
+    /// Judges a send; by the name in its metadata, since a load knows no other.
+    pub(super) fn judge(&mut self, name: &Bytes, identity: &Identity, now: Instant) -> Fate {
+        match self.machine.judge(name, identity, now) {
             Verdict::Fresh(ticket) => Fate::Append(ticket),
             Verdict::Stored => Fate::Stored,
-            Verdict::InFlight => Fate::Repeats(Box::new((name.into(), *identity))),
+            Verdict::InFlight => Fate::Repeats(Box::new((name.clone(), *identity))),
             Verdict::Across => Fate::Across,
         }
     }
 
     /// Whether a message with that identity may be appended now.
-    pub(super) const fn takes(&self, identity: &Identity) -> bool {
-        !matches!(identity, Identity::Source(_)) || matches!(self.stage, Stage::There)
+    pub(super) fn takes(&self, identity: &Identity, options: &DeduplicationOptions) -> bool {
+        match identity {
+            Identity::Source(_) if !matches!(self.stage, Stage::There) => false,
+            Identity::Sequence(_) if !self.machine.judges_sequences() => true,
+            _ => !self.is_behind(options),
+        }
     }
 
     pub(super) const fn machine(&mut self) -> &mut Dedup {
         &mut self.machine
     }
 
-    pub(super) fn is_stored(&self, name: &str, identity: &Identity) -> bool {
-        self.machine.is_stored(name.as_bytes(), identity)
+    pub(super) fn is_stored(&self, name: &[u8], identity: &Identity) -> bool {
+        self.machine.is_stored(name, identity)
     }
 
-    pub(super) const fn note_stored(&mut self, bytes: u64) {
-        self.unstored_bytes = self.unstored_bytes.saturating_add(bytes);
+    /// Notes that a publish of the ones that were pending is decided.
+    pub(super) const fn note_decided(&mut self) {
+        self.unjudged = self.unjudged.saturating_sub(1);
     }
 
-    /// The first entry that records do not cover durably.
-    pub(super) const fn needed(&self) -> Ordinal {
-        self.durable
+    /// Notes an append that was judged by nobody, since nobody was asked when it was sent.
+    pub(super) fn note_unjudged(&mut self, entry: &[u8], position: Position, now: Instant) {
+        if self.machine.judges_sequences() {
+            recover::note(&mut self.machine, entry, position, now);
+        }
+    }
+
+    /// The first entry that records do not cover durably, if a load needs any.
+    pub(super) fn needed(&self) -> Option<Ordinal> {
+        match self.stage {
+            Stage::There | Stage::Creating { .. } => Some(self.durable.end),
+            Stage::Missing | Stage::Deleting => {
+                self.machine.judges_sequences().then_some(self.begin)
+            }
+        }
     }
 
     /// Whether nothing is being done.
     pub(super) fn is_quiet(&self) -> bool {
         self.in_flight.is_empty()
             && self.opening.is_empty()
-            && !matches!(self.stage, Stage::Creating | Stage::Deleting)
+            && !matches!(self.stage, Stage::Creating { .. } | Stage::Deleting)
     }
 
     fn options_of(options: &DeduplicationOptions) -> geminga_dedup::Options {
@@ -131,106 +155,20 @@ impl Topic {
         self.deduplication.as_ref().is_some_and(|it| it.machine.judges_sequences())
     }
 
-    /// Has a producer wait if its name's last sequence id is not decided yet, or the cursor is awaited.
-    pub(super) fn wait_to_open(
-        &mut self,
-        open: OpenProducer,
-        reply: Reply<Result<Producer, ProduceError>>,
-    ) -> Option<Opening> {
-        let is_serving = matches!(self.phase, Phase::Serving);
-        let Some(deduplication) = &mut self.deduplication else { return Some((open, reply)) };
-        let waits = match deduplication.stage {
-            Stage::There => false,
-            _ => deduplication.awaiting.contains(&open.name),
-        };
-        let waits = waits || deduplication.machine.is_in_flight(open.name.as_bytes());
-        if !waits || !is_serving || self.producers.is_taken(&open) {
-            return Some((open, reply));
-        }
-        deduplication.opening.push((open, reply));
-        None
-    }
-
-    /// Opens producers that waited, if they can be by now. False: none was.
-    pub(super) fn settle_opening(&mut self) -> bool {
-        let Some(deduplication) = &mut self.deduplication else { return false };
-        let opening = std::mem::take(&mut deduplication.opening);
-        let waited = opening.len();
-        for (open, reply) in opening {
-            self.open_producer(open, reply);
-        }
-        self.deduplication.as_ref().map_or(0, |it| it.opening.len()) < waited
-    }
-
-    /// What a producer that opens is told, −1 without deduplication.
-    pub(super) fn last_sequence_id(&self, name: &str) -> Result<i64, ProduceError> {
-        if NAME_BYTES_MAX < name.len() {
-            let len = name.len();
-            return Err(ProduceError::NotAllowed(format!(
-                "Producer name has {len} bytes, the limit is {NAME_BYTES_MAX}"
-            )));
-        }
-        let last =
-            self.deduplication.as_ref().and_then(|it| it.machine.last_sequence_id(name.as_bytes()));
-        Ok(last.map_or(-1, u64::cast_signed))
-    }
-
-    /// Stores what has changed, if it is time to: one write at a time. False: it was not.
-    pub(super) fn store_due_records(&mut self) -> bool {
-        let now = self.now();
-        let end = self.ledger.end();
-        let options = &self.deps.options.deduplication;
-        let Some(deduplication) = &mut self.deduplication else { return false };
-        if end <= deduplication.taken {
-            return false;
-        }
-        if deduplication.next_store.is_none() {
-            deduplication.next_store = options.snapshot_interval.map(|interval| now + interval);
-        }
-        let is_due = options.snapshot_entries <= end.0 - deduplication.taken.0
-            || UNSTORED_BYTES_MAX <= deduplication.unstored_bytes
-            || deduplication.next_store.is_some_and(|at| at <= now);
-        let is_possible = matches!(deduplication.stage, Stage::There)
-            && deduplication.in_flight.is_empty()
-            && matches!(self.phase, Phase::Serving);
-        if !is_due || !is_possible {
-            return false;
-        }
-        self.store_records();
-        true
-    }
-
-    /// Stores what has changed since the last time, so that the next load finds it without a replay.
-    pub(super) fn store_records(&mut self) {
-        let end = self.ledger.end();
-        let mark_delete = self.position_before(end);
-        let Some(deduplication) = &mut self.deduplication else { return };
-        if !matches!(deduplication.stage, Stage::There) || end <= deduplication.taken {
-            return;
-        }
-        let changes = deduplication.machine.take_changes().into_iter();
-        let records = changes.map(|change| (change.key, change.value)).collect();
-        let delta =
-            CursorDelta { mark_delete: Some(mark_delete), records, ..CursorDelta::default() };
-        self.deps.options.trace("dedup-write", true);
-        let seq = self.ledger.append_cursor(CURSOR, delta);
-        deduplication.in_flight.push_back((seq, end));
-        deduplication.taken = end;
-        deduplication.unstored_bytes = 0;
-        deduplication.next_store = None;
-    }
-
-    /// When records are to be stored, or the cursor is to be tried again.
+    /// When records are to be stored, the cursor is to be tried again, or somebody has waited for too
+    /// long.
     pub(super) fn deduplication_timeout(&self) -> Option<Instant> {
         let deduplication = self.deduplication.as_ref()?;
-        let is_waiting = matches!(deduplication.stage, Stage::There)
-            && deduplication.in_flight.is_empty()
-            && matches!(self.phase, Phase::Serving);
-        let store = deduplication.next_store.filter(|_| is_waiting);
-        store.into_iter().chain(deduplication.next_try).min()
+        if !self.is_serving() {
+            return None; // Nothing of this is done any more.
+        }
+        let can_store = deduplication.can_store();
+        let store = deduplication.next_store.filter(|_| can_store);
+        let until = deduplication.opening.iter().map(|opening| opening.until).min();
+        store.into_iter().chain(deduplication.next_try).chain(until).min()
     }
 
-    /// Forgets names that nobody has used for long, and for whom the cursor was made.
+    /// Forgets names that nobody has had for long, and for whom the cursor was made.
     pub(super) fn forget_producers(&mut self) {
         let now = self.now();
         let Some(deduplication) = &mut self.deduplication else { return };
@@ -259,25 +197,5 @@ impl Topic {
                 warn!(topic = %self.name, %error, "deduplication's records were not stored");
             }
         }
-    }
-
-    fn on_records_durable(&mut self, up_to: CursorSeq) {
-        let options = Arc::clone(&self.deps.options);
-        let Some(deduplication) = &mut self.deduplication else { return };
-        while let Some(&(seq, end)) = deduplication.in_flight.front()
-            && seq <= up_to
-        {
-            deduplication.in_flight.pop_front();
-            deduplication.durable = end;
-            options.trace("dedup-write", false);
-        }
-    }
-
-    fn send_all_records(&mut self) {
-        let mark_delete = self.position_before(self.ledger.end());
-        let Some(deduplication) = &mut self.deduplication else { return };
-        let records = deduplication.machine.take_all().into_iter().collect();
-        let state = CursorState { records, ..CursorState::at(mark_delete) };
-        self.ledger.snapshot_cursor(CURSOR, state);
     }
 }

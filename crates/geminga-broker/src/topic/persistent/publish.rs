@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use geminga_dedup::{Identity, Ticket};
 use geminga_managed_ledger::{AppendError, Confirmed, EpochEvent, Outcome};
 use geminga_types::Position;
@@ -36,8 +37,8 @@ pub(super) enum Fate {
     Append(Option<Ticket>),
     /// Nothing more: it is stored already.
     Stored,
-    /// One before it, which is the same: by the producer's name and what it is known by.
-    Repeats(Box<(String, Identity)>),
+    /// One before it, which is the same: by the name in its metadata and what it is known by.
+    Repeats(Box<(Bytes, Identity)>),
     /// Nothing more: some of its messages are stored already, and some are not.
     Across,
 }
@@ -48,7 +49,16 @@ impl Topic {
         open: OpenProducer,
         reply: Reply<Result<Producer, ProduceError>>,
     ) {
-        let Some((open, reply)) = self.wait_to_open(open, reply) else { return };
+        if let Some((open, reply)) = self.wait_to_open(open, reply) {
+            self.open_now(open, reply);
+        }
+    }
+
+    pub(super) fn open_now(
+        &mut self,
+        open: OpenProducer,
+        reply: Reply<Result<Producer, ProduceError>>,
+    ) {
         let allowed = self.may_produce().and_then(|mailbox| {
             let last_sequence_id = self.last_sequence_id(&open.name)?;
             Ok((mailbox, last_sequence_id))
@@ -57,6 +67,9 @@ impl Topic {
             Err(error) => _ = reply.send(Err(error)),
             Ok((mailbox, last_sequence_id)) => {
                 let (key, env) = (self.new_key(), &self.deps.ledger.env);
+                if let Some(known) = &mut self.deduplication {
+                    known.machine().hear_of(open.name.as_bytes(), env.clock.now());
+                }
                 let to = (&self.name, key, last_sequence_id);
                 self.producers.open(open, to, mailbox, (env, reply));
             }
@@ -124,12 +137,13 @@ impl Topic {
             return;
         }
         let now = self.deps.ledger.env.clock.now();
+        let options = &self.deps.options.deduplication;
         for publish in batch {
             let is_sourced = matches!(publish.identity, Identity::Source(_));
             let fate = match &mut self.deduplication {
                 None if !is_sourced => Fate::Append(None),
-                Some(known) if known.takes(&publish.identity) => {
-                    known.judge(&producer.name, &publish.identity, now)
+                Some(known) if known.takes(&publish.identity, options) => {
+                    known.judge(&publish.name, &publish.identity, now)
                 }
                 _ => {
                     self.send_again_later(key);
@@ -180,6 +194,9 @@ impl Topic {
             let Some(outcome) = self.ledger.poll_outcome() else { break };
             has_any = true;
             let pending = self.pending.pop_front().expect("one pending publish for each append");
+            if let Some(known) = &mut self.deduplication {
+                known.note_decided();
+            }
             match outcome {
                 Outcome::Confirmed(confirmed) => {
                     has_confirmed = true;
@@ -217,14 +234,16 @@ impl Topic {
     }
 
     fn note_confirmed(&mut self, pending: &Pending, confirmed: &Confirmed, lists_delayed: bool) {
+        let now = self.now();
         self.tail.push(confirmed.ordinal, pending.meta);
         if lists_delayed {
             self.delayed.note(confirmed.ordinal, &pending.meta);
         }
         if let Some(known) = &mut self.deduplication {
             known.note_stored(confirmed.body.len() as u64);
-            if let Fate::Append(Some(ticket)) = pending.fate {
-                known.machine().on_stored(ticket);
+            match pending.fate {
+                Fate::Append(Some(ticket)) => known.machine().on_stored(ticket),
+                _ => known.note_unjudged(&confirmed.body, confirmed.position, now),
             }
         }
     }
@@ -236,6 +255,9 @@ impl Topic {
             self.pending.pop_front_if(|pending| !matches!(pending.fate, Fate::Append(_)))
         {
             has_any = true;
+            if let Some(known) = &mut self.deduplication {
+                known.note_decided();
+            }
             let is_stored = match &pending.fate {
                 Fate::Append(_) | Fate::Across => false,
                 Fate::Stored => true,

@@ -80,7 +80,7 @@ impl Topic {
             BusyWith::Deleting => busy.deleting.as_ref().map(|sub| sub.durable_mark_delete),
             BusyWith::FindingStart { .. } => None,
         });
-        let deduplication = self.deduplication.as_ref().map(|it| it.needed());
+        let deduplication = self.deduplication.as_ref().and_then(|it| it.needed());
         needed.chain(creating).chain(deduplication).min()
     }
 }

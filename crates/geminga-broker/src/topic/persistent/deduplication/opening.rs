@@ -1,0 +1,122 @@
+//! Producers that wait to be opened: what is told them, and how they are judged, must not change.
+
+use std::time::Duration;
+
+use geminga_dedup::NAME_BYTES_MAX;
+use geminga_env::Instant;
+
+use super::{
+    super::{super::Reply, Topic},
+    Deduplication,
+    switch::Stage,
+};
+use crate::{DeduplicationOptions, ProduceError, Producer, TopicError, producer::OpenProducer};
+
+/// How long an answer to PRODUCER waits: clients wait for half a minute, and ask again.
+const OPENING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Somebody who waits for an answer to PRODUCER.
+#[derive(Debug)]
+pub(in super::super) struct Opening {
+    pub(in super::super) open: OpenProducer,
+    pub(in super::super) reply: Reply<Result<Producer, ProduceError>>,
+    /// When it waits no longer.
+    pub(super) until: Instant,
+}
+
+impl Deduplication {
+    /// Why the name cannot be opened yet.
+    fn obstacle(&self, name: &str, options: &DeduplicationOptions) -> Option<&'static str> {
+        let is_awaited = self.awaiting.contains(name);
+        let name = name.as_bytes();
+        if self.machine.is_in_flight(name) || 0 < self.unjudged {
+            Some("what was sent before is not decided")
+        } else if !self.is_settled() || (is_awaited && !matches!(self.stage, Stage::There)) {
+            Some("it is being switched")
+        } else if self.machine.is_going(name) {
+            Some("the name is being forgotten")
+        } else if (is_awaited || self.machine.judges_sequences()) && self.is_behind(options) {
+            Some("its records are not stored")
+        } else {
+            None
+        }
+    }
+
+    /// Whether a load would judge clients' messages as they are judged now.
+    fn is_settled(&self) -> bool {
+        match self.stage {
+            Stage::There => self.machine.is_recorded(),
+            Stage::Missing => !self.machine.judges_sequences(),
+            Stage::Creating { is_judging } => !is_judging && !self.machine.judges_sequences(),
+            Stage::Deleting => false,
+        }
+    }
+}
+
+impl Topic {
+    /// Has a producer wait if it cannot be opened yet.
+    pub(in super::super) fn wait_to_open(
+        &mut self,
+        open: OpenProducer,
+        reply: Reply<Result<Producer, ProduceError>>,
+    ) -> Option<(OpenProducer, Reply<Result<Producer, ProduceError>>)> {
+        let until = self.now() + OPENING_TIME_MAX;
+        let Opening { open, reply, .. } = self.wait_on(Opening { open, reply, until })?;
+        Some((open, reply))
+    }
+
+    fn wait_on(&mut self, opening: Opening) -> Option<Opening> {
+        let is_serving = self.is_serving();
+        let options = &self.deps.options.deduplication;
+        let Some(deduplication) = &mut self.deduplication else { return Some(opening) };
+        let obstacle = deduplication.obstacle(&opening.open.name, options);
+        if obstacle.is_none() || !is_serving || self.producers.is_taken(&opening.open) {
+            return Some(opening);
+        }
+        deduplication.opening.push(opening);
+        None
+    }
+
+    /// Opens producers that waited, if they can be by now. False: none was.
+    pub(in super::super) fn settle_opening(&mut self) -> bool {
+        let now = self.now();
+        let Some(deduplication) = &mut self.deduplication else { return false };
+        if deduplication.opening.is_empty() {
+            return false;
+        }
+        let waiting = std::mem::take(&mut deduplication.opening);
+        let waited = waiting.len();
+        for opening in waiting.into_iter().filter(|opening| !opening.reply.is_closed()) {
+            let is_late = opening.until <= now;
+            match self.wait_on(opening) {
+                Some(Opening { open, reply, .. }) => self.open_now(open, reply),
+                None if is_late => self.refuse_last_opening(),
+                None => {}
+            }
+        }
+        self.deduplication.as_ref().map_or(0, |it| it.opening.len()) < waited
+    }
+
+    fn refuse_last_opening(&mut self) {
+        let options = &self.deps.options.deduplication;
+        let Some(deduplication) = &mut self.deduplication else { return };
+        let Some(opening) = deduplication.opening.pop() else { return };
+        let why = deduplication.obstacle(&opening.open.name, options).unwrap_or_default();
+        let reason = format!("deduplication is not ready: {why}");
+        let error = TopicError::Unavailable { topic: self.name.clone(), reason };
+        _ = opening.reply.send(Err(error.into()));
+    }
+
+    /// What a producer that opens is told, −1 without deduplication.
+    pub(in super::super) fn last_sequence_id(&self, name: &str) -> Result<i64, ProduceError> {
+        if NAME_BYTES_MAX < name.len() {
+            let len = name.len();
+            return Err(ProduceError::NotAllowed(format!(
+                "Producer name has {len} bytes, the limit is {NAME_BYTES_MAX}"
+            )));
+        }
+        let last =
+            self.deduplication.as_ref().and_then(|it| it.machine.last_sequence_id(name.as_bytes()));
+        Ok(last.map_or(-1, u64::cast_signed))
+    }
+}
