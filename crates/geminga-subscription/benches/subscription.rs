@@ -48,7 +48,10 @@ impl Bench {
                     self.subscription.on_read(id, Ok(read.map(entry).collect()));
                 }
                 Action::Deliver { deliveries, .. } => delivered += deliveries.len() as u64,
-                Action::ActiveChanged { .. } | Action::Acked(_) | Action::LoadDelayed { .. } => {}
+                Action::ActiveChanged { .. }
+                | Action::Acked(_)
+                | Action::LoadDelayed { .. }
+                | Action::DeadLetters { .. } => {}
             }
         }
         delivered

@@ -71,6 +71,21 @@ pub struct ParkedEntries {
     pub due_min: u64,
 }
 
+/// An entry for the dead-letter publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter<P> {
+    /// Its place in the topic.
+    pub ordinal: Ordinal,
+    /// How often it was asked for again.
+    pub redelivery_count: u32,
+    /// Which of its messages are not yet acked (bit = 1), if some are.
+    pub ack_set: Option<Box<[i64]>>,
+    /// How many of those are to be published, the first ones.
+    pub messages: u32,
+    /// As it came with the read.
+    pub payload: P,
+}
+
 /// Names one read. An answer to a read that is no longer wanted has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub(crate) u64);
@@ -116,6 +131,12 @@ pub enum Action<P> {
         consumer_epoch: Option<u64>,
         /// At least one.
         deliveries: Vec<Delivery<P>>,
+    },
+    /// Publish entries, in this order, to where dead letters go, and answer with `on_dead_letters`. One
+    /// batch is out at a time.
+    DeadLetters {
+        /// At least one.
+        letters: Vec<DeadLetter<P>>,
     },
     /// Tell a Failover consumer whether it is the active one.
     ActiveChanged {

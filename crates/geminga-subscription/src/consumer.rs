@@ -63,6 +63,9 @@ pub enum AttachError {
         /// The type of those attached.
         attached: Kind,
     },
+    /// It is Exclusive or Failover, and the subscription has dead letters.
+    #[error("Subscription has a dead-letter policy, which needs Shared or Key_Shared consumers")]
+    NotShared,
     /// The slots it asks for are empty, invalid or taken.
     #[error("{0}")]
     Assign(String),

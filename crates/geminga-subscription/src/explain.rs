@@ -25,8 +25,25 @@ pub struct Explanation {
     pub held_back_entries_max: Option<u64>,
     /// In order of their keys.
     pub consumers: Vec<ConsumerState>,
-    /// Slots that wait for their former owners, in order.
+    /// Slots that wait for their former owners or for dead letters, in order.
     pub draining: Vec<Draining>,
+    /// Its dead letters, if it has a policy for them.
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// Entries that were asked for again too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// Those to be published.
+    pub waiting_entries: u64,
+    /// Those at the publisher.
+    pub out_entries: u64,
+    /// Messages that were handed out and whose acks are not known to be durable.
+    pub unsettled_messages: u64,
+    /// How many of those there may be.
+    pub unsettled_messages_max: u64,
+    /// When the publisher tries again after a failure, in milliseconds of wall time.
+    pub retry_at: Option<u64>,
 }
 
 /// What a subscription waits for.
@@ -36,6 +53,8 @@ pub enum State {
     NoConsumers,
     /// For messages to be published: there is no backlog, or all of it is at consumers.
     NothingToDeliver,
+    /// For acks, and for dead letters to be published: nothing else is left.
+    DeadLetters,
     /// For entries that are being read.
     Reading,
     /// For a time after a read that failed, in milliseconds of wall time.
@@ -130,13 +149,13 @@ pub struct ConsumerState {
     pub waiting_entries: u64,
 }
 
-/// A slot that has moved, and waits until its former owner has acked what it holds.
+/// A slot that waits until its former owner has acked what it holds, or a dead letter is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draining {
     /// The slot.
     pub slot: u32,
-    /// The former owner.
-    pub holder: ConsumerKey,
+    /// The former owner; `None`: the dead-letter publisher.
+    pub holder: Option<ConsumerKey>,
     /// The first entry that it holds.
     pub held: Ordinal,
     /// Entries that wait.

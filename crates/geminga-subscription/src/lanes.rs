@@ -23,7 +23,7 @@ use crate::{ConsumerKey, Kind, members::Members, pending::Pending};
 pub(crate) enum Lane {
     /// For the consumer that has the slot.
     Of(ConsumerKey),
-    /// Until the slot's former owner has acked what it holds.
+    /// Until the slot's former owner has acked what it holds, or its dead letters are published.
     Draining(u32),
     /// Nobody has the slot.
     Nobody,
@@ -56,6 +56,10 @@ impl Router<'_> {
         self.members.kind() == Some(Kind::KeyShared)
     }
 
+    fn is_held_by_the_dead(&self, slot: u32) -> bool {
+        self.pending.dead.holds_slot(slot) && self.members.keeps_key_order()
+    }
+
     pub(crate) fn lane(&self, slot: u32) -> Lane {
         if !self.has_lanes() {
             return Lane::None;
@@ -65,6 +69,7 @@ impl Router<'_> {
         };
         match self.pending.slot_holder(slot) {
             Some(holder) if holder != owner => Lane::Draining(slot),
+            _ if self.is_held_by_the_dead(slot) => Lane::Draining(slot),
             Some(_) | None => Lane::Of(owner),
         }
     }

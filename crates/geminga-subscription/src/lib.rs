@@ -10,7 +10,9 @@
 mod acks;
 mod action;
 mod allowance;
+mod backoff;
 mod consumer;
+mod dead_letters;
 pub mod explain;
 mod hand_over;
 mod intervals;
@@ -28,10 +30,12 @@ mod subscription;
 
 pub use acks::{Ack, AckChange, AckState, NotCumulative};
 pub use action::{
-    Action, DelayedEntry, Delivery, Entry, LoadedDelayed, ParkedEntries, ReadFailed, ReadId,
+    Action, DeadLetter, DelayedEntry, Delivery, Entry, LoadedDelayed, ParkedEntries, ReadFailed,
+    ReadId,
 };
 pub use allowance::Allowance;
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};
+pub use dead_letters::DeadLetterOptions;
 pub use options::{AutoSplit, Options};
 pub use stats::{ConsumerStats, Held, Scarce, Stats};
 pub use subscription::{Redelivered, Subscription};

@@ -1,5 +1,7 @@
 //! The limits of one subscription.
 
+use crate::DeadLetterOptions;
+
 /// How the slots of a `Key_Shared` subscription are divided among consumers that do not name any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoSplit {
@@ -56,6 +58,9 @@ pub struct Options {
     /// The same for all consumers together
     /// (`keySharedLookAheadMsgInReplayThresholdPerSubscription`); 0 is no such limit.
     pub look_ahead_entries_max: usize,
+    /// What becomes of entries that are asked for again and again. Such a subscription is Shared or
+    /// `Key_Shared`.
+    pub dead_letters: Option<DeadLetterOptions>,
     /// While memory of a kind is scarce, a subscription that holds at least so many bytes of it reads
     /// nothing that would add to it.
     pub scarce_bytes: usize,
@@ -86,6 +91,7 @@ impl Default for Options {
             delayed_load_ahead_ms: 10_000,
             look_ahead_entries_max_per_consumer: 4_000,
             look_ahead_entries_max: 40_000,
+            dead_letters: None,
             scarce_bytes: 16 << 10,
             scarce_retry_ms: 1_000,
             retry_ms_min: 100,

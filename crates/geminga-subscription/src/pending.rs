@@ -1,4 +1,5 @@
-//! The entries of a Shared or `Key_Shared` subscription that are at a consumer and not acked.
+//! The entries of a Shared or `Key_Shared` subscription that are at a consumer and not acked; and those
+//! that no consumer gets any more.
 //!
 //! # Invariants
 //!
@@ -10,7 +11,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use geminga_types::Ordinal;
 
-use crate::ConsumerKey;
+use crate::{ConsumerKey, dead_letters::DeadLetters};
 
 /// An entry at a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct Pending {
     messages: u64,
     /// Slot → its consumer and how many of its entries that has.
     slots: BTreeMap<u32, (ConsumerKey, usize)>,
+    /// What is at no consumer, and goes to none.
+    pub(crate) dead: DeadLetters,
 }
 
 /// What one consumer has.
@@ -41,9 +44,10 @@ struct Held {
 }
 
 impl Pending {
-    /// Nothing; with `tracks_slots`, [`Self::slot_holder`] will know who holds a slot.
-    pub(crate) fn new(tracks_slots: bool) -> Self {
-        Self { tracks_slots, ..Self::default() }
+    /// Nothing is at a consumer; with `tracks_slots`, [`Self::slot_holder`] will know who holds a slot.
+    pub(crate) fn begin(&mut self, tracks_slots: bool) {
+        let dead = std::mem::take(&mut self.dead);
+        *self = Self { tracks_slots, dead, ..Self::default() };
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -155,8 +159,10 @@ impl Pending {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.tracks_slots);
+    /// Everything is read anew.
+    pub(crate) fn rewind(&mut self) {
+        self.begin(self.tracks_slots);
+        self.dead.rewind();
     }
 
     /// Counts again; for assertions.
@@ -172,6 +178,11 @@ impl Pending {
         let same_slots =
             if self.tracks_slots { slots == self.slots } else { self.slots.is_empty() };
         let messages: u64 = held.values().map(|held| held.messages).sum();
-        same_slots && held == self.held && messages == self.messages
+        let no_longer_here = self.entries.keys().all(|&at| !self.dead.contains(at));
+        same_slots
+            && held == self.held
+            && messages == self.messages
+            && no_longer_here
+            && self.dead.is_consistent()
     }
 }

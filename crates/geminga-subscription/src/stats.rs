@@ -23,6 +23,8 @@ pub struct Stats {
     pub redelivery_entries: u64,
     /// Entries read and not yet delivered.
     pub buffered_entries: u64,
+    /// Entries that wait for the dead-letter publisher, or are there.
+    pub dead_letter_entries: u64,
     /// Ranges of acked entries behind unacked ones.
     pub acked_ranges: u64,
     /// Whether a read is out.

@@ -1,9 +1,10 @@
 //! One subscription of a persistent topic.
 //!
 //! Every entry before `end` is in exactly one state: acked; pending at a consumer (Shared,
-//! `Key_Shared`) or delivered to the active one (Exclusive, Failover); waiting in the [`Queue`]
-//! (buffered, to be read again, delayed); parked, when only the topic's index of delayed entries has it;
-//! or unread, from `next_read` on. Exclusive and Failover
+//! `Key_Shared`) or delivered to the active one (Exclusive, Failover); a dead letter; waiting in the
+//! [`Queue`] (buffered, to be read again, delayed); parked, when only the topic's index of delayed entries
+//! has it; or unread, from `next_read` on, where what was a dead letter before everything was read anew
+//! still is one. Exclusive and Failover
 //! keep no list of what was delivered: it is what lies before the buffer and is not acked, and
 //! "again" is a rewind to the mark-delete position.
 //!
@@ -14,6 +15,7 @@
 //! 2. No consumer is sent an entry without a permit left; the last batch may cost more than that.
 //! 3. Polled dry, with no read out and no back-off, a ready consumer has got all it could.
 //! 4. Only unacked entries have redelivery counts.
+//! 5. What was asked for again more often than it may be is sent to no consumer.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -21,7 +23,7 @@ use geminga_types::Ordinal;
 
 use crate::{
     Ack, AckChange, AckState, Allowance, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats,
-    Held, Kind, NotCumulative, Options, Scarce, Stats,
+    Entry, Held, Kind, NotCumulative, Options, Scarce, Stats,
     acks::{self, Acks},
     hand_over::HandOver,
     lanes::{Lane, Router},
@@ -36,6 +38,7 @@ mod audit;
 mod delayed;
 mod deliver;
 mod explain;
+mod letters;
 mod poll;
 mod read;
 
@@ -58,6 +61,8 @@ pub struct Subscription<P> {
     pending: Pending,
     queue: Queue<P>,
     parked: Parked,
+    /// Dead letters that were read, to be handed out with the next poll.
+    letters: Vec<Entry<P>>,
     /// Whether slots have other owners, or may have drained, since what waits was put into lanes.
     has_stale_lanes: bool,
     reader: Reader,
@@ -119,6 +124,7 @@ impl<P> Subscription<P> {
             pending: Pending::default(),
             queue: Queue::new(acks.next_unacked()),
             parked: Parked::new(),
+            letters: Vec::new(),
             has_stale_lanes: false,
             reader: Reader::default(),
             hand_over: None,
@@ -141,11 +147,15 @@ impl<P> Subscription<P> {
     ///
     /// As [`AttachError`] says; nothing has changed then.
     pub fn attach(&mut self, key: ConsumerKey, info: ConsumerInfo) -> Result<(), AttachError> {
+        let is_shared = matches!(info.kind, Kind::Shared | Kind::KeyShared);
+        if self.options.dead_letters.is_some() && !is_shared {
+            return Err(AttachError::NotShared);
+        }
         let active_before = self.members.active();
         self.members.attach(key, info)?;
         self.has_stale_lanes = true;
         if self.pending.len() == 0 {
-            self.pending = Pending::new(self.members.keeps_key_order());
+            self.pending.begin(self.members.keeps_key_order());
         }
         if self.members.active() != active_before {
             self.change_active(active_before);
@@ -304,6 +314,7 @@ impl<P> Subscription<P> {
         self.acks.reset(to.max(self.first).min(self.end));
         self.own_acks = AckChange::default();
         self.redelivery_counts.clear();
+        self.pending.dead.clear();
         self.rewind();
     }
 
@@ -385,7 +396,7 @@ impl<P> Subscription<P> {
     /// Memory that it holds beside payloads.
     #[must_use]
     pub fn held(&self) -> Held {
-        let waiting = self.pending.len() + self.queue.replay().len();
+        let waiting = self.pending.len() + self.pending.dead.len() + self.queue.replay().len();
         let ack_state = self.acks.intervals() * INTERVAL_BYTES
             + self.acks.partials() * PARTIAL_BYTES
             + self.acks.partial_words() * WORD_BYTES
@@ -420,6 +431,7 @@ impl<P> Subscription<P> {
             parked_entries,
             redelivery_entries: self.queue.replay().len() as u64,
             buffered_entries: self.queue.buffer().len() as u64,
+            dead_letter_entries: self.pending.dead.len() as u64,
             acked_ranges: self.acks.intervals() as u64,
             is_reading: self.reader.is_out(),
             is_loading: self.parked.is_loading(),
@@ -463,6 +475,9 @@ impl<P> Subscription<P> {
     }
 
     fn wait_again(&mut self, at: Ordinal, slot: u32) {
+        if self.is_dead(at) {
+            return self.bury(at, slot);
+        }
         let router = Router { members: &self.members, pending: &self.pending };
         self.queue.push_replay(at, slot, router);
     }
@@ -506,7 +521,8 @@ impl<P> Subscription<P> {
         self.hand_over = None;
         self.reader.cancel();
         self.parked.clear();
-        self.pending.clear();
+        self.pending.rewind();
+        self.letters.clear();
         self.blocked = Blocked::default(); // Nothing is unacked, and the next type may have no limit.
         self.queue = Queue::new(self.acks.next_unacked());
     }
@@ -551,9 +567,11 @@ impl<P> Subscription<P> {
 
     /// Drops all that is known of entries that are now acked.
     fn forget(&mut self, range: Range<Ordinal>) {
-        if self.pending.forget(range.clone()) {
+        let were_pending = self.pending.forget(range.clone());
+        if self.pending.dead.forget(range.clone()) || were_pending {
             self.has_stale_lanes = true; // Slots may have drained.
         }
+        self.letters.retain(|letter| !range.contains(&letter.ordinal));
         let router = Router { members: &self.members, pending: &self.pending };
         self.queue.forget(range.clone(), router);
         self.forget_counts(range);
@@ -563,6 +581,9 @@ impl<P> Subscription<P> {
     fn forget_one(&mut self, at: Ordinal) {
         if let Some(unacked) = self.pending.take_anywhere(at) {
             self.released(unacked.slot);
+        } else if let Some(slot) = self.pending.dead.remove(at) {
+            self.letters.retain(|letter| letter.ordinal != at);
+            self.released(slot);
         } else {
             let router = Router { members: &self.members, pending: &self.pending };
             self.queue.forget(at..at.plus(1), router);

@@ -3,9 +3,10 @@
 //! Goal: whatever happens, in whatever order, no entry is lost, stuck, delivered where it must not be,
 //! or acked by nobody. Method: a world keeps, for each entry and consumer, what must be true in the
 //! plainest form (arrays and flags); it plays random steps (connect, disconnect, flow, acks of all
-//! sorts, nacks, seeks, reads that fail or come late, trims, crashes), polls the machine dry after each
-//! or, of those that need no poll of their own, after some, and compares every action with what it
-//! knows. At the end the world heals, and everything must be delivered and acked.
+//! sorts, nacks, seeks, reads that fail or come late, dead letters that are stored or not, trims,
+//! crashes), polls the machine dry after each or, of those that need no poll of their own, after some, and
+//! compares every action with what it knows. At the end the world heals, and everything must be delivered
+//! or published as a dead letter, and acked.
 #![cfg(test)]
 
 use geminga_env::sim::Seeds;
@@ -13,6 +14,7 @@ use geminga_subscription::Kind;
 
 mod model {
     pub(crate) mod checks;
+    pub(crate) mod dead;
     pub(crate) mod steps;
     pub(crate) mod world;
 }
@@ -24,7 +26,7 @@ const STEPS: usize = 100;
 
 fn run(kind: Kind, name: &'static str) {
     let seeds = Seeds::of(name, SEEDS);
-    let mut delivered = 0;
+    let (mut delivered, mut dead) = (0, 0);
     for seed in seeds.range() {
         let mut world = World::new(kind, seed);
         for _ in 0..STEPS {
@@ -34,10 +36,15 @@ fn run(kind: Kind, name: &'static str) {
         }
         world.heal();
         delivered += world.delivered;
+        dead += world.dead_stored;
     }
-    let is_little = seeds.count() >= SEEDS && delivered <= 1000;
-    assert!(!is_little, "the schedules deliver next to nothing: {delivered}");
-    seeds.passed(format_args!("{delivered} deliveries"));
+    let has_dead = matches!(kind, Kind::Shared | Kind::KeyShared);
+    let is_little = delivered <= 1000 || has_dead && dead <= 300;
+    assert!(
+        seeds.count() < SEEDS || !is_little,
+        "the schedules do next to nothing: {delivered} deliveries, {dead} dead letters"
+    );
+    seeds.passed(format_args!("{delivered} deliveries, {dead} dead letters"));
 }
 
 #[test]

@@ -41,6 +41,10 @@ pub(super) fn refusal(name: &str, error: AttachError) -> SubscribeError {
         AttachError::KindMismatch { attached } => SubscribeError::Busy(format!(
             "Subscription {name} is of different type: it has connected {attached:?} consumers"
         )),
+        AttachError::NotShared => SubscribeError::NotAllowed(format!(
+            "Subscription {name} has a dead-letter policy (geminga.deadLetter.maxRedeliverCount): its \
+             consumers are Shared or Key_Shared"
+        )),
         AttachError::Assign(reason) => SubscribeError::Assign(reason),
     }
 }

@@ -24,7 +24,8 @@ impl<P> Subscription<P> {
         let parts = (to.0 - from.0).div_ceil(AUDITED_MAX).max(1);
         let part = from.plus(round % parts * AUDITED_MAX);
         let waiting = self.queue.replay().len() + self.queue.buffer().len();
-        let in_maps = self.pending.len() + waiting + self.redelivery_counts.len();
+        let dead = self.pending.dead.len();
+        let in_maps = self.pending.len() + dead + waiting + self.redelivery_counts.len();
         let is_small = (in_maps + self.queue.delayed_len()) as u64 <= AUDITED_MAX;
         self.is_in_one_state_each(part..to.min(part.plus(AUDITED_MAX)))
             && (!is_small || self.has_consistent_maps())
@@ -52,6 +53,7 @@ impl<P> Subscription<P> {
                 self.queue.buffer().contains_key(&at),
                 self.queue.replay().contains_key(&at),
                 self.queue.is_delayed(at),
+                self.pending.dead.contains(at),
             ];
             states.into_iter().filter(|&is_so| is_so).count()
         };
@@ -69,7 +71,7 @@ impl<P> Subscription<P> {
         let is_within = |at: &Ordinal| from <= *at && *at < to;
         let (buffer, replay) = (self.queue.buffer().keys(), self.queue.replay().keys());
         let waiting: BTreeSet<Ordinal> = buffer.chain(replay).copied().collect();
-        waiting.iter().all(is_within)
+        waiting.iter().all(|at| is_within(at) && !self.is_dead(*at))
             && self.redelivery_counts.keys().all(|&at| !self.acks.is_acked(at))
             && self.queue.is_consistent(Router { members: &self.members, pending: &self.pending })
             && self.pending.is_consistent()

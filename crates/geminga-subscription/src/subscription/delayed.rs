@@ -47,8 +47,11 @@ impl<P> Subscription<P> {
             let is_unknown = at < self.queue.next_read
                 && !self.acks.is_acked(at)
                 && !self.pending.contains(at)
+                && !self.pending.dead.contains(at)
                 && !self.queue.holds(at);
-            if is_unknown {
+            if is_unknown && self.is_dead(at) {
+                self.bury(at, entry.slot);
+            } else if is_unknown {
                 self.queue.push_delayed(at, entry.due, entry.slot);
             }
         }
@@ -80,7 +83,8 @@ impl<P> Subscription<P> {
             return 0;
         }
         let unread = self.acks.unacked_behind(self.queue.next_read, self.end);
-        let known = self.pending.len() + self.held_back() + self.queue.delayed_len();
+        let dead = self.pending.dead.len_before(self.queue.next_read);
+        let known = self.pending.len() + dead + self.held_back() + self.queue.delayed_len();
         self.backlog().saturating_sub(unread).saturating_sub(known as u64)
     }
 

@@ -3,7 +3,7 @@
 use super::Subscription;
 use crate::{
     ConsumerKey, Kind,
-    explain::{ConsumerState, Draining, Explanation, Limit, State, Waits},
+    explain::{ConsumerState, DeadLetters, Draining, Explanation, Limit, State, Waits},
     members::Member,
 };
 
@@ -28,7 +28,21 @@ impl<P> Subscription<P> {
                 .map(|(key, it)| self.explain_consumer(key, it))
                 .collect(),
             draining: self.explain_draining(),
+            dead_letters: self.explain_dead_letters(),
         }
+    }
+
+    fn explain_dead_letters(&self) -> Option<DeadLetters> {
+        let unsettled_messages_max = self.options.dead_letters.as_ref()?.messages_max;
+        let dead = &self.pending.dead;
+        let (out_entries, unsettled_messages) = dead.out();
+        Some(DeadLetters {
+            waiting_entries: dead.len() as u64 - out_entries,
+            out_entries,
+            unsettled_messages,
+            unsettled_messages_max,
+            retry_at: dead.retry_at(),
+        })
     }
 
     fn explain_state(&self) -> State {
@@ -43,7 +57,7 @@ impl<P> Subscription<P> {
         if self.members.is_empty() {
             State::NoConsumers
         } else if waiting == 0 && !has_unread {
-            State::NothingToDeliver
+            if self.pending.dead.len() == 0 { State::NothingToDeliver } else { State::DeadLetters }
         } else if self.blocked.by_own_limit {
             let unacked_messages = self.pending.messages();
             State::AtLimit(Limit::TooManyUnacked {
@@ -103,9 +117,12 @@ impl<P> Subscription<P> {
 
     fn explain_draining(&self) -> Vec<Draining> {
         let lanes = self.queue.lanes.draining();
-        let firsts = self.pending.first_by_slot();
+        let (firsts, dead) = (self.pending.first_by_slot(), self.pending.dead.first_by_slot());
         let explained = lanes.filter_map(|(slot, since, waiting)| {
-            let &(held, holder) = firsts.get(&slot)?;
+            let moved =
+                firsts.get(&slot).filter(|&&(_, key)| self.members.owner(slot) != Some(key));
+            let moved = moved.map(|&(held, holder)| (held, Some(holder)));
+            let (held, holder) = moved.or_else(|| Some((*dead.get(&slot)?, None)))?;
             Some(Draining { slot, holder, held, waiting_entries: waiting as u64, since })
         });
         explained.collect()

@@ -10,6 +10,9 @@ impl<P> Subscription<P> {
         self.reader.on_time(now_wall_ms, &self.options);
         self.parked.on_time(now_wall_ms, &self.options);
         self.look_again_at = None;
+        if let Some(options) = &self.options.dead_letters {
+            self.pending.dead.on_time(now_wall_ms, options);
+        }
         if self.hand_over.is_some() && !self.end_hand_over(now_wall_ms) {
             return self.say_own_acks();
         }
@@ -35,8 +38,10 @@ impl<P> Subscription<P> {
         if let Some(acked) = self.say_own_acks() {
             return Some(acked);
         }
-        let delivered = self.deliver(now_wall_ms).or_else(|| self.say_own_acks());
-        let action = delivered.or_else(|| self.read(now_wall_ms));
+        let handed = self.hand_out_letters(now_wall_ms);
+        let delivered = handed.or_else(|| self.deliver(now_wall_ms));
+        let done = delivered.or_else(|| self.say_own_acks());
+        let action = done.or_else(|| self.read_letters()).or_else(|| self.read(now_wall_ms));
         let action = action.or_else(|| self.load(now_wall_ms));
         debug_assert!(
             action.is_some() || self.is_consistent(),
@@ -71,6 +76,7 @@ impl<P> Subscription<P> {
     pub fn next_timeout(&self) -> Option<u64> {
         let due = self.queue.next_due();
         let retries = self.reader.retry_at().into_iter().chain(self.parked.retry_at());
+        let retries = retries.chain(self.pending.dead.retry_at());
         due.into_iter().chain(retries).chain(self.look_again_at).min()
     }
 

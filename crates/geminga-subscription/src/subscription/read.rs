@@ -105,16 +105,36 @@ impl<P> Subscription<P> {
         let router = Router { members: &self.members, pending: &self.pending };
         if is_next {
             self.queue.next_read = at.plus(1);
-        } else if !self.queue.take_replay(at, router) {
+        } else if !self.pending.dead.is_waiting(at) && !self.queue.take_replay(at, router) {
             return false;
         }
         let is_all_acked = |set: &[i64]| acks::count(set, entry.messages.max(1)) == 0;
         if !entry.visible || self.acks.partial(at).is_some_and(is_all_acked) {
             self.ack_by_itself(at);
+        } else if self.pending.dead.contains(at) || self.is_dead(at) {
+            self.meet_dead(entry);
         } else {
             self.queue.push_buffer(entry, router);
         }
         true
+    }
+
+    /// A read of exactly these entries, ascending; of as many as one read may have.
+    pub(super) fn read_exactly(&mut self, wanted: Vec<Ordinal>) -> Option<Action<P>> {
+        let entries_max = self.options.read_entries_max.max(1);
+        let mut plan = Plan { ranges: Vec::new(), entries: 0, entries_max };
+        wanted.into_iter().for_each(|at| plan.push_one(at));
+        if plan.ranges.is_empty() { None } else { Some(self.start_read(plan, None)) }
+    }
+
+    fn start_read(&mut self, plan: Plan, park_from: Option<Ordinal>) -> Action<P> {
+        Action::Read {
+            id: self.reader.issue(),
+            ranges: plan.ranges,
+            entries_max: plan.entries,
+            bytes_max: self.options.read_bytes_max,
+            park_from,
+        }
     }
 
     /// The next read, if somebody can take what it brings.
@@ -149,13 +169,7 @@ impl<P> Subscription<P> {
         if plan.ranges.is_empty() {
             return None;
         }
-        Some(Action::Read {
-            id: self.reader.issue(),
-            ranges: plan.ranges,
-            entries_max: plan.entries,
-            bytes_max: self.options.read_bytes_max,
-            park_from,
-        })
+        Some(self.start_read(plan, park_from))
     }
 
     /// Whether there is anything to read, or to give up and read again.

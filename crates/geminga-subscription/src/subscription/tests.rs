@@ -1,11 +1,12 @@
 use super::*;
 use crate::{
-    Action, DelayedEntry, Delivery, Entry, KeySharedMode, KeySharedOptions, LoadedDelayed,
-    ParkedEntries, ReadFailed, ReadId,
+    Action, DeadLetter, DelayedEntry, Delivery, Entry, KeySharedMode, KeySharedOptions,
+    LoadedDelayed, ParkedEntries, ReadFailed, ReadId,
 };
 
 mod auditing;
 mod by_key;
+mod dead;
 mod delayed;
 mod in_order;
 mod reading;
@@ -28,6 +29,7 @@ struct Rig {
     loads: Vec<((u64, Ordinal), usize)>,
     /// What was read.
     read: Vec<u64>,
+    letters: Vec<DeadLetter<u64>>,
 }
 
 fn entry(at: u64) -> Entry<u64> {
@@ -72,6 +74,7 @@ impl Rig {
             indexed: vec![],
             loads: vec![],
             read: vec![],
+            letters: vec![],
         }
     }
 
@@ -103,6 +106,7 @@ impl Rig {
                 Action::LoadDelayed { id, after, entries_max } => {
                     self.load(id, after, entries_max);
                 }
+                Action::DeadLetters { letters } => self.letters.extend(letters),
             }
         }
         delivered

@@ -68,6 +68,7 @@ impl World {
         }
         assert!(self.sub.audit(self.now), "seed {seed}: the books do not balance");
         self.check_no_stall();
+        self.check_letters();
         let timeout = self.sub.next_timeout();
         assert!(timeout.is_none_or(|at| self.now < at), "seed {seed}: it would spin");
     }
@@ -201,7 +202,7 @@ impl World {
         let entry = &self.entries[usize::try_from(at).unwrap()];
         let is_due = !self.is_early(at);
         match self.kind {
-            _ if entry.remaining == 0 => false,
+            _ if entry.remaining == 0 || self.is_dead(at) => false,
             Kind::Exclusive | Kind::Failover => self.active() == Some(key) && self.cursor <= at,
             Kind::Shared => entry.at.is_none() && is_due,
             Kind::KeyShared => {
@@ -209,7 +210,8 @@ impl World {
                     Some(slots) => slots.contains(&entry.slot),
                     None => self.sub.owner_of(entry.slot) == Some(key),
                 };
-                let is_free = !self.keeps_order || self.key_is_held_back(key, at).is_none();
+                let is_held = self.key_is_held_back(key, at).is_some() || self.has_dead(entry.slot);
+                let is_free = !self.keeps_order || !is_held;
                 entry.at.is_none() && is_due && is_owner && is_free
             }
         }

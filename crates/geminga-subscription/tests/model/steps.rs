@@ -9,7 +9,10 @@ use geminga_subscription::{
 use geminga_types::Ordinal;
 use rand::Rng;
 
-use super::world::{Consumer, Held, Load, Out, Published, World, whole, words};
+use super::{
+    dead::Dead,
+    world::{Consumer, Held, Load, Out, Published, World, whole, words},
+};
 
 impl World {
     /// What happens before the next poll.
@@ -23,8 +26,13 @@ impl World {
                 1 | 2 => self.attach(),
                 3 => self.detach(),
                 4 => self.flow(),
-                5..8 => self.ack_some(),
+                5..7 => self.ack_some(),
+                7 if self.random.random_bool(0.5) => self.answer_letters(),
+                7 => self.write_cursor(),
                 8 => self.redeliver(),
+                _ if self.options.dead_letters.is_some() && self.random.random_bool(0.7) => {
+                    self.redeliver();
+                }
                 _ if self.random.random_bool(0.3) => self.change_policies(),
                 _ => self.set_writable(),
             }
@@ -41,6 +49,9 @@ impl World {
             62..74 => self.ack_some(),
             74..78 => self.ack_cumulative(),
             78..84 => self.redeliver(),
+            84..86 if self.options.dead_letters.is_some() && self.random.random_bool(0.5) => {
+                self.redeliver();
+            }
             84..86 => self.flush_counts(),
             86..88 => self.set_writable(),
             88..90 => self.set_scarce(),
@@ -168,8 +179,9 @@ impl World {
             return;
         }
         if self.consumers.is_empty() && self.random.random_bool(0.1) {
-            let kinds = [Kind::Exclusive, Kind::Failover, Kind::Shared, Kind::KeyShared];
-            let index = self.random.random_range(0..kinds.len());
+            let kinds = [Kind::Shared, Kind::KeyShared, Kind::Exclusive, Kind::Failover];
+            let count = if self.options.dead_letters.is_some() { 2 } else { kinds.len() };
+            let index = self.random.random_range(0..count);
             self.become_of_kind(kinds[index]);
         }
         let consumer = Consumer {
@@ -296,7 +308,9 @@ impl World {
         let wanted: Vec<_> =
             ordinals.iter().enumerate().filter(|(_, at)| !self.is_acked(**at)).collect();
         for (index, &at) in wanted {
-            self.entry(at).held = if index < hole { Held::Yes } else { Held::Maybe };
+            // Of dead letters it takes those whose turn it is.
+            let is_kept = index < hole && !self.is_dead(at);
+            self.entry(at).held = if is_kept { Held::Yes } else { Held::Maybe };
         }
     }
 
@@ -342,7 +356,10 @@ impl World {
             if !is_out && self.random.random_bool(0.8) {
                 continue;
             }
-            let (keep, ack_set, batch_size) = self.any_ack_set(messages);
+            let (keep, ack_set, batch_size) = match self.dead.has_handed(at) {
+                true => (0, None, None),
+                false => self.any_ack_set(messages),
+            };
             acks.push(Ack { ordinal: Ordinal(at), ack_set, batch_size });
             self.ack(at, keep);
         }
@@ -396,6 +413,10 @@ impl World {
         }
         let count = self.random.random_range(1..5);
         let mut ids: Vec<u64> = (0..count).filter_map(|_| self.any_entry()).collect();
+        if self.options.dead_letters.is_some() && self.random.random_bool(0.8) {
+            let its = (0..).zip(&self.entries).filter(|(_, entry)| entry.at == Some(key));
+            ids = its.map(|(at, _)| at).take(2 * count).collect();
+        }
         ids.extend(ids.first().copied().filter(|_| self.is_shared()));
         let ordinals: Vec<Ordinal> = ids.iter().copied().map(Ordinal).collect();
         let given_back = self.sub.redeliver(key, Some(&ordinals), None);
@@ -504,6 +525,7 @@ impl World {
             entry.remaining = if at < to { 0 } else { whole(entry.messages) };
             (entry.count, entry.flushed_count) = (0, 0);
         }
+        self.dead.on_seek();
         self.unflushed.clear();
         self.rewind();
     }
@@ -532,6 +554,7 @@ impl World {
         self.loads.clear();
         self.load_again_at = None;
         self.tell_indexed();
+        self.dead = Dead::default();
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
         (self.hand_over, self.is_blocked_by_all) = (None, false);
         self.entries.iter_mut().for_each(|entry| entry.count = entry.flushed_count);
@@ -569,6 +592,7 @@ impl World {
                 self.sub.flow(key, permits);
             }
         }
+        self.heal_letters();
         if let Some(index) = self.reads.iter().position(|read| read.is_wanted) {
             self.answer(index, 9);
         } else if let Some(load) = self.loads.pop() {

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use geminga_subscription::{
-    AckChange, AckState, Action, Allowance, AutoSplit, ConsumerInfo, ConsumerKey, Delivery,
-    KeySharedMode, KeySharedOptions, Kind, Options, ReadId, Scarce, Subscription,
+    AckChange, AckState, Action, Allowance, AutoSplit, ConsumerInfo, ConsumerKey,
+    DeadLetterOptions, Delivery, KeySharedMode, KeySharedOptions, Kind, Options, ReadId, Scarce,
+    Subscription,
 };
 use geminga_types::Ordinal;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::dead::Dead;
 
 /// A published entry.
 pub(crate) struct Published {
@@ -108,6 +111,9 @@ pub(crate) struct World {
     pub(crate) refill_at: u64,
     /// Redelivery counts that are not yet flushed.
     pub(crate) unflushed: Vec<(Ordinal, u32)>,
+    pub(crate) dead: Dead,
+    /// Messages that were stored as dead letters.
+    pub(crate) dead_stored: u64,
 }
 
 impl World {
@@ -151,6 +157,12 @@ impl World {
             look_ahead_entries_max_per_consumer: random.random_range(0..20),
             look_ahead_entries_max: random.random_range(0..50),
             scarce_bytes: random.random_range(1..600),
+            dead_letters: (matches!(kind, Kind::Shared | Kind::KeyShared)
+                && random.random_bool(0.5))
+            .then(|| DeadLetterOptions {
+                messages_max: random.random_range(1..12),
+                ..DeadLetterOptions::new(random.random_range(0..2))
+            }),
             ..Options::default()
         };
         let start = AckState::before(Ordinal(0));
@@ -184,6 +196,8 @@ impl World {
             tokens: u64::MAX,
             refill_at: 0,
             unflushed: Vec::new(),
+            dead: Dead::default(),
+            dead_stored: 0,
         }
     }
 
@@ -382,6 +396,7 @@ impl World {
                     self.loads.push(Load { id, after, entries_max, indexed });
                     assert!(self.loads.len() < 50, "seed {}: it loads and loads", self.seed);
                 }
+                Some(Action::DeadLetters { letters }) => self.on_letters(&letters),
             }
         }
         panic!("seed {}: it never ends", self.seed);
@@ -409,6 +424,7 @@ impl World {
         assert_eq!(delivery.payload, at, "seed {seed}: another entry's payload");
         assert!(self.is_ready(key), "seed {seed}: {key:?} was sent {at} and is not ready");
         assert!(!self.is_over(at), "seed {seed}: {at} is past its time");
+        assert!(!self.is_dead(at), "seed {seed}: {at} is dead");
         assert_eq!(self.hand_over, None, "seed {seed}: {at} while the turn passes on");
         assert_ne!(self.tokens, 0, "seed {seed}: {at} beyond the rate");
         self.tokens = self.tokens.saturating_sub(u64::from(delivery.messages));
@@ -460,18 +476,21 @@ impl World {
         let seed = self.seed;
         let park_from = park_from.map(|from| from.0);
         let may_park = self.is_shared() && self.options.honours_delays;
-        assert_eq!(park_from, may_park.then_some(self.sub.next_read().0), "seed {seed}");
+        let expected = may_park.then_some(self.sub.next_read().0);
         assert!(self.reads.iter().all(|read| !read.is_wanted), "seed {seed}: two reads at a time");
-        assert!(self.consumers.keys().any(|&key| self.is_ready(key)), "seed {seed}: for nobody");
         assert!(ranges.iter().all(|range| range.start < range.end), "seed {seed}");
         assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start), "seed {seed}");
         let wanted: Vec<u64> = ranges.iter().flat_map(|range| range.start.0..range.end.0).collect();
         assert_eq!(wanted.len(), entries_max, "seed {seed}");
         assert!(1 <= entries_max && entries_max <= self.options.read_entries_max, "seed {seed}");
+        let is_for_publisher = wanted.iter().all(|&at| self.is_dead(at));
+        assert!(park_from == expected || is_for_publisher && park_from.is_none(), "seed {seed}");
+        let has_taker = is_for_publisher || self.consumers.keys().any(|&key| self.is_ready(key));
+        assert!(has_taker, "seed {seed}: for nobody");
         let may_evict = self.kind == Kind::KeyShared;
         let (next_read, readable_end) = (self.sub.next_read().0, self.readable_end());
         for at in wanted {
-            let may_be_read = at < next_read || at < readable_end;
+            let may_be_read = at < next_read || at < readable_end || is_for_publisher;
             assert!(may_be_read, "seed {seed}: reads {at}, and memory is scarce");
             assert!(self.first <= at && at < self.end(), "seed {seed}: reads {at}");
             assert!(!self.is_acked(at), "seed {seed}: reads {at}, which is acked");

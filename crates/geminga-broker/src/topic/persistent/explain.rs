@@ -60,7 +60,10 @@ impl Topic {
         let position = self.ledger.position_of(draining.held);
         DrainingExplanation {
             slot: draining.slot,
-            holder: self.name_of(draining.holder),
+            holder: match draining.holder {
+                Some(holder) => self.name_of(holder),
+                None => "dead letters".to_owned(),
+            },
             held: position.unwrap_or(Position::EARLIEST),
             waiting_entries: draining.waiting_entries,
             since: draining.since,
@@ -80,6 +83,12 @@ impl Topic {
             State::NothingToDeliver => (
                 "NothingToDeliver",
                 "Everything that is not acked is at the consumers; nothing else has been published."
+                    .to_owned(),
+            ),
+            State::DeadLetters => (
+                "DeadLetters",
+                "What is not acked is at the consumers, or was asked for again too often and is to be \
+                 published as dead letters."
                     .to_owned(),
             ),
             State::Reading => {

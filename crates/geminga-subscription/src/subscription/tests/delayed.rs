@@ -130,7 +130,7 @@ fn a_load_that_failed_is_tried_again() {
                 Action::Deliver { deliveries, .. } => {
                     got.extend(deliveries.into_iter().map(|delivery| delivery.ordinal.0));
                 }
-                Action::ActiveChanged { .. } | Action::Acked(_) => {}
+                Action::ActiveChanged { .. } | Action::Acked(_) | Action::DeadLetters { .. } => {}
             }
         }
         let acked = std::mem::take(&mut got);

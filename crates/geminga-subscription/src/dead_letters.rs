@@ -1,0 +1,289 @@
+//! The entries that were asked for again too often: they wait for the dead-letter publisher, or are
+//! there.
+//!
+//! The publisher has one batch at a time. What it has stored is acked; what it has not is tried again
+//! after a back-off. Whoever recognises what was stored twice, after a crash, remembers a fixed number of
+//! messages: so a message that was handed out once counts until its ack is durable.
+//!
+//! # Invariants
+//!
+//! 1. Messages that were handed out and whose acks are not known to be durable are at most
+//!    `messages_max`, whatever becomes of their entries.
+//! 2. `waiting` names exactly the entries that are to be read; the sums are those of the entries.
+//! 3. While an entry is here, nothing else of its slot is sent, where keys keep their order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use geminga_types::Ordinal;
+
+use crate::backoff::Backoff;
+
+/// Which entries are dead letters, and what is done with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterOptions {
+    /// How often an entry may be asked for again; once more and it is not delivered again.
+    pub redeliveries_max: u32,
+    /// Most messages that are handed out and whose acks are not known to be durable; at least 1.
+    pub messages_max: u64,
+    /// Wait after the first failure, in milliseconds; doubled by each further one.
+    pub retry_ms_min: u64,
+    /// Longest wait after a failure, in milliseconds.
+    pub retry_ms_max: u64,
+}
+
+/// All of a subscription's.
+#[derive(Debug, Default)]
+pub(crate) struct DeadLetters {
+    entries: BTreeMap<Ordinal, Dead>,
+    waiting: BTreeSet<Ordinal>,
+    /// How many entries each slot has here.
+    slots: BTreeMap<u32, usize>,
+    /// What the publisher has, if anything: one batch.
+    batch: Vec<Ordinal>,
+    /// Messages that were handed out, of entries that are here.
+    handed_messages: u64,
+    /// Of entries that were acked since, or forgotten; the cursor log has not been told.
+    settling_messages: u64,
+    /// The same once it has, until it says that all that is durable.
+    logged_messages: u64,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Dead {
+    slot: u32,
+    state: State,
+    /// Messages of it that were handed out: they may be stored.
+    handed_messages: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be read.
+    Waiting,
+    /// Read, and goes to the publisher next.
+    Read,
+    /// At the publisher.
+    Out,
+}
+
+impl DeadLetterOptions {
+    /// Up to so many redeliveries; a thousand messages at a time, a second to a minute between tries.
+    #[must_use]
+    pub const fn new(redeliveries_max: u32) -> Self {
+        Self { redeliveries_max, messages_max: 1_000, retry_ms_min: 1_000, retry_ms_max: 60_000 }
+    }
+}
+
+impl DeadLetters {
+    pub(crate) fn contains(&self, at: Ordinal) -> bool {
+        self.entries.contains_key(&at)
+    }
+
+    pub(crate) fn is_waiting(&self, at: Ordinal) -> bool {
+        self.waiting.contains(&at)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many of them are before `end`.
+    pub(crate) fn len_before(&self, end: Ordinal) -> usize {
+        match self.entries.last_key_value() {
+            Some((last, _)) if end <= *last => self.entries.range(..end).count(),
+            _ => self.entries.len(),
+        }
+    }
+
+    /// Entries at the publisher, and messages of which nobody knows whether they are durably acked.
+    pub(crate) fn out(&self) -> (u64, u64) {
+        let out = self.batch.iter().filter(|&&at| self.is_at_publisher(at));
+        (out.count() as u64, self.unsettled())
+    }
+
+    pub(crate) const fn is_out(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    pub(crate) fn holds_slot(&self, slot: u32) -> bool {
+        self.slots.contains_key(&slot)
+    }
+
+    /// The first entry of each slot.
+    pub(crate) fn first_by_slot(&self) -> BTreeMap<u32, Ordinal> {
+        let mut firsts = BTreeMap::new();
+        for (&at, dead) in &self.entries {
+            firsts.entry(dead.slot).or_insert(at);
+        }
+        firsts
+    }
+
+    /// Takes an entry in, to be read for the publisher. True: its slot was free before.
+    pub(crate) fn bury(&mut self, at: Ordinal, slot: u32) -> bool {
+        let dead = Dead { slot, state: State::Waiting, handed_messages: 0 };
+        let before = self.entries.insert(at, dead);
+        debug_assert!(before.is_none(), "an entry dies once");
+        self.waiting.insert(at);
+        let entries = self.slots.entry(slot).or_default();
+        *entries += 1;
+        *entries == 1
+    }
+
+    /// What is to be read for the publisher now, ascending. What was tried before needs no more room.
+    pub(crate) fn to_read(&self, messages_max: u64) -> impl Iterator<Item = Ordinal> {
+        let may_try = !self.is_out() && self.backoff.may_try();
+        let is_full = self.room(messages_max) == 0;
+        let was_tried =
+            |at: &Ordinal| self.entries.get(at).is_some_and(|dead| 0 < dead.handed_messages);
+        let waiting = self.waiting.iter().take(if may_try { usize::MAX } else { 0 });
+        waiting.copied().filter(move |at| !is_full || was_tried(at))
+    }
+
+    /// An entry has been read. True: it is for the publisher now, since it is its turn.
+    pub(crate) fn read(&mut self, at: Ordinal, messages_max: u64) -> bool {
+        if self.to_read(messages_max).next() != Some(at) {
+            return false;
+        }
+        self.waiting.remove(&at);
+        self.set_state(at, State::Read);
+        true
+    }
+
+    /// Hands out up to `messages` of an entry that was read; returns how many. 0: it waits again.
+    pub(crate) fn hand_out(&mut self, at: Ordinal, messages: u32, messages_max: u64) -> u32 {
+        let room = self.room(messages_max);
+        let Some(dead) = self.entries.get_mut(&at) else { return 0 };
+        let handed = u64::from(messages).min(room + dead.handed_messages);
+        if handed == 0 {
+            dead.state = State::Waiting;
+            self.waiting.insert(at);
+            return 0;
+        }
+        self.handed_messages = self.handed_messages - dead.handed_messages + handed;
+        (dead.handed_messages, dead.state) = (handed, State::Out);
+        self.batch.push(at);
+        u32::try_from(handed).unwrap_or(messages)
+    }
+
+    pub(crate) fn is_at_publisher(&self, at: Ordinal) -> bool {
+        self.entries.get(&at).is_some_and(|dead| dead.state == State::Out)
+    }
+
+    /// So many messages of an entry were stored, and are acked.
+    pub(crate) fn settle(&mut self, at: Ordinal, messages: u64) {
+        let Some(dead) = self.entries.get_mut(&at) else { return };
+        let messages = messages.min(dead.handed_messages);
+        dead.handed_messages -= messages;
+        self.handed_messages -= messages;
+        self.settling_messages += messages;
+    }
+
+    /// The publisher has answered for all that it had. What is still here waits to be tried again.
+    pub(crate) fn on_answer(&mut self, has_stored: bool, has_failed: bool) {
+        for at in std::mem::take(&mut self.batch) {
+            if let Some(dead) = self.entries.get_mut(&at)
+                && dead.state == State::Out
+            {
+                dead.state = State::Waiting;
+                self.waiting.insert(at);
+            }
+        }
+        if has_stored || !has_failed {
+            self.backoff.on_success();
+        }
+        if has_failed {
+            self.backoff.on_failure();
+        }
+    }
+
+    /// An entry is acked. Returns its slot if it was here.
+    pub(crate) fn remove(&mut self, at: Ordinal) -> Option<u32> {
+        let dead = self.entries.remove(&at)?;
+        self.waiting.remove(&at);
+        self.handed_messages -= dead.handed_messages;
+        self.settling_messages += dead.handed_messages;
+        if let Some(entries) = self.slots.get_mut(&dead.slot) {
+            *entries -= 1;
+            if *entries == 0 {
+                self.slots.remove(&dead.slot);
+            }
+        }
+        Some(dead.slot)
+    }
+
+    /// Forgets the entries of `range`. False: there were none.
+    pub(crate) fn forget(&mut self, range: Range<Ordinal>) -> bool {
+        let found: Vec<_> = self.entries.range(range).map(|(&at, _)| at).collect();
+        found.iter().for_each(|&at| _ = self.remove(at));
+        !found.is_empty()
+    }
+
+    /// Everything is read anew. What was never handed out is met again; the rest is not forgotten.
+    pub(crate) fn rewind(&mut self) {
+        let known: Vec<_> = self.entries.iter().map(|(&at, &dead)| (at, dead)).collect();
+        for (at, dead) in known {
+            if dead.handed_messages == 0 {
+                self.remove(at);
+            } else if dead.state == State::Read {
+                self.set_state(at, State::Waiting);
+                self.waiting.insert(at);
+            }
+        }
+    }
+
+    /// Nothing is a dead letter any more; what the publisher has is not acked by its answer.
+    pub(crate) fn clear(&mut self) {
+        self.forget(Ordinal(0)..Ordinal(u64::MAX));
+    }
+
+    /// Messages whose acks the next write to the cursor log makes durable.
+    pub(crate) const fn take_settling(&mut self) -> u64 {
+        self.logged_messages += self.settling_messages;
+        std::mem::replace(&mut self.settling_messages, 0)
+    }
+
+    /// That write is durable.
+    pub(crate) const fn settled(&mut self, messages: u64) {
+        self.logged_messages = self.logged_messages.saturating_sub(messages);
+    }
+
+    pub(crate) fn on_time(&mut self, now_wall_ms: u64, options: &DeadLetterOptions) {
+        self.backoff.on_time(now_wall_ms, options.retry_ms_min, options.retry_ms_max);
+    }
+
+    pub(crate) const fn retry_at(&self) -> Option<u64> {
+        self.backoff.retry_at()
+    }
+
+    fn set_state(&mut self, at: Ordinal, state: State) {
+        if let Some(dead) = self.entries.get_mut(&at) {
+            dead.state = state;
+        }
+    }
+
+    const fn unsettled(&self) -> u64 {
+        self.handed_messages + self.settling_messages + self.logged_messages
+    }
+
+    const fn room(&self, messages_max: u64) -> u64 {
+        messages_max.saturating_sub(self.unsettled())
+    }
+
+    /// Counts again; for assertions.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let mut slots = BTreeMap::new();
+        self.entries.values().for_each(|dead| *slots.entry(dead.slot).or_default() += 1);
+        let handed: u64 = self.entries.values().map(|dead| dead.handed_messages).sum();
+        let waiting = self.entries.iter().filter(|(_, dead)| dead.state == State::Waiting);
+        let waiting: BTreeSet<_> = waiting.map(|(&at, _)| at).collect();
+        let has_out = self.entries.values().any(|dead| dead.state == State::Out);
+        slots == self.slots
+            && handed == self.handed_messages
+            && waiting == self.waiting
+            && (self.is_out() || !has_out)
+    }
+}
