@@ -2,14 +2,17 @@
 //! there.
 //!
 //! The publisher has one batch at a time. What it has stored is acked; what it has not is tried again
-//! after a back-off. Whoever recognises what was stored twice, after a crash, remembers a fixed number of
-//! messages: so a message that was handed out once counts until its ack is durable.
+//! after a back-off. Whoever recognises what is published twice, since it failed late or after a crash,
+//! remembers a fixed number of messages. So a message that was handed out once counts until its ack is
+//! durable, and is tried again before any that was not.
 //!
 //! # Invariants
 //!
 //! 1. Messages that were handed out and whose acks are not known to be durable are at most
-//!    `messages_max`, whatever becomes of their entries.
-//! 2. `waiting` names exactly the entries that are to be read; the sums are those of the entries.
+//!    `messages_max`, whatever becomes of their entries; and after one of them no more than so many others
+//!    are handed out for the first time before it is durably acked.
+//! 2. `waiting` and `retrying` name exactly the entries that are to be read; the sums are those of the
+//!    entries.
 //! 3. While an entry is here, nothing else of its slot is sent, where keys keep their order.
 
 use std::{
@@ -38,7 +41,10 @@ pub struct DeadLetterOptions {
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetters {
     entries: BTreeMap<Ordinal, Dead>,
+    /// To be read: those that were never handed out,
     waiting: BTreeSet<Ordinal>,
+    /// and those that were.
+    retrying: BTreeSet<Ordinal>,
     /// How many entries each slot has here.
     slots: BTreeMap<u32, usize>,
     /// What the publisher has, if anything: one batch.
@@ -71,10 +77,10 @@ enum State {
 }
 
 impl DeadLetterOptions {
-    /// Up to so many redeliveries; a thousand messages at a time, a second to a minute between tries.
+    /// Up to so many redeliveries; 500 messages at a time, a second to a minute between tries.
     #[must_use]
     pub const fn new(redeliveries_max: u32) -> Self {
-        Self { redeliveries_max, messages_max: 1_000, retry_ms_min: 1_000, retry_ms_max: 60_000 }
+        Self { redeliveries_max, messages_max: 500, retry_ms_min: 1_000, retry_ms_max: 60_000 }
     }
 }
 
@@ -84,7 +90,7 @@ impl DeadLetters {
     }
 
     pub(crate) fn is_waiting(&self, at: Ordinal) -> bool {
-        self.waiting.contains(&at)
+        self.waiting.contains(&at) || self.retrying.contains(&at)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -133,14 +139,17 @@ impl DeadLetters {
         *entries == 1
     }
 
-    /// What is to be read for the publisher now, ascending. What was tried before needs no more room.
+    /// What is to be read for the publisher now, ascending. What was tried before is first, and needs no
+    /// more room.
     pub(crate) fn to_read(&self, messages_max: u64) -> impl Iterator<Item = Ordinal> {
+        let has_room = 0 < self.room(messages_max);
+        let next = if self.retrying.is_empty() {
+            Some(&self.waiting).filter(|_| has_room)
+        } else {
+            Some(&self.retrying)
+        };
         let may_try = !self.is_out() && self.backoff.may_try();
-        let is_full = self.room(messages_max) == 0;
-        let was_tried =
-            |at: &Ordinal| self.entries.get(at).is_some_and(|dead| 0 < dead.handed_messages);
-        let waiting = self.waiting.iter().take(if may_try { usize::MAX } else { 0 });
-        waiting.copied().filter(move |at| !is_full || was_tried(at))
+        next.filter(|_| may_try).into_iter().flatten().copied()
     }
 
     /// An entry has been read. True: it is for the publisher now, since it is its turn.
@@ -148,8 +157,11 @@ impl DeadLetters {
         if self.to_read(messages_max).next() != Some(at) {
             return false;
         }
+        if let Some(dead) = self.entries.get_mut(&at) {
+            dead.state = State::Read;
+        }
         self.waiting.remove(&at);
-        self.set_state(at, State::Read);
+        self.retrying.remove(&at);
         true
     }
 
@@ -159,8 +171,7 @@ impl DeadLetters {
         let Some(dead) = self.entries.get_mut(&at) else { return 0 };
         let handed = u64::from(messages).min(room + dead.handed_messages);
         if handed == 0 {
-            dead.state = State::Waiting;
-            self.waiting.insert(at);
+            self.wait(at);
             return 0;
         }
         self.handed_messages = self.handed_messages - dead.handed_messages + handed;
@@ -185,11 +196,8 @@ impl DeadLetters {
     /// The publisher has answered for all that it had. What is still here waits to be tried again.
     pub(crate) fn on_answer(&mut self, has_stored: bool, has_failed: bool) {
         for at in std::mem::take(&mut self.batch) {
-            if let Some(dead) = self.entries.get_mut(&at)
-                && dead.state == State::Out
-            {
-                dead.state = State::Waiting;
-                self.waiting.insert(at);
+            if self.is_at_publisher(at) {
+                self.wait(at);
             }
         }
         if has_stored || !has_failed {
@@ -204,6 +212,7 @@ impl DeadLetters {
     pub(crate) fn remove(&mut self, at: Ordinal) -> Option<u32> {
         let dead = self.entries.remove(&at)?;
         self.waiting.remove(&at);
+        self.retrying.remove(&at);
         self.handed_messages -= dead.handed_messages;
         self.settling_messages += dead.handed_messages;
         if let Some(entries) = self.slots.get_mut(&dead.slot) {
@@ -229,8 +238,7 @@ impl DeadLetters {
             if dead.handed_messages == 0 {
                 self.remove(at);
             } else if dead.state == State::Read {
-                self.set_state(at, State::Waiting);
-                self.waiting.insert(at);
+                self.wait(at);
             }
         }
     }
@@ -259,10 +267,11 @@ impl DeadLetters {
         self.backoff.retry_at()
     }
 
-    fn set_state(&mut self, at: Ordinal, state: State) {
-        if let Some(dead) = self.entries.get_mut(&at) {
-            dead.state = state;
-        }
+    fn wait(&mut self, at: Ordinal) {
+        let Some(dead) = self.entries.get_mut(&at) else { return };
+        dead.state = State::Waiting;
+        let set = if dead.handed_messages == 0 { &mut self.waiting } else { &mut self.retrying };
+        set.insert(at);
     }
 
     const fn unsettled(&self) -> u64 {
@@ -278,12 +287,16 @@ impl DeadLetters {
         let mut slots = BTreeMap::new();
         self.entries.values().for_each(|dead| *slots.entry(dead.slot).or_default() += 1);
         let handed: u64 = self.entries.values().map(|dead| dead.handed_messages).sum();
-        let waiting = self.entries.iter().filter(|(_, dead)| dead.state == State::Waiting);
-        let waiting: BTreeSet<_> = waiting.map(|(&at, _)| at).collect();
+        let to_read = |was_tried: bool| -> BTreeSet<Ordinal> {
+            let waiting = self.entries.iter().filter(|(_, dead)| dead.state == State::Waiting);
+            let of_kind = waiting.filter(|(_, dead)| (0 < dead.handed_messages) == was_tried);
+            of_kind.map(|(&at, _)| at).collect()
+        };
         let has_out = self.entries.values().any(|dead| dead.state == State::Out);
         slots == self.slots
             && handed == self.handed_messages
-            && waiting == self.waiting
+            && to_read(false) == self.waiting
+            && to_read(true) == self.retrying
             && (self.is_out() || !has_out)
     }
 }

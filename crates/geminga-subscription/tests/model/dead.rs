@@ -14,7 +14,9 @@ pub(crate) struct Dead {
     /// The batch that is at the publisher.
     out: Option<Vec<Out>>,
     /// Messages that were handed out, by entry and number, whose acks are not known to be durable.
-    handed: BTreeMap<(u64, u32), Stage>,
+    /// With how many were handed out for the first time before.
+    handed: BTreeMap<(u64, u32), (u64, Stage)>,
+    first_times: u64,
     /// Writes to the cursor log that are on their way: how many messages each settles.
     writes: Vec<u64>,
     written: usize,
@@ -46,8 +48,8 @@ impl Dead {
 
     pub(crate) fn on_seek(&mut self) {
         self.out.iter_mut().flatten().for_each(|out| out.counts = false);
-        let open = self.handed.values_mut().filter(|stage| **stage == Stage::Open);
-        open.for_each(|stage| *stage = Stage::Void);
+        let open = self.handed.values_mut().filter(|(_, stage)| *stage == Stage::Open);
+        open.for_each(|(_, stage)| *stage = Stage::Void);
     }
 }
 
@@ -76,6 +78,10 @@ impl World {
         let max = self.options.dead_letters.as_ref().unwrap().messages_max;
         let handed = self.dead.handed.len() as u64;
         assert!(handed <= max, "seed {seed}: {handed} messages may be stored twice, not {max}");
+        // Nothing that may be stored is behind more others than are remembered.
+        let numbers = self.dead.handed.values().map(|&(number, _)| number);
+        let behind = numbers.min().map_or(0, |oldest| self.dead.first_times - oldest);
+        assert!(behind <= max, "seed {seed}: one is behind {behind} others, not {max}");
     }
 
     fn hand_out(&mut self, letter: &DeadLetter<u64>) -> Out {
@@ -95,7 +101,10 @@ impl World {
         let mut handed = 0;
         for bit in bits.take(letter.messages as usize) {
             handed |= 1 << bit;
-            self.dead.handed.insert((at, bit), Stage::Open);
+            let known = self.dead.handed.get(&(at, bit)).copied();
+            let (number, _) = known.unwrap_or((self.dead.first_times, Stage::Open));
+            self.dead.first_times += u64::from(known.is_none());
+            self.dead.handed.insert((at, bit), (number, Stage::Open));
         }
         Out { at, remaining, handed, counts: true }
     }
@@ -152,7 +161,7 @@ impl World {
     fn begin_write(&mut self) {
         self.dead.writes.push(self.sub.take_settling());
         let number = self.dead.written + self.dead.writes.len();
-        for (&(at, bit), stage) in &mut self.dead.handed {
+        for (&(at, bit), (_, stage)) in &mut self.dead.handed {
             let entry = &self.entries[usize::try_from(at).unwrap()];
             let is_acked = entry.remaining >> bit & 1 == 0;
             if *stage == Stage::Void || *stage == Stage::Open && is_acked {
@@ -165,7 +174,7 @@ impl World {
         let settled = self.dead.writes.remove(0);
         self.dead.written += 1;
         let number = self.dead.written;
-        self.dead.handed.retain(|_, stage| *stage != Stage::Written(number));
+        self.dead.handed.retain(|_, (_, stage)| *stage != Stage::Written(number));
         self.sub.on_dead_letters_durable(settled);
     }
 
