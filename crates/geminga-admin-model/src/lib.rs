@@ -17,7 +17,9 @@ mod topic;
 
 pub use backup::{BackupRequest, BackupStatus};
 pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
-pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
+pub use explain::{
+    ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, SubscriptionExplanation,
+};
 pub use internal::{
     CursorStats, LedgerInfo, LongRunningProcessStatus, PartitionedTopicInternalStats,
     PersistentTopicInternalStats,

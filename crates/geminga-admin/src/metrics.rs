@@ -41,6 +41,7 @@ const SUBSCRIPTION: &[Family<SubscriptionStats>] = &[
         number(found.backlog_entries.saturating_sub(found.delayed_entries))
     }),
     gauge("pulsar_subscription_delayed", |found| number(found.delayed_entries)),
+    gauge("geminga_subscription_dead_letter_entries", |found| number(found.dead_letter_entries)),
     gauge("pulsar_subscription_unacked_messages", |found| number(found.unacked_messages)),
     gauge("pulsar_subscription_blocked_on_unacked_messages", |found| {
         count(usize::from(found.is_blocked))
@@ -68,6 +69,14 @@ pub(crate) async fn metrics(broker: &Broker, options: &Options) -> Answer {
     memory(&mut text, &broker.memory());
     head(&mut text, "geminga_subscription_repairs_total", "counter");
     line(&mut text, format_args!("geminga_subscription_repairs_total {}", broker.repairs()));
+    let (published, failures) = broker.dead_letters();
+    for (name, value) in [
+        ("geminga_dead_letters_total", published),
+        ("geminga_dead_letter_failures_total", failures),
+    ] {
+        head(&mut text, name, "counter");
+        line(&mut text, format_args!("{name} {value}"));
+    }
     let process = options.process.as_ref().map(|process| process.metrics());
     for Metric { name, kind, value } in process.unwrap_or_default() {
         head(&mut text, name, kind.as_str());

@@ -1,7 +1,7 @@
 //! The broker: what front doors call.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, Weak,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     namespace,
     ownership::Ownership,
     producer::OpenProducer,
+    publisher::LocalPublishers,
     rate::Limiter,
     schema,
     topic::{TopicDeps, TopicHandle},
@@ -128,6 +129,17 @@ struct Inner {
     shutdown: CancellationToken,
 }
 
+/// A broker that may have stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakBroker(Weak<Inner>);
+
+impl WeakBroker {
+    /// The broker, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Broker> {
+        self.0.upgrade().map(Broker)
+    }
+}
+
 impl Broker {
     /// Starts a broker: resumes interrupted deletions and makes what a first start must make.
     ///
@@ -156,6 +168,7 @@ impl Broker {
             .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
+        let publishers = Arc::new(LocalPublishers::default());
         let deps = TopicDeps {
             ledger,
             options,
@@ -169,6 +182,9 @@ impl Broker {
             compactions,
             delayed_scans: Arc::new(Semaphore::new(DELAYED_SCANS_AT_ONCE)),
             tasks,
+            publishes: publishes.clone(),
+            publishers: Arc::<LocalPublishers>::clone(&publishers),
+            dead_letters: Arc::default(),
         };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
@@ -179,7 +195,10 @@ impl Broker {
         let changes = deps.ledger.metadata.watch(paths::POLICIES);
         deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
         let connections = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { deps, topics, publishes, deliveries, connections, shutdown })))
+        let inner = Inner { deps, topics, publishes, deliveries, connections, shutdown };
+        let broker = Self(Arc::new(inner));
+        publishers.begin(WeakBroker(Arc::downgrade(&broker.0)), broker.next_connection_id());
+        Ok(broker)
     }
 
     /// How often the books of a subscription did not balance since the start, and it delivered everything
@@ -187,6 +206,14 @@ impl Broker {
     #[must_use]
     pub fn repairs(&self) -> u64 {
         self.0.deps.repairs.load(Ordering::Relaxed)
+    }
+
+    /// Messages that were published as dead letters since the start, and how often that failed.
+    #[must_use]
+    pub fn dead_letters(&self) -> (u64, u64) {
+        let counts = &self.0.deps.dead_letters;
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&counts.published), count(&counts.failures))
     }
 
     /// What the operator decided.
@@ -498,6 +525,11 @@ impl Broker {
     /// All topics that are loaded now, by name.
     pub(crate) fn loaded_topics(&self) -> Vec<(TopicName, TopicHandle)> {
         self.0.topics.all_loaded()
+    }
+
+    /// Where its tasks run.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.deps.tasks
     }
 
     /// What every part of it works with.

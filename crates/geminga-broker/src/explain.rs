@@ -39,8 +39,36 @@ pub struct SubscriptionExplanation {
     pub read: Position,
     /// Who is attached.
     pub consumers: Vec<ConsumerExplanation>,
-    /// Keys that have moved to another consumer and wait for acks of their former one.
+    /// Keys that have moved to another consumer and wait for acks of their former one, or that wait for
+    /// dead letters.
     pub draining: Vec<DrainingExplanation>,
+    /// Its dead letters, if it has a policy for them.
+    pub dead_letters: Option<DeadLettersExplanation>,
+}
+
+/// Messages that were asked for again too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLettersExplanation {
+    /// What the policy is, in words.
+    pub policy: String,
+    /// Where they go.
+    pub topic: TopicName,
+    /// Entries to be published.
+    pub waiting_entries: u64,
+    /// Entries that are being published.
+    pub out_entries: u64,
+    /// Messages that may have been published and whose acks are not known to be durable.
+    pub unsettled_messages: u64,
+    /// How many of those there may be.
+    pub unsettled_messages_max: u64,
+    /// Messages that were published since the topic was loaded.
+    pub published_messages: u64,
+    /// Why publishing fails, if the last try did.
+    pub failure: Option<String>,
+    /// Since when, in wall-clock milliseconds.
+    pub failing_since: Option<u64>,
+    /// When it is tried again, in wall-clock milliseconds.
+    pub retry_at: Option<u64>,
 }
 
 /// What a consumer waits for.
@@ -60,14 +88,14 @@ pub struct ConsumerExplanation {
     pub waiting_entries: u64,
 }
 
-/// Keys of one slot, which wait for a consumer that had them before.
+/// Keys of one slot, which wait for a consumer that had them before, or for dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainingExplanation {
     /// The slot of their hash.
     pub slot: u32,
-    /// Who had them.
+    /// Who had them; or `dead letters`.
     pub holder: String,
-    /// The first message that it has to ack.
+    /// The first message that is to be acked, or published.
     pub held: Position,
     /// Entries that wait.
     pub waiting_entries: u64,

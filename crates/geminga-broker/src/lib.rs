@@ -6,9 +6,11 @@
 //! connection into which topics put what the client is to be sent.
 
 pub mod admin;
+mod batch;
 mod broker;
 mod budget;
 mod consumer;
+mod dead_letter;
 mod error;
 mod explain;
 mod feedback;
@@ -20,6 +22,7 @@ mod outbox;
 mod ownership;
 mod policies;
 mod producer;
+mod publisher;
 mod rate;
 mod schema;
 mod stats;
@@ -37,7 +40,9 @@ pub use error::{
     AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
     SubscribeError, TopicError,
 };
-pub use explain::{ConsumerExplanation, DrainingExplanation, SubscriptionExplanation};
+pub use explain::{
+    ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, SubscriptionExplanation,
+};
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_subscription::AutoSplit;
 pub use options::{

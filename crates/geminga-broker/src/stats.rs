@@ -126,6 +126,8 @@ pub struct SubscriptionStats {
     pub backlog_entries: u64,
     /// Entries of those that wait for their time, as far as they were read.
     pub delayed_entries: u64,
+    /// Entries that are to be published as dead letters, or are being.
+    pub dead_letter_entries: u64,
     /// Whether it has reached its limit of unacked messages.
     pub is_blocked: bool,
     /// Messages delivered and not acked.

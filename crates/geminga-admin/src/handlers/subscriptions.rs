@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use geminga_admin_model::{
-    ConsumerExplanation, DrainingExplanation, MessageId, SubscriptionExplanation,
+    ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, MessageId,
+    SubscriptionExplanation,
 };
 use geminga_broker::{Broker, admin::CursorStart};
 use geminga_types::Position;
@@ -92,6 +93,22 @@ fn explanation(found: geminga_broker::SubscriptionExplanation) -> SubscriptionEx
         read: message_id(found.read),
         consumers: consumers.collect(),
         draining: draining.collect(),
+        dead_letters: found.dead_letters.map(dead_letters),
+    }
+}
+
+fn dead_letters(found: geminga_broker::DeadLettersExplanation) -> DeadLettersExplanation {
+    DeadLettersExplanation {
+        policy: found.policy,
+        topic: found.topic.to_string(),
+        waiting_entries: found.waiting_entries,
+        out_entries: found.out_entries,
+        unsettled_messages: found.unsettled_messages,
+        unsettled_messages_max: found.unsettled_messages_max,
+        published_messages: found.published_messages,
+        failure: found.failure,
+        failing_since: found.failing_since,
+        retry_at: found.retry_at,
     }
 }
 

@@ -20,6 +20,7 @@ fn subscription(name: &str) -> SubscriptionStats {
         is_durable: true,
         backlog_entries: 7,
         delayed_entries: 2,
+        dead_letter_entries: 1,
         is_blocked: true,
         unacked_messages: 3,
         message_rate_out: 1.5,

@@ -407,6 +407,7 @@ impl Topic {
                 is_durable: false,
                 backlog_entries: 0,
                 delayed_entries: 0,
+                dead_letter_entries: 0,
                 is_blocked: false,
                 unacked_messages: 0,
                 message_rate_out,

@@ -18,6 +18,7 @@ mod compacted_view;
 mod compaction;
 mod consumers;
 mod cursor_events;
+mod dead_letters;
 mod deduplication;
 mod delayed;
 mod dispatch;
@@ -57,8 +58,8 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    Budget, Options, ownership::Grant, policies::TopicPolicies, rate::Limiter,
-    unacked::UnackedInAll,
+    Budget, Options, ownership::Grant, policies::TopicPolicies, publisher::TopicPublishers,
+    rate::Limiter, unacked::UnackedInAll,
 };
 
 pub(crate) use deduplication::{
@@ -101,6 +102,20 @@ pub(crate) struct TopicDeps {
     /// How many topics may be read at once for their delayed messages.
     pub(crate) delayed_scans: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
+    /// Bytes of publishes in flight.
+    pub(crate) publishes: Budget,
+    /// Publish for it to other topics.
+    pub(crate) publishers: Arc<dyn TopicPublishers>,
+    pub(crate) dead_letters: Arc<DeadLetterCounts>,
+}
+
+/// Dead letters of all subscriptions.
+#[derive(Debug, Default)]
+pub(crate) struct DeadLetterCounts {
+    /// Messages that were published.
+    pub(crate) published: AtomicU64,
+    /// How often publishing failed.
+    pub(crate) failures: AtomicU64,
 }
 
 struct Topic {

@@ -235,12 +235,18 @@ pub(crate) fn publish(number: u64) -> Publish {
 
 /// Published at `published_at` milliseconds.
 pub(crate) fn publish_at(number: u64, published_at: u64) -> Publish {
-    let metadata = MessageMetadata {
+    publish_with(number, |metadata| metadata.publish_time = published_at)
+}
+
+/// With what `change` does to its metadata.
+pub(crate) fn publish_with(number: u64, change: impl FnOnce(&mut MessageMetadata)) -> Publish {
+    let mut metadata = MessageMetadata {
         producer_name: "test".to_owned(),
         sequence_id: number,
-        publish_time: published_at,
+        publish_time: number,
         ..MessageMetadata::default()
     };
+    change(&mut metadata);
     let entry = encode_entry(&metadata, b"m");
     Publish {
         sequence_id: number,
@@ -250,7 +256,7 @@ pub(crate) fn publish_at(number: u64, published_at: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
-        published_at,
+        published_at: metadata.publish_time,
         is_visible: true,
         name: "test".into(),
         identity: Identity::Sequence(Sequence::of(number)),

@@ -6,6 +6,7 @@ mod bookie;
 mod client;
 mod compacting;
 mod compacting_model;
+mod dead_letters;
 mod deduplicating;
 mod deduplicating_model;
 mod delayed;

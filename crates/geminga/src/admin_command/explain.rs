@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use clap::Args;
-use geminga_admin_model::{MessageId, SubscriptionExplanation};
+use geminga_admin_model::{DeadLettersExplanation, MessageId, SubscriptionExplanation};
 use geminga_env::Env;
 use geminga_types::TopicName;
 
@@ -86,6 +86,9 @@ fn print(
         let max = max.map_or_else(|| "no limit".to_owned(), |max| format!("at most {max}"));
         writeln!(out, "{} entries wait for consumers ({max})", explained.held_back_entries)?;
     }
+    if let Some(dead) = &explained.dead_letters {
+        print_dead_letters(out, dead, now)?;
+    }
     for rate in &explained.rates {
         writeln!(out, "rate by {rate}")?;
     }
@@ -114,6 +117,24 @@ fn print(
         )?;
     }
     rest(out, explained.draining.len(), "slots")
+}
+
+fn print_dead_letters(
+    out: &mut impl Write,
+    dead: &DeadLettersExplanation,
+    now: u64,
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "dead letters: {}; {} entries wait, {} are being published, {} messages were",
+        dead.policy, dead.waiting_entries, dead.out_entries, dead.published_messages
+    )?;
+    if let Some(failure) = &dead.failure {
+        let since = dead.failing_since.map_or(0, |since| now.saturating_sub(since));
+        let again = dead.retry_at.map_or(0, |at| at.saturating_sub(now));
+        writeln!(out, "  failing for {since} ms, again in {again} ms: {failure}")?;
+    }
+    Ok(())
 }
 
 fn rest(out: &mut impl Write, count: usize, what: &str) -> std::io::Result<()> {

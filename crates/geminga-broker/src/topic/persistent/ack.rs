@@ -191,17 +191,24 @@ impl Topic {
         sub.flush_at = None;
         let delta = std::mem::take(&mut sub.delta);
         let waiters = std::mem::take(&mut sub.delta_waiters);
+        let dead_letters = sub.machine.take_settling();
         if delta.is_empty() {
             // Nothing new: durable once what is in flight is.
             match sub.in_flight.back_mut() {
-                Some(last) => last.waiters.extend(waiters),
-                None => waiters.into_iter().for_each(|waiter| waiter.answer(Ok(()))),
+                Some(last) => {
+                    last.waiters.extend(waiters);
+                    last.dead_letters += dead_letters;
+                }
+                None => {
+                    waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
+                    sub.machine.on_dead_letters_durable(dead_letters);
+                }
             }
             return;
         }
         let mark_delete = sub.machine.mark_delete();
         self.deps.options.trace("cursor-write", true);
         let seq = self.ledger.append_cursor(name, delta);
-        sub.in_flight.push_back(InFlight { seq, waiters, mark_delete });
+        sub.in_flight.push_back(InFlight { seq, waiters, mark_delete, dead_letters });
     }
 }

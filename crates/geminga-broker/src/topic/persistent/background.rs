@@ -20,6 +20,7 @@ use super::{
     delayed::{LoadError, Loaded, Made},
     expiry::Expired,
 };
+use crate::dead_letter::Outcome;
 
 /// How long a read may take, the wait for its budget included.
 pub(super) const READ_TIME_MAX: Duration = Duration::from_secs(30);
@@ -74,6 +75,12 @@ pub(super) enum Answer {
     Written {
         attempt: u64,
         result: Result<Box<Written>, String>,
+    },
+    /// Boxed: it is larger than the others.
+    DeadLetters {
+        subscription: SubscriptionName,
+        incarnation: u64,
+        outcome: Box<Outcome>,
     },
     StartFound {
         subscription: SubscriptionName,
@@ -177,6 +184,9 @@ impl Topic {
             Answer::Oldest { found } => self.on_oldest(found),
             Answer::Chosen { attempt, result } => self.on_chosen(attempt, result),
             Answer::Written { attempt, result } => self.on_written(attempt, result),
+            Answer::DeadLetters { subscription, incarnation, outcome } => {
+                self.on_dead_letters(&subscription, incarnation, *outcome);
+            }
             Answer::StartFound { subscription, attempt, result } => {
                 self.on_start_found(&subscription, attempt, result);
             }

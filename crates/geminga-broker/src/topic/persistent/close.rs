@@ -146,8 +146,9 @@ impl Topic {
             return true;
         }
         let now = self.now();
+        let has_dead_letters_out = self.has_dead_letters_out();
         if let Phase::Draining { replies, deadline } = &mut self.phase
-            && (self.pending.is_empty() || *deadline <= now)
+            && (self.pending.is_empty() && !has_dead_letters_out || *deadline <= now)
         {
             self.phase = Phase::Sealing { replies: std::mem::take(replies), deadline: *deadline };
             self.close_all();

@@ -29,14 +29,21 @@ impl Topic {
                 }
                 CursorEvent::Durable { name, up_to } => {
                     let Some(sub) = self.sub_mut(&name) else { continue };
+                    let mut dead_letters = 0;
                     while let Some(first) = sub.in_flight.front()
                         && first.seq <= up_to
                     {
                         let Some(first) = sub.in_flight.pop_front() else { break };
                         sub.durable_mark_delete = first.mark_delete;
+                        dead_letters += first.dead_letters;
                         options.trace("cursor-write", false);
                         first.waiters.into_iter().for_each(|waiter| waiter.answer(Ok(())));
                     }
+                    if 0 < dead_letters {
+                        sub.machine.on_dead_letters_durable(dead_letters);
+                        self.ready.insert(Arc::from(&*name));
+                    }
+                    self.publish_held_dead_letters(&name, up_to);
                     self.finish_seek(&name);
                 }
                 CursorEvent::NeedsSnapshot { name } => self.send_snapshot(&name),

@@ -78,12 +78,7 @@ impl Topic {
                 }
             }
             Action::Acked(change) => self.note_acks(name, &change, None),
-            Action::DeadLetters { .. } => {
-                // No subscription has a policy for them yet.
-                if let Some(sub) = self.subscriptions.get_mut(name) {
-                    sub.machine.on_dead_letters(&[], true);
-                }
-            }
+            Action::DeadLetters { letters } => self.publish_dead_letters(name, letters),
         }
     }
 

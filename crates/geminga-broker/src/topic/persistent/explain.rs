@@ -35,6 +35,11 @@ impl Topic {
             rates: self.rates_of(name).into_iter().map(|(text, _)| text).collect(),
             consumers: explained.consumers.iter().map(|it| self.explain_consumer(it)).collect(),
             draining: explained.draining.iter().map(|it| self.explain_draining(it)).collect(),
+            dead_letters: sub
+                .dead_letters
+                .as_ref()
+                .zip(explained.dead_letters)
+                .map(|(of_topic, of_machine)| of_topic.explain(of_machine)),
         })
     }
 

@@ -131,6 +131,7 @@ impl Topic {
         sub.delta = CursorDelta::default();
         let mut waiters = std::mem::take(&mut sub.delta_waiters);
         waiters.push(AckWaiter::Seek(waiter));
+        let dead_letters = sub.machine.take_settling();
         sub.flush_at = None;
         self.unflushed.remove(name);
         let delta = CursorDelta {
@@ -145,7 +146,7 @@ impl Topic {
         for write in &mut sub.in_flight {
             write.mark_delete = write.mark_delete.min(target);
         }
-        sub.in_flight.push_back(InFlight { seq, waiters, mark_delete: target });
+        sub.in_flight.push_back(InFlight { seq, waiters, mark_delete: target, dead_letters });
         let wall = self.deps.ledger.env.clock.wall();
         self.ledger.trim(self.slowest(), wall);
     }

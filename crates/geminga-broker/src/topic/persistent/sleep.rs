@@ -68,6 +68,7 @@ impl Topic {
             && self.unflushed.is_empty()
             && self.terminating.is_empty()
             && self.deduplication.as_ref().is_none_or(|it| it.is_quiet())
+            && !self.has_dead_letters_out()
             && !self.has_busy_names();
         matches!(self.phase, Phase::Serving) && is_unused && is_settled
     }

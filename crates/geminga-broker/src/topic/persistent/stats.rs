@@ -93,6 +93,7 @@ impl Topic {
                 is_durable: sub.is_durable,
                 backlog_entries: machine.backlog_entries,
                 delayed_entries: machine.delayed_entries,
+                dead_letter_entries: machine.dead_letter_entries,
                 is_blocked: machine.is_blocked_on_unacked,
                 unacked_messages: machine.unacked_messages,
                 message_rate_out,

@@ -13,6 +13,7 @@ use super::{
     ack::AckWaiter,
     compacted_view::{Found, Horizon, View},
     compaction,
+    dead_letters::DeadLetters,
     seek::Seeking,
     throttle::limiter_for,
 };
@@ -59,6 +60,8 @@ pub(super) struct Sub {
     pub(super) limiter: Option<Box<Limiter>>,
     /// If its properties want it.
     pub(super) feedback: Option<Box<Feedback>>,
+    /// If its properties want them to go elsewhere.
+    pub(super) dead_letters: Option<Box<DeadLetters>>,
     consumers: usize,
     /// Since when it has no consumers; a load begins anew.
     pub(super) unused_since: Instant,
@@ -71,6 +74,8 @@ pub(super) struct InFlight {
     pub(super) seq: CursorSeq,
     pub(super) waiters: Vec<AckWaiter>,
     pub(super) mark_delete: Ordinal,
+    /// Messages that were handed out as dead letters and are acked with it.
+    pub(super) dead_letters: u64,
 }
 
 impl Sub {
@@ -150,6 +155,7 @@ impl Topic {
         is_durable: bool,
         properties: Vec<(String, String)>,
     ) {
+        let dead_letters = self.dead_letters_of(&name, &properties, is_durable);
         let options = &self.deps.options;
         let limits = &options.limits;
         let options = geminga_subscription::Options {
@@ -168,6 +174,7 @@ impl Topic {
             ttl_ms: self.policies.ttl_ms().filter(|_| is_durable),
             honours_delays: self.policies.honours_delays,
             delayed_entries_max: self.deps.options.delayed.held_entries_max,
+            dead_letters: dead_letters.as_ref().map(|found| found.options()),
             ..geminga_subscription::Options::default()
         };
         let now = self.now();
@@ -183,6 +190,7 @@ impl Topic {
             is_durable,
             kind: None,
             feedback: Feedback::wanted(&properties, now),
+            dead_letters,
             properties,
             delta: CursorDelta::default(),
             delta_waiters: Vec::new(),

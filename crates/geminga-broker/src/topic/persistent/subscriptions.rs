@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     AdminError, ClientKey, Consumer, Outbox, Outgoing, RequestError, SubscribeError,
-    consumer::OpenConsumer,
+    consumer::OpenConsumer, dead_letter::DeadLetterPolicy,
 };
 
 /// Somebody who waits for an answer to SUBSCRIBE.
@@ -136,6 +136,10 @@ impl Topic {
         if request.is_durable && !self.deps.options.auto_subscription_creation {
             let (topic, subscription) = (self.name.clone(), name.to_string());
             _ = reply.send(Err(SubscribeError::NotFound { topic, subscription }));
+            return;
+        }
+        if let Err(refusal) = self.check_dead_letters(&name, request) {
+            _ = reply.send(Err(SubscribeError::NotAllowed(refusal)));
             return;
         }
         if 0 < request.start_rollback_seconds {
@@ -263,6 +267,9 @@ impl Topic {
                 sub.machine.trim(self.ledger.first());
                 sub.machine.extend(self.ledger.end());
                 sub.machine.set_indexed(self.delayed.indexed());
+                if sub.dead_letters.as_mut().is_some_and(|it| it.give_up_held()) {
+                    sub.machine.on_dead_letters(&[], true);
+                }
                 if sub.flush_at.is_some() {
                     self.unflushed.insert(Arc::clone(&name));
                 }
@@ -299,6 +306,8 @@ impl Topic {
         } else if self.subscriptions.contains_key(&name) || self.busy.contains_key(&name) {
             let text = format!("Subscription {name} already exists for topic {}", self.name);
             _ = reply.send(Err(AdminError::Conflict(text)));
+        } else if let Err(refusal) = DeadLetterPolicy::wanted(&properties, &self.name, &name) {
+            _ = reply.send(Err(AdminError::Invalid(refusal)));
         } else {
             let at = match at {
                 StartAt::Earliest => self.ledger.first(),

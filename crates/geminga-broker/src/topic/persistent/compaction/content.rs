@@ -1,22 +1,18 @@
 //! What compaction sees in an entry: keys and sizes, of one message or of each in a batch.
 
 use bytes::Bytes;
-use geminga_compression::Compression;
 use geminga_wire::{
-    batch::{BatchMessage, BatchReader},
+    batch::BatchMessage,
     entry::{Chunk, EntryMeta},
 };
 
-/// A batch that says to be larger is kept as it is: a few bytes can be made to look so.
-const UNCOMPRESSED_MAX: u32 = 32 << 20;
-/// The same for messages and fields of their metadata.
-const PARTS_MAX: usize = 200_000;
+use crate::batch;
 
 /// What an entry holds.
 pub(super) enum Content<'a> {
     /// Nothing for consumers.
     Marker,
-    /// What cannot be read: kept as it is.
+    /// What cannot be read, or is too large to be: kept as it is.
     Opaque,
     /// One message, or a batch that is encrypted and looked at as a whole, as in Pulsar.
     One(One<'a>),
@@ -42,7 +38,7 @@ impl<'a> Content<'a> {
             return Self::Marker;
         }
         if meta.is_batch && !meta.is_encrypted {
-            return messages(&meta, entry).map_or(Self::Opaque, Self::Batch);
+            return batch::messages_of(&meta, entry).map_or(Self::Opaque, Self::Batch);
         }
         Self::One(One {
             key: meta.partition_key,
@@ -72,19 +68,4 @@ fn size(meta: &EntryMeta<'_>, entry: &[u8]) -> usize {
         _ if meta.compression == 0 => entry.len() - meta.header.payload,
         _ => 0,
     }
-}
-
-fn messages(meta: &EntryMeta<'_>, entry: &Bytes) -> Option<Vec<BatchMessage>> {
-    let compression = Compression::of_code(meta.compression)?;
-    if UNCOMPRESSED_MAX < meta.uncompressed_size {
-        return None;
-    }
-    let payload = entry.slice(meta.header.payload..);
-    let payload = compression.decompress(payload, meta.uncompressed_size).ok()?;
-    let batch = BatchReader::new(payload, meta.messages);
-    let parts = batch.clone().parts().ok()?;
-    if PARTS_MAX < parts {
-        return None;
-    }
-    batch.collect::<Result<_, _>>().ok()
 }
