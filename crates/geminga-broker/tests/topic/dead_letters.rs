@@ -104,7 +104,10 @@ async fn what_is_given_back_too_often_is_published_in_order_and_acked() {
     client.quiet().await;
     let dead = dead(&world, DLQ, 12).await;
     assert_eq!(origins(&dead), ids(&positions));
-    assert_eq!(dead[0].producer_name, "geminga.sourced:dead-letter/persistent://public/default/t/s");
+    assert_eq!(
+        dead[0].producer_name,
+        "geminga.sourced:dead-letter/persistent://public/default/t/s"
+    );
     let stats = world.broker.topic_stats(&topic(DLQ)).await.unwrap();
     assert_eq!(stats.subscriptions[0].name, "mourners");
     assert_eq!(stats.subscriptions[0].backlog_entries, 12);

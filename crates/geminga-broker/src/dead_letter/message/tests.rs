@@ -29,7 +29,9 @@ fn rebuild(
         assert_eq!(publish.sum, Sum::of(&publish.entry));
         assert_eq!((publish.sequence_id, publish.published_at), (meta.sequence_id, 77));
         assert_eq!((publish.messages, publish.key_hash), (meta.messages, meta.key_hash()));
-        assert!(matches!(publish.identity, Identity::Source(source) if source.position == position));
+        assert!(
+            matches!(publish.identity, Identity::Source(source) if source.position == position)
+        );
         let metadata = MessageMetadata::decode(&publish.entry[meta.header.metadata.clone()]);
         (metadata.unwrap(), publish.entry.slice(meta.header.payload..))
     });
