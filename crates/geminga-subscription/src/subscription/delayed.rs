@@ -58,9 +58,10 @@ impl<P> Subscription<P> {
     }
 
     /// Passes over entries that the index has: those of `runs` that come next, but for what is acked.
-    /// False: there were none.
+    /// False: there were none, and none that were acked since.
     pub(super) fn park(&mut self, runs: &[Range<Ordinal>], due_min: u64) -> bool {
         let before = self.queue.next_read;
+        let mut is_useful = false;
         for run in runs {
             let next = self.acks.next_unacked_from(self.queue.next_read);
             if next < run.start || self.end <= next {
@@ -69,12 +70,13 @@ impl<P> Subscription<P> {
             if next < run.end {
                 self.queue.next_read = run.end.min(self.end);
             }
+            is_useful = true;
         }
         let has_parked = before < self.queue.next_read;
         if has_parked {
             self.parked.park_from((due_min, Ordinal(0)));
         }
-        has_parked
+        is_useful
     }
 
     /// How many entries are parked. Costs time in the acked ranges behind what was read.

@@ -110,7 +110,8 @@ impl World {
             entry.remaining != 0 && entry.at.is_none() && entry.deliver_at.is_some()
         };
         let open = || (0..self.end().min(next_read)).filter(is_open);
-        let early = open().filter(|&at| self.is_early(at)).count() as u64;
+        // A dead letter may be none of them, though delays did not count when it was delivered.
+        let early = open().filter(|&at| self.is_early(at) && !self.is_dead(at)).count() as u64;
         let count = open().count() as u64;
         if self.is_shared() && !self.consumers.is_empty() {
             // When delays begin to count again, what was to be read at once is only put off when it is read.
@@ -139,7 +140,7 @@ impl World {
     }
 
     /// Whether what is parked may have to wait although it is due.
-    fn may_wait_to_be_loaded(&self, stats: &Stats) -> bool {
+    pub(crate) fn may_wait_to_be_loaded(&self, stats: &Stats) -> bool {
         let waits_to_retry = self.load_again_at.is_some_and(|at| self.now < at);
         let held_back = stats.buffered_entries + stats.redelivery_entries;
         stats.is_loading || waits_to_retry || self.max_delayed().div_ceil(2) <= held_back
