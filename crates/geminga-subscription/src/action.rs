@@ -76,7 +76,7 @@ pub struct ParkedEntries {
 pub struct DeadLetter<P> {
     /// Its place in the topic.
     pub ordinal: Ordinal,
-    /// How often it was asked for again.
+    /// How often it was asked for again, and one more.
     pub redelivery_count: u32,
     /// Which of its messages are not yet acked (bit = 1), if some are.
     pub ack_set: Option<Box<[i64]>>,
@@ -137,6 +137,9 @@ pub enum Action<P> {
     DeadLetters {
         /// At least one.
         letters: Vec<DeadLetter<P>>,
+        /// Redelivery counts that now say that an entry may have been published: to be durable before
+        /// any of them is.
+        raised: Vec<(Ordinal, u32)>,
     },
     /// Tell a Failover consumer whether it is the active one.
     ActiveChanged {

@@ -11,8 +11,8 @@
 //! 1. Messages that were handed out and whose acks are not known to be durable are at most
 //!    `messages_max`, whatever becomes of their entries; and after one of them no more than so many others
 //!    are handed out for the first time before it is durably acked.
-//! 2. `waiting` and `retrying` name exactly the entries that are to be read; the sums are those of the
-//!    entries.
+//! 2. `waiting` and `retrying` name exactly the entries that are to be read, and `retrying` those besides
+//!    that were handed out before a load and were not met since; the sums are those of the entries.
 //! 3. While an entry is here, nothing else of its slot is sent, where keys keep their order.
 
 use std::{
@@ -64,6 +64,8 @@ struct Dead {
     state: State,
     /// Messages of it that were handed out: they may be stored.
     handed_messages: u64,
+    /// Whether any were, before a load or since.
+    was_handed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,12 @@ impl DeadLetterOptions {
     #[must_use]
     pub const fn new(redeliveries_max: u32) -> Self {
         Self { redeliveries_max, messages_max: 500, retry_ms_min: 1_000, retry_ms_max: 60_000 }
+    }
+
+    /// The redelivery count from which on a load knows that an entry may have been published: one more
+    /// than makes it a dead letter.
+    pub(crate) const fn count_of_handed_out(&self) -> u32 {
+        self.redeliveries_max.saturating_add(2)
     }
 }
 
@@ -128,12 +136,21 @@ impl DeadLetters {
         firsts
     }
 
+    /// Notes that an entry may have been published before a load: it is read before any other, and
+    /// counts as here once it is met.
+    pub(crate) fn restore(&mut self, at: Ordinal) {
+        self.retrying.insert(at);
+    }
+
     /// Takes an entry in, to be read for the publisher. True: its slot was free before.
     pub(crate) fn bury(&mut self, at: Ordinal, slot: u32) -> bool {
-        let dead = Dead { slot, state: State::Waiting, handed_messages: 0 };
+        let was_handed = self.retrying.contains(&at);
+        let dead = Dead { slot, state: State::Waiting, handed_messages: 0, was_handed };
         let before = self.entries.insert(at, dead);
         debug_assert!(before.is_none(), "an entry dies once");
-        self.waiting.insert(at);
+        if !was_handed {
+            self.waiting.insert(at);
+        }
         let entries = self.slots.entry(slot).or_default();
         *entries += 1;
         *entries == 1
@@ -142,14 +159,14 @@ impl DeadLetters {
     /// What is to be read for the publisher now, ascending. What was tried before is first, and needs no
     /// more room.
     pub(crate) fn to_read(&self, messages_max: u64) -> impl Iterator<Item = Ordinal> {
-        let has_room = 0 < self.room(messages_max);
-        let next = if self.retrying.is_empty() {
-            Some(&self.waiting).filter(|_| has_room)
-        } else {
-            Some(&self.retrying)
-        };
-        let may_try = !self.is_out() && self.backoff.may_try();
-        next.filter(|_| may_try).into_iter().flatten().copied()
+        let set = if self.retrying.is_empty() { &self.waiting } else { &self.retrying };
+        let needs_room = set
+            .first()
+            .and_then(|at| self.entries.get(at))
+            .is_none_or(|dead| dead.handed_messages == 0);
+        let has_room = !needs_room || 0 < self.room(messages_max);
+        let may_try = has_room && !self.is_out() && self.backoff.may_try();
+        Some(set).filter(|_| may_try).into_iter().flatten().copied()
     }
 
     /// An entry has been read. True: it is for the publisher now, since it is its turn.
@@ -175,7 +192,7 @@ impl DeadLetters {
             return 0;
         }
         self.handed_messages = self.handed_messages - dead.handed_messages + handed;
-        (dead.handed_messages, dead.state) = (handed, State::Out);
+        *dead = Dead { handed_messages: handed, was_handed: true, state: State::Out, ..*dead };
         self.batch.push(at);
         u32::try_from(handed).unwrap_or(messages)
     }
@@ -189,6 +206,7 @@ impl DeadLetters {
         let Some(dead) = self.entries.get_mut(&at) else { return };
         let messages = messages.min(dead.handed_messages);
         dead.handed_messages -= messages;
+        dead.was_handed = 0 < dead.handed_messages;
         self.handed_messages -= messages;
         self.settling_messages += messages;
     }
@@ -210,9 +228,9 @@ impl DeadLetters {
 
     /// An entry is acked. Returns its slot if it was here.
     pub(crate) fn remove(&mut self, at: Ordinal) -> Option<u32> {
+        self.retrying.remove(&at);
         let dead = self.entries.remove(&at)?;
         self.waiting.remove(&at);
-        self.retrying.remove(&at);
         self.handed_messages -= dead.handed_messages;
         self.settling_messages += dead.handed_messages;
         if let Some(entries) = self.slots.get_mut(&dead.slot) {
@@ -226,6 +244,7 @@ impl DeadLetters {
 
     /// Forgets the entries of `range`. False: there were none.
     pub(crate) fn forget(&mut self, range: Range<Ordinal>) -> bool {
+        self.retrying.extract_if(range.clone(), |at| !self.entries.contains_key(at)).for_each(drop);
         let found: Vec<_> = self.entries.range(range).map(|(&at, _)| at).collect();
         found.iter().for_each(|&at| _ = self.remove(at));
         !found.is_empty()
@@ -237,6 +256,9 @@ impl DeadLetters {
         for (at, dead) in known {
             if dead.handed_messages == 0 {
                 self.remove(at);
+                if dead.was_handed {
+                    self.restore(at);
+                }
             } else if dead.state == State::Read {
                 self.wait(at);
             }
@@ -270,7 +292,7 @@ impl DeadLetters {
     fn wait(&mut self, at: Ordinal) {
         let Some(dead) = self.entries.get_mut(&at) else { return };
         dead.state = State::Waiting;
-        let set = if dead.handed_messages == 0 { &mut self.waiting } else { &mut self.retrying };
+        let set = if dead.was_handed { &mut self.retrying } else { &mut self.waiting };
         set.insert(at);
     }
 
@@ -289,14 +311,15 @@ impl DeadLetters {
         let handed: u64 = self.entries.values().map(|dead| dead.handed_messages).sum();
         let to_read = |was_tried: bool| -> BTreeSet<Ordinal> {
             let waiting = self.entries.iter().filter(|(_, dead)| dead.state == State::Waiting);
-            let of_kind = waiting.filter(|(_, dead)| (0 < dead.handed_messages) == was_tried);
+            let of_kind = waiting.filter(|(_, dead)| dead.was_handed == was_tried);
             of_kind.map(|(&at, _)| at).collect()
         };
+        let retrying = self.retrying.iter().filter(|at| self.entries.contains_key(at));
         let has_out = self.entries.values().any(|dead| dead.state == State::Out);
         slots == self.slots
             && handed == self.handed_messages
             && to_read(false) == self.waiting
-            && to_read(true) == self.retrying
+            && to_read(true).iter().eq(retrying)
             && (self.is_out() || !has_out)
     }
 }

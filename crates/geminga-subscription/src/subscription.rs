@@ -116,19 +116,26 @@ impl<P> Subscription<P> {
         let counts = std::mem::take(&mut start.redelivery_counts);
         let acks = Acks::new(start, first, end);
         let counts = counts.into_iter().filter(|&(at, _)| at < end && !acks.is_acked(at));
+        let redelivery_counts: BTreeMap<_, _> = counts.collect();
+        let mut pending = Pending::default();
+        if let Some(dead_letters) = &options.dead_letters {
+            let mark = dead_letters.count_of_handed_out();
+            let handed_out = redelivery_counts.iter().filter(|&(_, &count)| mark <= count);
+            handed_out.for_each(|(&at, _)| pending.dead.restore(at));
+        }
         Self {
             members: Members::new(&options),
             options,
             first,
             end,
-            pending: Pending::default(),
+            pending,
             queue: Queue::new(acks.next_unacked()),
             parked: Parked::new(),
             letters: Vec::new(),
             has_stale_lanes: false,
             reader: Reader::default(),
             hand_over: None,
-            redelivery_counts: counts.collect(),
+            redelivery_counts,
             own_acks: AckChange::default(),
             blocked: Blocked::default(),
             may_be_blocked: false,

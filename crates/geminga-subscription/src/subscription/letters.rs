@@ -4,7 +4,7 @@
 use geminga_types::{Ordinal, key_slot};
 
 use super::Subscription;
-use crate::{Ack, AckChange, Action, DeadLetter, Entry, acks};
+use crate::{Ack, AckChange, Action, DeadLetter, DeadLetterOptions, Entry, acks};
 
 impl<P> Subscription<P> {
     /// The publisher has answered: so much was stored, which is acked here; whatever else it had is tried
@@ -78,27 +78,40 @@ impl<P> Subscription<P> {
 
     /// Gives the publisher what was read for it. What is past its time is acked instead.
     pub(super) fn hand_out_letters(&mut self, now_wall_ms: u64) -> Option<Action<P>> {
-        let mut letters = Vec::new();
+        let (mut letters, mut raised) = (Vec::new(), Vec::new());
         for entry in std::mem::take(&mut self.letters) {
             let is_over = |ttl| entry.published_at.saturating_add(ttl) <= now_wall_ms;
             if self.options.ttl_ms.is_some_and(is_over) {
                 self.ack_by_itself(entry.ordinal);
             } else {
-                letters.extend(self.letter_of(entry));
+                letters.extend(self.letter_of(entry, &mut raised));
             }
         }
-        if letters.is_empty() { None } else { Some(Action::DeadLetters { letters }) }
+        if letters.is_empty() { None } else { Some(Action::DeadLetters { letters, raised }) }
     }
 
-    fn letter_of(&mut self, entry: Entry<P>) -> Option<DeadLetter<P>> {
+    fn letter_of(
+        &mut self,
+        entry: Entry<P>,
+        raised: &mut Vec<(Ordinal, u32)>,
+    ) -> Option<DeadLetter<P>> {
         let (at, messages) = (entry.ordinal, entry.messages.max(1));
         let ack_set: Option<Box<[i64]>> = self.acks.partial(at).map(Into::into);
         let remaining = ack_set.as_ref().map_or(messages, |set| acks::count(set, messages));
         let handed = self.pending.dead.hand_out(at, remaining, self.letters_max());
-        let redelivery_count = self.redelivery_counts.get(&at).copied().unwrap_or(0);
-        (0 < handed).then_some(DeadLetter {
+        if handed == 0 {
+            return None;
+        }
+        let count = self.redelivery_counts.entry(at).or_default();
+        let options = self.options.dead_letters.as_ref();
+        let mark = options.map_or(0, DeadLetterOptions::count_of_handed_out);
+        if *count < mark {
+            *count = mark;
+            raised.push((at, mark));
+        }
+        Some(DeadLetter {
             ordinal: at,
-            redelivery_count,
+            redelivery_count: *count,
             ack_set,
             messages: handed,
             payload: entry.payload,

@@ -106,7 +106,7 @@ impl Rig {
                 Action::LoadDelayed { id, after, entries_max } => {
                     self.load(id, after, entries_max);
                 }
-                Action::DeadLetters { letters } => self.letters.extend(letters),
+                Action::DeadLetters { letters, .. } => self.letters.extend(letters),
             }
         }
         delivered

@@ -22,6 +22,7 @@ pub(crate) struct Dead {
     written: usize,
     /// After a failure: until then at most nothing is handed out.
     retry_at: Option<u64>,
+    has_crashed: bool,
 }
 
 struct Out {
@@ -51,6 +52,15 @@ impl Dead {
         let open = self.handed.values_mut().filter(|(_, stage)| *stage == Stage::Open);
         open.for_each(|(_, stage)| *stage = Stage::Void);
     }
+
+    /// What was handed out and is not acked may be stored all the same.
+    pub(crate) fn on_crash(&mut self, is_acked: impl Fn(u64, u32) -> bool) {
+        let before = std::mem::take(self);
+        let mut handed = before.handed;
+        handed.retain(|&(at, bit), (_, stage)| *stage == Stage::Open && !is_acked(at, bit));
+        *self =
+            Self { handed, first_times: before.first_times, has_crashed: true, ..Self::default() };
+    }
 }
 
 impl World {
@@ -69,14 +79,20 @@ impl World {
         of_slot.map(|(at, _)| at).any(|at| self.is_dead(at))
     }
 
-    pub(crate) fn on_letters(&mut self, letters: &[DeadLetter<u64>]) {
+    pub(crate) fn on_letters(&mut self, letters: &[DeadLetter<u64>], raised: &[(Ordinal, u32)]) {
         let seed = self.seed;
+        let marked = self.redeliveries_max() + 2;
+        let first = letters.iter().map(|letter| letter.ordinal);
+        let first = first.filter(|at| self.entries[usize::try_from(at.0).unwrap()].count < marked);
+        assert!(first.map(|at| (at, marked)).eq(raised.iter().copied()), "seed {seed}: {raised:?}");
         assert!(self.dead.out.is_none() && !letters.is_empty(), "seed {seed}: two batches");
         assert!(letters.is_sorted_by(|one, other| one.ordinal < other.ordinal), "seed {seed}");
         let out = letters.iter().map(|letter| self.hand_out(letter)).collect();
         self.dead.out = Some(out);
         let max = self.options.dead_letters.as_ref().unwrap().messages_max;
         let handed = self.dead.handed.len() as u64;
+        // A load does not know how many messages of an entry were handed out.
+        let max = if self.dead.has_crashed { 2 * max } else { max };
         assert!(handed <= max, "seed {seed}: {handed} messages may be stored twice, not {max}");
         // Nothing that may be stored is behind more others than are remembered.
         let numbers = self.dead.handed.values().map(|&(number, _)| number);
@@ -88,9 +104,13 @@ impl World {
         let (seed, at) = (self.seed, letter.ordinal.0);
         assert_eq!(letter.payload, at, "seed {seed}");
         assert!(self.is_dead(at) && !self.is_over(at), "seed {seed}: {at} is not dead");
+        // One more than makes it a dead letter says that it was handed out.
+        let marked = self.redeliveries_max() + 2;
         let entry = self.entry(at);
         assert!(entry.visible && entry.at.is_none(), "seed {seed}: {at} is elsewhere");
         assert_ne!(entry.held, Held::No, "seed {seed}: {at} was handed out without being read");
+        entry.count = entry.count.max(marked);
+        entry.flushed_count = entry.count;
         assert_eq!(letter.redelivery_count, entry.count, "seed {seed}");
         entry.held = Held::No;
         let (remaining, is_whole) =
@@ -199,7 +219,9 @@ impl World {
             || self.consumers.is_empty()
             || options.messages_max <= self.dead.handed.len() as u64;
         let next_read = self.sub.next_read().0;
-        let stuck = (0..next_read.min(self.end())).find(|&at| self.is_dead(at));
+        let may_be_parked = |at: u64| self.may_wait_to_be_loaded(&stats) && self.is_indexed(at);
+        let mut read = 0..next_read.min(self.end());
+        let stuck = read.find(|&at| self.is_dead(at) && !may_be_parked(at));
         assert!(may_wait || stuck.is_none(), "seed {seed}: {stuck:?} is stuck: {stats:?}");
     }
 }

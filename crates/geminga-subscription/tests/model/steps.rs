@@ -9,10 +9,7 @@ use geminga_subscription::{
 use geminga_types::Ordinal;
 use rand::Rng;
 
-use super::{
-    dead::Dead,
-    world::{Consumer, Held, Load, Out, Published, World, whole, words},
-};
+use super::world::{Consumer, Held, Load, Out, Published, World, whole, words};
 
 impl World {
     /// What happens before the next poll.
@@ -554,7 +551,8 @@ impl World {
         self.loads.clear();
         self.load_again_at = None;
         self.tell_indexed();
-        self.dead = Dead::default();
+        let remaining: Vec<u128> = self.entries.iter().map(|entry| entry.remaining).collect();
+        self.dead.on_crash(|at, bit| remaining[usize::try_from(at).unwrap()] >> bit & 1 == 0);
         (self.is_blocked, self.retry_at, self.scarce) = (false, None, Scarce::default());
         (self.hand_over, self.is_blocked_by_all) = (None, false);
         self.entries.iter_mut().for_each(|entry| entry.count = entry.flushed_count);

@@ -396,7 +396,7 @@ impl World {
                     self.loads.push(Load { id, after, entries_max, indexed });
                     assert!(self.loads.len() < 50, "seed {}: it loads and loads", self.seed);
                 }
-                Some(Action::DeadLetters { letters }) => self.on_letters(&letters),
+                Some(Action::DeadLetters { letters, raised }) => self.on_letters(&letters, &raised),
             }
         }
         panic!("seed {}: it never ends", self.seed);

@@ -78,7 +78,10 @@ impl Topic {
                 }
             }
             Action::Acked(change) => self.note_acks(name, &change, None),
-            Action::DeadLetters { letters } => self.publish_dead_letters(name, letters),
+            Action::DeadLetters { letters, raised } => {
+                self.note_counts(name, &raised);
+                self.publish_dead_letters(name, letters);
+            }
         }
     }
 
