@@ -85,7 +85,7 @@ const fn of_admin(error: &AdminError) -> StatusCode {
         AdminError::Conflict(_) => StatusCode::CONFLICT,
         AdminError::Busy(_) | AdminError::Invalid(_) => StatusCode::PRECONDITION_FAILED,
         AdminError::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-        AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AdminError::Unavailable(_) | AdminError::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -93,7 +93,9 @@ const fn of_topic(error: &TopicError) -> StatusCode {
     match error {
         TopicError::InvalidName(_) => StatusCode::PRECONDITION_FAILED,
         TopicError::NotFound(_) | TopicError::NamespaceNotFound(_) => StatusCode::NOT_FOUND,
-        TopicError::NotOwned(_) | TopicError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        TopicError::NotOwned(_)
+        | TopicError::Unavailable { .. }
+        | TopicError::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         TopicError::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         TopicError::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -27,6 +27,14 @@ pub enum TopicError {
         /// Why.
         reason: String,
     },
+    /// It cannot be loaded, since something that it needs cannot be read. An operator may give that up.
+    #[error("Topic {topic} is not loaded: {reason}")]
+    Unreadable {
+        /// The topic.
+        topic: TopicName,
+        /// What cannot be read, and what can be done.
+        reason: String,
+    },
     /// Too many loads or lookups at a time; try again later.
     #[error("{what}: {value} are in progress, the limit is {limit}")]
     TooManyRequests {
@@ -234,4 +242,7 @@ pub enum AdminError {
     /// The store is away; may have been done.
     #[error("{0}")]
     Unavailable(String),
+    /// Something that is stored cannot be read; says what an operator can do.
+    #[error("{0}")]
+    Unreadable(String),
 }

@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
-pub(crate) use self::unreadable::topic_without;
+use self::unreadable::topic_without;
 use crate::{
     TopicError, namespace,
     ownership::Ownership,
@@ -224,7 +224,7 @@ impl Topics {
         let known = topic::recover_deduplication(&mut ledger, &policies, &deps).await;
         let known = known.map_err(|reason| {
             warn!(topic = %name, reason, "a topic was not loaded");
-            unavailable(name, &reason)
+            topic_without(name, &reason)
         })?;
         if !grant.is_valid() {
             return Err(TopicError::NotOwned(name.clone()));

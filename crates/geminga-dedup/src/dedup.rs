@@ -27,6 +27,9 @@ pub struct Options {
     pub producers_max: usize,
     /// How long a name is remembered that no producer has.
     pub inactivity: Duration,
+    /// The same of those that publish messages of other topics: what they take from there may have to
+    /// wait for somebody to come back.
+    pub source_inactivity: Duration,
 }
 
 /// Which messages of a topic are stored, and which are on their way.
@@ -86,7 +89,11 @@ pub enum Ticket {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { producers_max: 10_000, inactivity: Duration::from_secs(360 * 60) }
+        Self {
+            producers_max: 10_000,
+            inactivity: Duration::from_secs(360 * 60),
+            source_inactivity: Duration::from_secs(7 * 24 * 3_600),
+        }
     }
 }
 
@@ -288,9 +295,13 @@ impl Dedup {
 
     /// Forgets names that nobody has had for long, and notes which ones are open now.
     pub fn forget_inactive(&mut self, now: Instant, is_open: impl Fn(&[u8]) -> bool) {
-        let Some(before) = now.checked_sub(self.options.inactivity) else { return };
-        self.sequences.forget(before, now, &is_open);
-        self.windows.forget(before, now, &is_open);
+        let before = |inactivity| now.checked_sub(inactivity);
+        if let Some(before) = before(self.options.inactivity) {
+            self.sequences.forget(before, now, &is_open);
+        }
+        if let Some(before) = before(self.options.source_inactivity) {
+            self.windows.forget(before, now, &is_open);
+        }
     }
 
     /// Takes out what has changed since the last time. With all changes so far applied, in order, the
@@ -331,6 +342,15 @@ impl Dedup {
         self.sequences.on_records_gone();
         self.windows.on_records_gone();
         self.recorded = if self.judging.is_some() { Recorded::No } else { Recorded::Yes };
+    }
+
+    /// Notes that nobody knows whether changes that were taken out are durable, while no name is known.
+    pub fn on_writes_lost(&mut self) {
+        self.sequences.on_writes_lost();
+        self.windows.on_writes_lost();
+        if matches!(self.recorded, Recorded::By(_)) {
+            self.recorded = Recorded::No;
+        }
     }
 
     /// All records, with every change so far in them. What has changed stays to be taken out, since the

@@ -177,6 +177,12 @@ impl<T: Kept> Names<T> {
         self.has_news_of_gone = false;
     }
 
+    /// Nobody knows whether those that are gone were said to be.
+    pub(crate) fn on_writes_lost(&mut self) {
+        self.gone.values_mut().for_each(|said_by| *said_by = None);
+        self.has_news_of_gone = !self.gone.is_empty();
+    }
+
     /// Goes through all that is worth to be stored.
     pub(crate) fn each(&self, mut note: impl FnMut(&[u8], &T)) {
         for taken in self.slots.iter().flatten().filter(|taken| !taken.kept.is_blank()) {

@@ -74,7 +74,13 @@ pub async fn delete_cursor_of(
     let path: Arc<str> = info::cursor_path(&info::managed_ledger_path(topic), name);
     let found = deps.metadata.get(&path).await.map_err(unavailable)?;
     let found = found.ok_or_else(|| DeleteError::NotFound(topic.clone()))?;
-    let deleted = delete_cursor(deps, &mut OwnedKey::held(path, found)).await;
+    let is_readable = info::cursor_ledgers(&found.value).is_ok();
+    let mut key = OwnedKey::held(path, found);
+    let deleted = if is_readable {
+        delete_cursor(deps, &mut key).await
+    } else {
+        key.remove(deps).await.map(|()| None).map_err(JobError::from) // Nobody knows its ledgers.
+    };
     let doomed = deleted.map_err(|error| match error {
         JobError::Fenced => DeleteError::Busy(topic.clone()),
         JobError::Failed(reason) => DeleteError::Unavailable(topic.clone(), reason),
@@ -83,6 +89,12 @@ pub async fn delete_cursor_of(
         bury(deps, doomed).await;
     }
     Ok(())
+}
+
+/// Whether a metadata key is that of this cursor.
+#[must_use]
+pub fn is_cursor_of(topic: &TopicName, name: &str, path: &str) -> bool {
+    *path == *info::cursor_path(&info::managed_ledger_path(topic), name)
 }
 
 async fn delete_key(deps: &Deps, key: &mut OwnedKey) -> Result<Option<Doomed>, JobError> {

@@ -38,7 +38,7 @@ pub use delayed::{
     Bucket, BucketError, BucketWriter, DelayedBucket, DueOrder, Record as DelayedRecord,
     Run as DelayedRun, merge as merge_buckets,
 };
-pub use delete::{DeleteError, delete, delete_cursor_of};
+pub use delete::{DeleteError, delete, delete_cursor_of, is_cursor_of};
 pub use geminga_ledger::{Deps, LedgerOptions};
 pub use job::{Job, JobDone};
 pub use managed_ledger::{CompactionEvent, DelayedEvent, EpochEvent, LedgerStats, ManagedLedger};

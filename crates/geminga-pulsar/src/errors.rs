@@ -70,7 +70,9 @@ impl Coded for TopicError {
         match self {
             Self::InvalidName(error) => error.code(),
             Self::NotFound(_) | Self::NamespaceNotFound(_) => ServerError::TopicNotFound,
-            Self::NotOwned(_) | Self::Unavailable { .. } => ServerError::ServiceNotReady,
+            Self::NotOwned(_) | Self::Unavailable { .. } | Self::Unreadable { .. } => {
+                ServerError::ServiceNotReady
+            }
             Self::TooManyRequests { .. } => ServerError::TooManyRequests,
             Self::Corrupt { .. } => ServerError::PersistenceError,
         }
@@ -151,7 +153,7 @@ impl Coded for AdminError {
         match self {
             Self::NotFound(_) => ServerError::TopicNotFound,
             Self::Invalid(_) | Self::NotAllowed(_) => ServerError::NotAllowedError,
-            Self::Conflict(_) | Self::Busy(_) | Self::Unavailable(_) => {
+            Self::Conflict(_) | Self::Busy(_) | Self::Unavailable(_) | Self::Unreadable(_) => {
                 ServerError::ServiceNotReady
             }
         }

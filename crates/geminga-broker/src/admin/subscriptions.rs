@@ -87,7 +87,7 @@ impl Broker {
         let mut was_there = false;
         for part in self.parts_of(topic).await? {
             let handle = match self.used_part(topic, &part).await {
-                Err(AdminError::Unavailable(_)) if name == DEDUPLICATION_CURSOR => {
+                Err(AdminError::Unreadable(_)) if name == DEDUPLICATION_CURSOR => {
                     self.forget_deduplication(&part).await?;
                     was_there = true;
                     continue;

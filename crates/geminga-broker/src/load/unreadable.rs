@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use geminga_managed_ledger::{DeleteError, ManagedLedger, OpenError};
+use geminga_managed_ledger::{DeleteError, ManagedLedger, OpenError, is_cursor_of};
 use geminga_types::TopicName;
 use tracing::warn;
 
@@ -24,10 +24,10 @@ impl Topics {
             geminga_managed_ledger::open(deps, name, options, create)
         };
         match open().await {
-            Err(error) if !is_forgetful(&error) => Err(open_error(name, &error)),
+            Err(error) if !is_forgetful(name, &error) => Err(open_error(name, &error)),
             Err(error) if policies.deduplication => {
                 warn!(topic = %name, %error, "a topic was not loaded");
-                Err(unavailable(name, &topic_without(&error.to_string())))
+                Err(topic_without(name, &error.to_string()))
             }
             Err(error) => {
                 warn!(topic = %name, %error, "deduplication is off, and its cursor is deleted");
@@ -61,16 +61,18 @@ impl Topics {
 }
 
 /// What an operator can do where what is known cannot be read.
-pub(crate) fn topic_without(reason: &str) -> String {
-    format!(
+pub(super) fn topic_without(name: &TopicName, reason: &str) -> TopicError {
+    let reason = format!(
         "{reason}. It is not known which messages are stored; to forget that and go on, delete the \
          topic's subscription {DEDUPLICATION_CURSOR}, or switch deduplication off"
-    )
+    );
+    TopicError::Unreadable { topic: name.clone(), reason }
 }
 
 /// Whether the topic can be loaded once deduplication's cursor is forgotten.
-fn is_forgetful(error: &OpenError) -> bool {
+fn is_forgetful(topic: &TopicName, error: &OpenError) -> bool {
     match error {
+        OpenError::Corrupt { path, .. } => is_cursor_of(topic, DEDUPLICATION_CURSOR, path),
         OpenError::Cursor { name, cause, .. } => {
             **name == *DEDUPLICATION_CURSOR && cause.is_final()
         }

@@ -199,10 +199,13 @@ impl Topic {
 
     /// Nothing is stored here, nor is who has exclusive access.
     fn settle_access(&mut self) {
-        while let Some(epoch) = self.producers.take_epoch() {
-            self.producers.on_epoch(Ok(epoch));
+        loop {
             while self.producers.claimant().is_some() {
                 self.producers.grant(-1);
+            }
+            match self.producers.take_epoch() {
+                Some(epoch) => self.producers.on_epoch(Ok(epoch)),
+                None => break,
             }
         }
     }

@@ -11,7 +11,10 @@
 //! 2. While one has exclusive access it is the only one that is open.
 //! 3. An epoch is never given twice, but to the producer that has it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use geminga_env::{Env, Instant};
 use geminga_types::TopicName;
@@ -24,6 +27,9 @@ use crate::{
 
 /// Epochs from here on are not taken from clients, so that there is always a next one.
 const EPOCH_END: u64 = 1 << 62;
+
+/// How long a claim waits for its answer: clients wait for half a minute, and ask again.
+const CLAIM_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A producer that is open.
 pub(super) struct OpenedProducer {
@@ -63,7 +69,15 @@ struct Claim {
     /// Whether those that waited before it are refused once it has access.
     fences: bool,
     /// Who waits for an answer; one that waited for its turn has it.
-    reply: Option<(Producer, Reply<Result<Producer, ProduceError>>)>,
+    asked: Option<Asked>,
+}
+
+/// Who waits for an answer.
+struct Asked {
+    handle: Producer,
+    reply: Reply<Result<Producer, ProduceError>>,
+    /// When it waits no longer.
+    until: Instant,
 }
 
 /// What a producer that is to be opened waits for.
@@ -165,6 +179,7 @@ impl Producers {
             is_ready: true,
         };
         let opened = Box::new(OpenedProducer::new(open, env));
+        let until = env.clock.now() + CLAIM_TIME_MAX;
         match verdict {
             Verdict::Open => {
                 self.open.insert(key, opened);
@@ -174,8 +189,8 @@ impl Producers {
             }
             Verdict::Claim(epoch) | Verdict::Fence(epoch) => {
                 let fences = matches!(verdict, Verdict::Fence(_));
-                let reply = Some((producer, reply));
-                let claim = Claim { epoch, key, producer: opened, fences, reply };
+                let asked = Some(Asked { handle: producer, reply, until });
+                let claim = Claim { epoch, key, producer: opened, fences, asked };
                 self.access().claim = Some(claim);
             }
             Verdict::Wait => {
@@ -195,6 +210,9 @@ impl Producers {
         topic: &TopicName,
     ) -> Result<Option<Verdict>, ProduceError> {
         let Some((key, is_retry, is_back)) = self.twin(open) else { return Ok(None) };
+        if let Some(verdict) = self.replace_claim(key, is_retry || is_back) {
+            return Ok(Some(verdict));
+        }
         let held = self.held_epoch(key);
         if !is_retry && !is_back {
             return match open.request.access_mode {
@@ -216,12 +234,27 @@ impl Producers {
         Ok(Some(held.map_or(Verdict::Open, Verdict::Claim)))
     }
 
-    /// The open producer of that name; whether it is the same one, asked for twice, and whether it has
-    /// exclusive access and its client comes back for that. Only that client knows the epoch: its
-    /// connection is gone, and we have not seen it yet.
+    /// Takes away a claim that its client makes again.
+    fn replace_claim(&mut self, key: u64, is_again: bool) -> Option<Verdict> {
+        let access = self.access.as_mut()?;
+        let claim = access.claim.take_if(|claim| claim.key == key && is_again)?;
+        let (epoch, fences) = (claim.epoch, claim.fences);
+        if let Some(waited) = claim.refuse(ProduceError::Busy("It was opened again".to_owned())) {
+            waited.tell_closed();
+        }
+        Some(if fences { Verdict::Fence(epoch) } else { Verdict::Claim(epoch) })
+    }
+
+    /// The producer of that name that is open or has claimed access; whether it is the same one, asked
+    /// for twice, and whether it has or claims exclusive access under an epoch that is stored, and its
+    /// client comes back for that. Only that client knows the epoch: its connection is gone, and we have
+    /// not seen it yet.
     fn twin(&self, open: &OpenProducer) -> Option<(u64, bool, bool)> {
         let OpenProducer { request, name, .. } = open;
-        let (&key, twin) = self.open.iter().find(|(_, producer)| producer.name == *name)?;
+        let claim = self.access.as_ref().and_then(|access| access.claim.as_ref());
+        let claim = claim.map(|claim| (&claim.key, &claim.producer));
+        let mut all = self.open.iter().chain(claim);
+        let (&key, twin) = all.find(|(_, producer)| producer.name == *name)?;
         let is_retry = twin.request.connection_id == request.connection_id
             && twin.request.producer_id == request.producer_id
             && twin.request.access_mode == request.access_mode;
@@ -231,9 +264,12 @@ impl Producers {
         Some((key, is_retry, is_back))
     }
 
-    /// The epoch, if this one has exclusive access.
+    /// The epoch, if this one has exclusive access, or claims it under an epoch that it had.
     fn held_epoch(&self, key: u64) -> Option<u64> {
-        self.access.as_ref().filter(|access| access.holder == Some(key))?.epoch
+        let access = self.access.as_ref()?;
+        let claims = |claim: &Claim| claim.key == key && access.epoch == Some(claim.epoch);
+        let has = access.holder == Some(key) || access.claim.as_ref().is_some_and(claims);
+        access.epoch.filter(|_| has)
     }
 
     /// Whether another producer has its name.
@@ -360,19 +396,34 @@ impl Producers {
         is_stored.then_some(claim.producer.name.as_str())
     }
 
+    /// Until when who claimed access may wait for an answer.
+    pub(super) fn claim_until(&self) -> Option<Instant> {
+        let claim = self.access.as_ref()?.claim.as_ref()?;
+        claim.asked.as_ref().map(|asked| asked.until)
+    }
+
+    /// Refuses who claimed access.
+    pub(super) fn refuse_claim(&mut self, error: ProduceError) {
+        let claim = self.access.as_mut().and_then(|access| access.claim.take());
+        if let Some(waited) = claim.and_then(|claim| claim.refuse(error)) {
+            waited.tell_closed();
+        }
+        self.promote();
+    }
+
     /// Opens who claimed access.
     pub(super) fn grant(&mut self, last_sequence_id: i64) {
         let Some(access) = &mut self.access else { return };
         let Some(claim) = access.claim.take() else { return };
-        let Claim { epoch, key, producer, fences, reply } = claim;
+        let Claim { epoch, key, producer, fences, asked } = claim;
         access.holder = Some(key);
         let is_fenced_out = |(waiting, _): &(u64, Box<OpenedProducer>)| fences && *waiting < key;
         while let Some((_, waiting)) = access.waiting.pop_front_if(|it| is_fenced_out(it)) {
             waiting.refuse(fenced_out());
         }
         let topic_epoch = Some(epoch);
-        match reply {
-            Some((handle, reply)) => {
+        match asked {
+            Some(Asked { handle, reply, .. }) => {
                 self.open.insert(key, producer);
                 let handle = Producer { topic_epoch, last_sequence_id, ..handle };
                 if let Err(Ok(_)) = reply.send(Ok(handle)) {
@@ -401,7 +452,7 @@ impl Producers {
         while let Some((key, producer)) = self.access().waiting.pop_front() {
             match self.next_epoch(&producer.request) {
                 Ok(epoch) => {
-                    let claim = Claim { epoch, key, producer, fences: false, reply: None };
+                    let claim = Claim { epoch, key, producer, fences: false, asked: None };
                     self.access().claim = Some(claim);
                     return;
                 }
@@ -457,9 +508,9 @@ impl Producers {
 impl Claim {
     /// Answers who waits for an answer. Returns the producer if it was told to wait instead.
     fn refuse(self, error: ProduceError) -> Option<Box<OpenedProducer>> {
-        match self.reply {
-            Some((_, reply)) => {
-                _ = reply.send(Err(error));
+        match self.asked {
+            Some(asked) => {
+                _ = asked.reply.send(Err(error));
                 None
             }
             None => Some(self.producer),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use geminga_broker::{
-    Identity, Options, Outgoing, ProduceError, Producer, ProducerRequest, Publish, PublishError,
-    Receipt, Sequence, SourcePosition, SubscribeError, TopicError, admin::Policies,
+    AccessMode, Identity, Options, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
+    PublishError, Receipt, Sequence, SourcePosition, SubscribeError, TopicError, admin::Policies,
 };
 use geminga_checksum::Sum;
 use geminga_metadata::{
@@ -525,6 +525,93 @@ async fn what_is_on_its_way_at_a_switch_is_followed() {
     assert_eq!(stored_ids(&world).await, [0, 1, 2, 3, 4]);
 }
 
+/// Goal: who waited for access is opened no earlier than anybody else would be: a load would judge it as
+/// it was judged before.
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_access_gets_in_once_the_switch_is_durable() {
+    let world = World::with(kept).await;
+    let (mut client, mut waiter) = (world.client(), world.client());
+    open(&client, "p").await.unwrap().close().await;
+    set_policy(&world, Some(true)).await;
+    let producer = soon(open(&client, "p")).await.unwrap();
+    assert_eq!(known(&mut client, &producer, [7, 8]).await, NONE);
+    producer.close().await;
+    let holder = client.producer_request(1);
+    let holder = ProducerRequest { access_mode: AccessMode::Exclusive, ..holder };
+    let holder = soon(client.try_produce("t", holder)).await.unwrap();
+    let request = ProducerRequest {
+        access_mode: AccessMode::WaitForExclusive,
+        name: Some("p".to_owned()),
+        ..waiter.producer_request(1)
+    };
+    let waiting = soon(waiter.try_produce("t", request)).await.unwrap();
+    assert!(!waiting.is_ready());
+    world.store.set_writes("pulsar.dedup", Writes::Refused);
+    set_policy(&world, Some(false)).await;
+    holder.close().await;
+    waiter.quiet().await;
+    // Nor is anybody answered who asks for it, but told to try again in time.
+    let fencing = ProducerRequest {
+        access_mode: AccessMode::ExclusiveWithFencing,
+        name: Some("q".to_owned()),
+        ..client.producer_request(2)
+    };
+    let refused = client.try_produce("t", fencing).await;
+    let is_later = matches!(refused, Err(ProduceError::Topic(TopicError::Unavailable { .. })));
+    assert!(is_later, "{refused:?}");
+    world.store.set_writes("", Writes::Made);
+    match waiter.next_within(Duration::from_secs(60)).await {
+        Outgoing::ProducerReady { last_sequence_id, .. } => assert_eq!(last_sequence_id, -1),
+        // It was fenced out, or is to come back.
+        Outgoing::ProducerRefused { .. } | Outgoing::ProducerClosed { .. } => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Goal: a key of the cursor that cannot be read at all can be given up as well.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_read_can_be_given_up() {
+    for is_deleted in [true, false] {
+        let world = World::with(enabled).await;
+        let mut client = world.client();
+        let producer = open(&client, "p").await.unwrap();
+        assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+        let world = world.crash(enabled).await;
+        let damaged = bytes::Bytes::from_static(b"\xff\x01");
+        let lifetime = Lifetime::Persistent;
+        world.store.put(CURSOR, damaged, Expected::Any, lifetime).await.unwrap();
+        let mut client = world.client();
+        assert!(open(&client, "p").await.is_err());
+        let _world = if is_deleted {
+            world.broker.delete_subscription(&topic("t"), "pulsar.dedup", false).await.unwrap();
+            world
+        } else {
+            let world = world.crash(kept).await;
+            client = world.client();
+            world
+        };
+        let producer = open(&client, "p").await.unwrap();
+        assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+    }
+}
+
+/// Goal: whoever deletes the cursor of a topic that is only away for a moment loses nothing.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_read_is_not_given_up() {
+    let world = World::with(enabled).await;
+    let mut client = world.client();
+    let producer = open(&client, "p").await.unwrap();
+    assert_eq!(known(&mut client, &producer, [0, 1]).await, NONE);
+    let world = world.crash(enabled).await;
+    world.store.set_writes("/managed-ledgers/", Writes::Refused);
+    let deleted = world.broker.delete_subscription(&topic("t"), "pulsar.dedup", false).await;
+    assert!(deleted.is_err(), "{deleted:?}");
+    world.store.set_writes("", Writes::Made);
+    let mut client = world.client();
+    let producer = soon(open(&client, "p")).await.unwrap();
+    assert_eq!(known(&mut client, &producer, [0, 1]).await, [0, 1]);
+}
+
 /// Goal: a load has not more to go through than it can, however long records cannot be stored.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_taken_while_too_much_is_not_in_the_records() {
@@ -594,7 +681,7 @@ async fn records_that_cannot_be_read_can_be_given_up() {
         world.store.put(CURSOR, encode(&info), Expected::Any, lifetime).await.unwrap();
         let mut client = world.client();
         let refused = open(&client, "p").await;
-        let Err(ProduceError::Topic(TopicError::Unavailable { reason, .. })) = refused else {
+        let Err(ProduceError::Topic(TopicError::Unreadable { reason, .. })) = refused else {
             panic!("{refused:?}")
         };
         assert!(reason.contains("delete the topic's subscription pulsar.dedup"), "{reason}");
@@ -737,7 +824,9 @@ async fn sources_of_a_publisher_that_has_gone_are_forgotten() {
     tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
     assert!(has_cursor(&world).await, "while it is open it is known");
     producer.close().await;
-    tokio::time::sleep(Duration::from_secs(7 * 3_600)).await;
+    tokio::time::sleep(Duration::from_secs(6 * 24 * 3_600)).await;
+    assert!(has_cursor(&world).await, "what it publishes may have waited for as long");
+    tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
     until_cursor(&world, false).await;
 }
 

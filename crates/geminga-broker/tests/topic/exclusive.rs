@@ -10,7 +10,7 @@ use crate::{
     bookie::Adds,
     client::Client,
     store::Writes,
-    world::{World, is_pending, topic},
+    world::{World, is_pending, soon, topic},
 };
 
 const MODES: [AccessMode; 4] = [
@@ -172,6 +172,58 @@ async fn nobody_gets_in_while_messages_of_the_one_before_are_on_their_way() {
     world.bookie.release();
     let second = fencing.await.unwrap();
     assert_eq!(second.topic_epoch(), Some(1));
+}
+
+/// Goal: a client whose connection is lost again and again does not fence itself out.
+#[tokio::test(start_paused = true)]
+async fn the_holder_comes_back_twice_while_its_messages_are_on_their_way() {
+    for mode in [AccessMode::Exclusive, AccessMode::WaitForExclusive] {
+        let world = World::new().await;
+        let mut one = world.client();
+        let (two, three) = (world.client(), world.client());
+        let request = |client: &Client, topic_epoch| ProducerRequest {
+            access_mode: mode,
+            name: Some("p".to_owned()),
+            topic_epoch,
+            ..client.producer_request(1)
+        };
+        let first = one.try_produce("t", request(&one, None)).await.unwrap();
+        one.publish(&first, 0..2).await;
+        world.bookie.set_adds(Adds::Held);
+        first.publish(vec![crate::client::publish(2)]).await.unwrap();
+        let mut second = Box::pin(two.try_produce("t", request(&two, Some(0))));
+        is_pending(&mut second).await;
+        let mut third = Box::pin(three.try_produce("t", request(&three, Some(0))));
+        is_pending(&mut third).await;
+        assert!(second.await.is_err(), "nobody waits for the first try");
+        world.bookie.release();
+        let producer = third.await.unwrap();
+        assert_eq!((producer.topic_epoch(), producer.is_ready()), (Some(0), true));
+    }
+}
+
+/// Goal: the same where nothing is stored.
+#[tokio::test(start_paused = true)]
+async fn the_holder_of_a_topic_that_stores_nothing_comes_back() {
+    let world = World::new().await;
+    let (one, two, three) = (world.client(), world.client(), world.client());
+    let open = async |client: &Client, topic_epoch| {
+        let request = ProducerRequest {
+            access_mode: AccessMode::Exclusive,
+            name: Some("p".to_owned()),
+            topic_epoch,
+            ..client.producer_request(1)
+        };
+        let opened = client.try_produce("non-persistent://public/default/n", request);
+        soon(opened).await.unwrap()
+    };
+    let first = open(&one, None).await;
+    assert_eq!(first.topic_epoch(), Some(0));
+    let back = open(&two, Some(0)).await;
+    assert_eq!(back.topic_epoch(), Some(0));
+    back.close().await;
+    let again = open(&three, Some(0)).await;
+    assert_eq!(again.topic_epoch(), Some(0));
 }
 
 #[tokio::test(start_paused = true)]

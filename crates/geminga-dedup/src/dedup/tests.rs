@@ -341,7 +341,8 @@ fn names_are_bounded_in_bytes() {
 #[test]
 fn names_without_a_producer_are_forgotten_after_a_while() {
     let start = now();
-    let options = Options { inactivity: Duration::from_secs(60), ..Options::default() };
+    let inactivity = Duration::from_secs(60);
+    let options = Options { inactivity, source_inactivity: inactivity, ..Options::default() };
     let mut dedup = judging(options);
     store(&mut dedup, b"open", &single(1), start);
     store(&mut dedup, b"left", &single(1), start);

@@ -142,9 +142,11 @@ impl Deduplication {
     }
 
     fn options_of(options: &DeduplicationOptions) -> geminga_dedup::Options {
+        let base = geminga_dedup::Options::default();
         geminga_dedup::Options {
             producers_max: options.producers_max,
             inactivity: options.producer_inactivity,
+            source_inactivity: base.source_inactivity.max(options.producer_inactivity),
         }
     }
 }
@@ -165,7 +167,8 @@ impl Topic {
         let can_store = deduplication.can_store();
         let store = deduplication.next_store.filter(|_| can_store);
         let until = deduplication.opening.iter().map(|opening| opening.until).min();
-        store.into_iter().chain(deduplication.next_try).chain(until).min()
+        let claim = self.producers.claim_until().filter(|until| self.now() < *until);
+        store.into_iter().chain(deduplication.next_try).chain(until).chain(claim).min()
     }
 
     /// Forgets names that nobody has had for long, and for whom the cursor was made.

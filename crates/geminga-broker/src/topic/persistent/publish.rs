@@ -105,6 +105,10 @@ impl Topic {
             return has_any;
         }
         while let Some(name) = self.producers.claimant() {
+            if let Some(why) = self.obstacle(name) {
+                has_any |= self.refuse_late_claim(why);
+                break;
+            }
             has_any = true;
             let last_sequence_id = self.last_sequence_id(name).unwrap_or(-1);
             self.producers.grant(last_sequence_id);

@@ -110,7 +110,7 @@ fn chunk_of(item: &Item) -> Option<Chunk> {
 }
 
 fn empty() -> Dedup {
-    Dedup::new(Options { producers_max: 10, inactivity: INACTIVITY })
+    Dedup::new(Options { producers_max: 10, inactivity: INACTIVITY, source_inactivity: INACTIVITY })
 }
 
 fn place(entry: usize) -> Position {

@@ -24,6 +24,17 @@ pub(in super::super) struct Opening {
     pub(super) until: Instant,
 }
 
+impl Opening {
+    /// Whether a client that had exclusive access asks for it again.
+    fn is_made_again_by(&self, other: &Self) -> bool {
+        let of = |opening: &Self| {
+            let OpenProducer { request, name, .. } = &opening.open;
+            request.topic_epoch.map(|epoch| (name.clone(), request.access_mode, epoch))
+        };
+        of(self).is_some() && of(self) == of(other)
+    }
+}
+
 impl Deduplication {
     /// Why the name cannot be opened yet.
     fn obstacle(&self, name: &str, options: &DeduplicationOptions) -> Option<&'static str> {
@@ -73,8 +84,34 @@ impl Topic {
         if obstacle.is_none() || !is_serving || self.producers.is_taken(&opening.open) {
             return Some(opening);
         }
-        deduplication.opening.push(opening);
+        // One that its client sends again, having got no answer: nobody waits for the first.
+        let is_again = |before: &&mut Opening| before.is_made_again_by(&opening);
+        if let Some(before) = deduplication.opening.iter_mut().find(is_again) {
+            *before = opening; // Whoever waited is told that nobody answers.
+        } else {
+            deduplication.opening.push(opening);
+        }
         None
+    }
+
+    /// Why nobody may be opened under that name yet.
+    pub(in super::super) fn obstacle(&self, name: &str) -> Option<&'static str> {
+        let deduplication = self.deduplication.as_ref().filter(|_| self.is_serving())?;
+        deduplication.obstacle(name, &self.deps.options.deduplication)
+    }
+
+    /// Refuses who claims exclusive access and has waited for too long. False: it has not.
+    pub(in super::super) fn refuse_late_claim(&mut self, why: &str) -> bool {
+        let is_late = self.producers.claim_until().is_some_and(|until| until <= self.now());
+        if is_late {
+            self.producers.refuse_claim(self.not_ready(why).into());
+        }
+        is_late
+    }
+
+    fn not_ready(&self, why: &str) -> TopicError {
+        let reason = format!("deduplication is not ready: {why}");
+        TopicError::Unavailable { topic: self.name.clone(), reason }
     }
 
     /// Opens producers that waited, if they can be by now. False: none was.
@@ -102,8 +139,7 @@ impl Topic {
         let Some(deduplication) = &mut self.deduplication else { return };
         let Some(opening) = deduplication.opening.pop() else { return };
         let why = deduplication.obstacle(&opening.open.name, options).unwrap_or_default();
-        let reason = format!("deduplication is not ready: {why}");
-        let error = TopicError::Unavailable { topic: self.name.clone(), reason };
+        let error = self.not_ready(why);
         _ = opening.reply.send(Err(error.into()));
     }
 

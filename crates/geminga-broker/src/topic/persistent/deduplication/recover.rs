@@ -12,7 +12,7 @@ use super::{
     CURSOR, Deduplication,
     switch::{JUDGING, Stage},
 };
-use crate::{load::topic_without, policies::TopicPolicies};
+use crate::policies::TopicPolicies;
 
 /// Bytes and entries read at once.
 const SLICE_BYTES: usize = 1 << 20;
@@ -43,7 +43,7 @@ pub(crate) async fn recover(
 /// Goes on with what is known, if nobody wants more.
 fn check(result: Result<(), String>, policies: &TopicPolicies) -> Result<(), String> {
     match result {
-        Err(reason) if policies.deduplication => Err(topic_without(&reason)),
+        Err(reason) if policies.deduplication => Err(reason),
         Err(reason) => {
             warn!(reason, "deduplication is off, and what cannot be read is left out");
             Ok(())

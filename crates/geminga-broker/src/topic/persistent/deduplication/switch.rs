@@ -17,6 +17,9 @@ use super::{
 /// How long after the cursor was not made or deleted that is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Most names of those for whom the cursor is made; others come back too early, and again.
+const AWAITING_MAX: usize = 1_000;
+
 /// A property of a cursor that is made to judge clients' messages.
 pub(super) const JUDGING: &str = "geminga.judging";
 
@@ -80,7 +83,10 @@ impl Topic {
 
     /// A message came that cannot be judged: its producer is to be closed, and opens again once it can.
     pub(in super::super) fn await_cursor(&mut self, name: String) {
-        self.deduplication().awaiting.insert(name);
+        let awaiting = &mut self.deduplication().awaiting;
+        if awaiting.len() < AWAITING_MAX {
+            awaiting.insert(name);
+        }
     }
 
     /// Switches, and makes or deletes the cursor, as needed. False: all is as it should be, or under way.
@@ -161,6 +167,7 @@ impl Topic {
                 warn!(topic = %self.name, reason, "deduplication's cursor was not deleted");
                 deduplication.stage = Stage::There;
                 deduplication.next_try = Some(next_try);
+                deduplication.machine.on_writes_lost();
             }
         }
     }
