@@ -24,6 +24,8 @@ const SOURCE_POSITION: &str = SourcePosition::PROPERTY;
 /// Why a batch is published as it is, and which of its messages were not acked.
 const WHOLE: &str = "geminga.deadLetter.whole";
 const ACK_SET: &str = "geminga.deadLetter.ackSet";
+/// What became of the message's schema, if it has none here.
+const SCHEMA: &str = "geminga.deadLetter.schema";
 
 /// Where dead letters come from, and what they are published with.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Origin<'a> {
     pub(super) producer_name: &'a str,
     /// The version that the messages' schema has on the topic they go to.
     pub(super) schema_version: Option<Bytes>,
+    /// Whether that topic does not take the schema that they have.
+    pub(super) is_schema_refused: bool,
     pub(super) now_wall_ms: u64,
 }
 
@@ -166,6 +170,9 @@ impl Origin<'_> {
                 properties.push(property(key, value));
             }
         }
+        if self.is_schema_refused {
+            properties.push(property(SCHEMA, "refused"));
+        }
         MessageMetadata {
             producer_name: self.producer_name.to_owned(),
             sequence_id,
@@ -193,7 +200,7 @@ impl Rebuilt {
         let indexes = self.indexes.as_ref()?;
         let words = (self.messages as usize).div_ceil(64);
         let full = |word: usize| match self.messages as usize - word * 64 {
-            left if left < 64 => (1_i64 << left) - 1,
+            left if left < 64 => (1_i64 << left).wrapping_sub(1),
             _ => -1,
         };
         let mut rest: Vec<i64> = match ack_set {

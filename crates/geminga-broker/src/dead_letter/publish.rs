@@ -13,7 +13,7 @@ use super::{
     message::{Dead, Origin, Rebuilt},
 };
 use crate::{
-    PublishError, Schema, SchemaError, SchemaVersion, SourcePosition, batch,
+    ProduceError, PublishError, Schema, SchemaError, SchemaVersion, SourcePosition, batch,
     publisher::{PublisherRequest, TopicPublisher},
     schema,
     topic::TopicDeps,
@@ -34,8 +34,6 @@ pub(crate) struct Work {
     /// Where the letters come from.
     pub(crate) topic: TopicName,
     pub(crate) subscription: String,
-    /// Whether the policy's initial subscription is to be made.
-    pub(crate) is_first: bool,
     pub(crate) letters: Vec<Letter>,
 }
 
@@ -46,8 +44,6 @@ pub(crate) struct Outcome {
     pub(crate) stored: Vec<Ack>,
     /// How many messages that is.
     pub(crate) messages: u64,
-    /// Whether the topic that they go to was there.
-    pub(crate) was_open: bool,
     /// Why the rest was not stored, as far as that is known.
     pub(crate) failure: Option<String>,
 }
@@ -87,13 +83,13 @@ impl Run<'_> {
         let prefix = SourcePosition::PRODUCER_PREFIX;
         let name = format!("{prefix}dead-letter/{topic}/{subscription}");
         let mut publisher = self.open(&name, schema.as_ref()).await?;
-        outcome.was_open = true;
         let version = publisher.schema_version();
         let origin = Origin {
             topic,
             subscription,
             producer_name: &name,
             schema_version: version.map(|version| Bytes::copy_from_slice(&version.to_bytes())),
+            is_schema_refused: schema.is_some() && version.is_none(),
             now_wall_ms: self.deps.ledger.env.clock.wall().0,
         };
         let published_before = outcome.messages;
@@ -112,23 +108,35 @@ impl Run<'_> {
         self.in_time(publisher.close()).await
     }
 
+    /// Opens the publisher; without a schema if the topic refuses this one, so that letters in another
+    /// one do not wait behind these for ever.
     async fn open(
         &self,
         name: &str,
         schema: Option<&Schema>,
     ) -> Result<Box<dyn TopicPublisher>, String> {
+        let opened = match self.try_open(name, schema).await? {
+            Err(ProduceError::Schema(SchemaError::Incompatible(_))) if schema.is_some() => {
+                self.try_open(name, None).await?
+            }
+            opened => opened,
+        };
+        opened.map_err(|error| format!("not opened: {error}"))
+    }
+
+    async fn try_open(
+        &self,
+        name: &str,
+        schema: Option<&Schema>,
+    ) -> Result<Result<Box<dyn TopicPublisher>, ProduceError>, String> {
         let policy = &self.work.policy;
         let request = PublisherRequest {
             name: name.to_owned(),
             schema: schema.cloned(),
-            initial_subscription: policy
-                .initial_subscription
-                .clone()
-                .filter(|_| self.work.is_first),
+            initial_subscription: policy.initial_subscription.clone(),
             partition: self.work.topic.partition().unwrap_or(0),
         };
-        let opened = self.deps.publishers.open(&policy.topic, request);
-        self.in_time(opened).await?.map_err(|error| format!("not opened: {error}"))
+        self.in_time(self.deps.publishers.open(&policy.topic, request)).await
     }
 
     /// The schema that the messages are written in, if they are in any that is still known.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use geminga_broker::{
-    AdminError, Consumer, DeadLettersExplanation, OutMessage, Outgoing, Schema, SubscribeError,
-    SubscribeRequest, SubscriptionKind, admin::CursorStart,
+    AdminError, Consumer, DeadLettersExplanation, OutMessage, Outgoing, ProducerRequest, Schema,
+    SchemaVersion, SubscribeError, SubscribeRequest, SubscriptionKind, admin::CursorStart,
 };
 use geminga_types::Position;
 use geminga_wire::{entry::EntryMeta, proto::MessageMetadata};
@@ -13,6 +13,7 @@ use prost::Message as _;
 use crate::{
     bookie::Adds,
     client::{Client, ack, publish},
+    store::Writes,
     world::{World, topic},
 };
 
@@ -249,22 +250,10 @@ async fn a_topic_with_partitions_gets_all_of_one_source_in_one_of_them() {
     assert_eq!(origins(&dead(&world, &partition, 5).await), ids(&positions));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_message_keeps_its_schema() {
-    let world = World::new().await;
-    let schema = |text: &'static str| Schema {
-        name: "n".to_owned(),
-        kind: 1,
-        data: bytes::Bytes::from_static(text.as_bytes()),
-        properties: Vec::new(),
-    };
-    // Another schema is the first there, so that versions differ.
-    world.broker.put_schema(&topic(DLQ), schema("other")).await.unwrap();
+/// Publishes a message in a schema of text, which dies; its version.
+async fn die_with_schema(world: &World, text: &'static str) -> SchemaVersion {
     let mut client = world.client();
-    let request = geminga_broker::ProducerRequest {
-        schema: Some(schema("ours")),
-        ..client.producer_request(1)
-    };
+    let request = ProducerRequest { schema: Some(schema(1, text)), ..client.producer_request(1) };
     let producer = client.try_produce("t", request).await.unwrap();
     let version = producer.schema_version().unwrap();
     let consumer = shared(&client, &[]).await;
@@ -274,11 +263,53 @@ async fn a_message_keeps_its_schema() {
     producer.publish(vec![written]).await.unwrap();
     assert!(matches!(client.next().await, Outgoing::Receipts { .. }));
     kill(&mut client, &consumer, 1).await;
-    until_backlog(&world, 0).await;
+    until_backlog(world, 0).await;
+    version
+}
+
+fn schema(kind: i32, text: &'static str) -> Schema {
+    let data = bytes::Bytes::from_static(text.as_bytes());
+    Schema { name: "n".to_owned(), kind, data, properties: Vec::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_keeps_its_schema() {
+    let world = World::new().await;
+    // Another schema is the first there, so that versions differ.
+    world.broker.put_schema(&topic(DLQ), schema(1, "other")).await.unwrap();
+    let version = die_with_schema(&world, "ours").await;
     let dead = dead(&world, DLQ, 1).await;
     let found = world.broker.schema(&topic(DLQ), None).await.unwrap();
-    assert_eq!((found.schema, found.version.0, version.0), (schema("ours"), 1, 0));
+    assert_eq!((found.schema, found.version.0, version.0), (schema(1, "ours"), 1, 0));
     assert_eq!(dead[0].schema_version.as_deref(), Some(&found.version.to_bytes()[..]));
+}
+
+/// Goal: what the target cannot take as it is does not stay for ever, nor what is behind it.
+#[tokio::test(start_paused = true)]
+async fn a_schema_that_is_refused_is_left_out() {
+    let world = World::new().await;
+    world.broker.put_schema(&topic(DLQ), schema(7, "of another type")).await.unwrap();
+    die_with_schema(&world, "ours").await;
+    let dead = dead(&world, DLQ, 1).await;
+    assert_eq!(dead[0].schema_version, None);
+    let told = dead[0].properties.iter().find(|it| it.key == "geminga.deadLetter.schema");
+    assert_eq!(told.unwrap().value, "refused");
+}
+
+/// Goal: a target that hangs does not take an unload the time to store the acks of others.
+#[tokio::test(start_paused = true)]
+async fn an_unload_does_not_wait_for_a_target_that_hangs() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let consumer = shared(&client, &[]).await;
+    client.publish(&producer, 0..1).await;
+    world.store.set_writes(DLQ, Writes::Lost);
+    kill(&mut client, &consumer, 1).await;
+    let before = world.env.clock.now();
+    world.broker.unload_topic(&topic("t")).await.unwrap();
+    let took = world.env.clock.now() - before;
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }
 
 /// Goal: an unload in the middle of it waits for the answer, so that nothing is published twice.

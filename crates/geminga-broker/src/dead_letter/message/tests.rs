@@ -20,6 +20,7 @@ fn rebuild(
         subscription: "s",
         producer_name: NAME,
         schema_version: Some(Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 9])),
+        is_schema_refused: false,
         now_wall_ms: 77,
     };
     let position = Position::new(5, 6);
@@ -158,6 +159,14 @@ fn of_a_whole_batch_nothing_rests() {
     assert_eq!((decoded.len(), rebuilt.messages), (66, 66));
     assert_eq!(rebuilt.rest(None, 65).as_deref(), Some(&[0, 0b10][..]));
     assert_eq!(rebuilt.rest(None, 66), None);
+    for count in [1, 63, 64, 65, 127, 128] {
+        let (metadata, payload) = batch(count, Compression::None);
+        let (rebuilt, _) = rebuild(&encode_entry(&metadata, &payload), None, count);
+        let left = rebuilt.rest(None, count as usize - 1);
+        let ones: u32 = left.iter().flatten().map(|word| word.count_ones()).sum();
+        assert_eq!(ones, 1, "of {count}");
+        assert_eq!(rebuilt.rest(None, count as usize), None, "of {count}");
+    }
 }
 
 #[test]

@@ -45,6 +45,12 @@ impl Phase {
     }
 }
 
+/// How long an unload that ends at `deadline` waits for dead letters that are being published: their
+/// topic may hang, and the acks of others are still to be stored.
+pub(super) fn letters_until(deadline: Instant) -> Instant {
+    deadline - UNLOAD_TIME_MAX / 2
+}
+
 impl Topic {
     /// Whether it is open for everything.
     pub(super) const fn is_serving(&self) -> bool {
@@ -148,7 +154,9 @@ impl Topic {
         let now = self.now();
         let has_dead_letters_out = self.has_dead_letters_out();
         if let Phase::Draining { replies, deadline } = &mut self.phase
-            && (self.pending.is_empty() && !has_dead_letters_out || *deadline <= now)
+            && (self.pending.is_empty()
+                && !(has_dead_letters_out && now < letters_until(*deadline))
+                || *deadline <= now)
         {
             self.phase = Phase::Sealing { replies: std::mem::take(replies), deadline: *deadline };
             self.close_all();

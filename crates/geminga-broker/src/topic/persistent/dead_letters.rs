@@ -18,8 +18,6 @@ use crate::{
 /// What is known of a subscription's.
 pub(super) struct DeadLetters {
     policy: Arc<DeadLetterPolicy>,
-    /// Whether they were published before, so that their initial subscription was made.
-    has_published: bool,
     published_messages: u64,
     failing: Option<Failing>,
     /// What waits for its redelivery counts to be durable, and the write that makes them so.
@@ -95,13 +93,7 @@ impl Topic {
             None
         });
         let policy = Arc::new(wanted.filter(|_| is_durable)?);
-        Some(Box::new(DeadLetters {
-            policy,
-            has_published: false,
-            published_messages: 0,
-            failing: None,
-            held: None,
-        }))
+        Some(Box::new(DeadLetters { policy, published_messages: 0, failing: None, held: None }))
     }
 
     /// Whether a publisher has something of ours.
@@ -143,7 +135,6 @@ impl Topic {
             policy: Arc::clone(&dead_letters.policy),
             topic: self.name.clone(),
             subscription: name.to_string(),
-            is_first: !dead_letters.has_published,
             letters: letters.into_iter().map(letter_of).collect(),
         };
         let (subscription, incarnation) = (Arc::clone(name), sub.incarnation);
@@ -197,7 +188,6 @@ impl Topic {
 impl DeadLetters {
     /// Notes what became of some; `says` when that is news.
     fn note(&mut self, outcome: &Outcome, now: u64, says: impl FnOnce(Option<&str>)) {
-        self.has_published |= outcome.was_open;
         self.published_messages += outcome.messages;
         match &outcome.failure {
             Some(why) => {

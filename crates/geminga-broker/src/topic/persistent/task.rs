@@ -17,7 +17,7 @@ use super::{
         rates::Flow,
     },
     Deduplication, Topic, TopicDeps,
-    close::Phase,
+    close::{Phase, letters_until},
     compaction::Compaction,
     delayed::Delayed,
     tail::Tail,
@@ -164,6 +164,9 @@ impl Topic {
             }
         }
         match &self.phase {
+            Phase::Draining { deadline, .. } if self.now() < letters_until(*deadline) => {
+                at.min(letters_until(*deadline))
+            }
             Phase::Draining { deadline, .. }
             | Phase::Sealing { deadline, .. }
             | Phase::Deleting { deadline, .. } => at.min(*deadline),
