@@ -54,7 +54,8 @@ fn what_is_given_back_too_often_goes_to_the_publisher_and_is_acked_when_stored()
     rig.nack(&[1]);
     assert_eq!(rig.counts(), []);
     let [letter] = &rig.letters[..] else { panic!("{:?}", rig.letters) };
-    assert_eq!((letter.ordinal, letter.redelivery_count, letter.messages), (Ordinal(1), 2, 1));
+    // One more than were asked for says that it may be published.
+    assert_eq!((letter.ordinal, letter.redelivery_count, letter.messages), (Ordinal(1), 3, 1));
     assert_eq!(rig.sub.stats().dead_letter_entries, 1);
     assert_eq!(rig.sub.unacked_messages(), 2);
     let change = rig.sub.on_dead_letters(&[ack(1)], false);
