@@ -14,8 +14,7 @@ use tracing::info;
 
 use crate::{
     AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
-    ProducerRequest, Schema, SchemaError, SchemaVersion, StoredSchema, SubscribeError,
-    SubscribeRequest, TopicError,
+    ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
     consumer::OpenConsumer,
     formats,
     load::{Topics, store_error},
@@ -24,7 +23,7 @@ use crate::{
     producer::OpenProducer,
     publisher::LocalPublishers,
     rate::Limiter,
-    schema,
+    schema::Registry,
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
 };
@@ -169,8 +168,10 @@ impl Broker {
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
         let publishers = Arc::new(LocalPublishers::default());
+        let schemas = Arc::new(Registry::new(ledger.clone()));
         let deps = TopicDeps {
             ledger,
+            schemas,
             options,
             reads,
             ack_states,
@@ -312,7 +313,7 @@ impl Broker {
         }
     }
 
-    async fn is_known(&self, topic: &TopicName) -> Result<bool, TopicError> {
+    pub(crate) async fn is_known(&self, topic: &TopicName) -> Result<bool, TopicError> {
         if self.loaded_topic(topic).is_some() {
             return Ok(true);
         }
@@ -386,7 +387,7 @@ impl Broker {
     pub async fn produce(
         &self,
         topic: &TopicName,
-        request: ProducerRequest,
+        mut request: ProducerRequest,
         outbox: &Outbox,
     ) -> Result<Producer, ProduceError> {
         if let Some(name) = &request.initial_subscription {
@@ -394,7 +395,8 @@ impl Broker {
                 .map_err(|error| ProduceError::NotAllowed(error.to_string()))?;
         }
         let handle = self.topic(topic, self.options().auto_topic_creation).await?;
-        let schema_version = self.schema_for_producer(topic, request.schema.as_ref()).await?;
+        // Not kept: it may be large.
+        let schema_version = self.schema_of_producer(topic, request.schema.take()).await?;
         if let Some(name) = &request.initial_subscription {
             let at = crate::topic::StartAt::Earliest;
             let made = handle.create_subscription(name.clone(), at, Vec::new()).await;
@@ -425,20 +427,6 @@ impl Broker {
         Ok(format!("{}-0-{number}", self.options().cluster))
     }
 
-    async fn schema_for_producer(
-        &self,
-        topic: &TopicName,
-        schema: Option<&Schema>,
-    ) -> Result<Option<SchemaVersion>, SchemaError> {
-        match schema {
-            Some(schema) => Ok(Some(self.put_schema(topic, schema.clone()).await?)),
-            None if self.options().schema_validation_enforced => {
-                schema::refuse_if_any(self.deps(), topic).await.map(|()| None)
-            }
-            None => Ok(None),
-        }
-    }
-
     /// Subscribes. Messages go to `outbox` once there are permits.
     ///
     /// # Errors
@@ -447,45 +435,20 @@ impl Broker {
     pub async fn subscribe(
         &self,
         topic: &TopicName,
-        request: SubscribeRequest,
+        mut request: SubscribeRequest,
         outbox: &Outbox,
     ) -> Result<Consumer, SubscribeError> {
         check_subscription_name(&request.subscription)
             .map_err(|error| SubscribeError::NotAllowed(error.to_string()))?;
         let create = request.create_topic && self.options().auto_topic_creation;
         let handle = self.topic(topic, create).await?;
-        if let Some(schema) = &request.schema {
+        // Not kept: it may be large.
+        if let Some(schema) = request.schema.take() {
             let is_idle = handle.is_idle().await;
-            schema::check_consumer(self.deps(), topic, schema, is_idle).await?;
+            self.check_schema_of_consumer(topic, schema, is_idle).await?;
         }
         let open = OpenConsumer { request, outbox: outbox.clone() };
         handle.open_consumer(open, || TopicError::NotOwned(topic.clone())).await
-    }
-
-    /// A schema of a topic: the version asked for, or the latest.
-    ///
-    /// # Errors
-    ///
-    /// See [`SchemaError`].
-    pub async fn schema(
-        &self,
-        topic: &TopicName,
-        version: Option<SchemaVersion>,
-    ) -> Result<StoredSchema, SchemaError> {
-        schema::get(self.deps(), topic, version).await
-    }
-
-    /// Stores a schema, unless the topic has it; returns its version.
-    ///
-    /// # Errors
-    ///
-    /// See [`SchemaError`].
-    pub async fn put_schema(
-        &self,
-        topic: &TopicName,
-        schema: Schema,
-    ) -> Result<SchemaVersion, SchemaError> {
-        schema::put(self.deps(), topic, schema).await
     }
 
     /// Takes the bundle of `topic` away from this broker, as a balancer would: its topics close,
@@ -530,6 +493,10 @@ impl Broker {
     /// Where its tasks run.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.0.deps.tasks
+    }
+
+    pub(crate) fn schema_registry(&self) -> &Registry {
+        &self.0.deps.schemas
     }
 
     /// What every part of it works with.

@@ -57,6 +57,9 @@ pub struct SubscribeRequest {
     pub create_topic: bool,
     /// The schema it expects; `None` for none, BYTES and AUTO_CONSUME.
     pub schema: Option<Schema>,
+    /// Whether it takes whatever the topic's schema is (AUTO_CONSUME): it does not keep another consumer
+    /// from setting the first one.
+    pub takes_any_schema: bool,
     /// Free-form, for stats.
     pub metadata: Vec<(String, String)>,
     /// Properties of a new subscription.

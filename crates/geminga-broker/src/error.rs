@@ -69,7 +69,7 @@ pub enum LookupError {
 /// Why a schema was not taken or found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// Another type than the topic's, or none where one is demanded.
+    /// It may not follow the topic's, or it is none where one is demanded.
     #[error("Incompatible schema: {0}")]
     Incompatible(String),
     /// The topic has no schema, or not of that version.

@@ -44,6 +44,7 @@ pub use explain::{
     ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, SubscriptionExplanation,
 };
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
+pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
 pub use geminga_subscription::AutoSplit;
 pub use options::{
     Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
@@ -53,7 +54,7 @@ pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
 pub use rate::DispatchRate;
-pub use schema::{Schema, SchemaVersion, StoredSchema};
+pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{
     CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,

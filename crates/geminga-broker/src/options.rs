@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use geminga_subscription::AutoSplit;
 
-use crate::{DispatchRate, InactiveMode, QuotaAction};
+use crate::{DispatchRate, InactiveMode, QuotaAction, SchemaOptions};
 
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
@@ -241,8 +241,8 @@ pub struct Options {
     /// `subscriptionKeySharedUseConsistentHashing`,
     /// `subscriptionKeySharedConsistentHashingReplicaPoints`.
     pub auto_split: AutoSplit,
-    /// `isSchemaValidationEnforced`.
-    pub schema_validation_enforced: bool,
+    /// Schemas.
+    pub schema: SchemaOptions,
     /// `defaultNumberOfNamespaceBundles`.
     pub bundles_default: u32,
     /// Longest time an ack without receipt waits for its group commit.

@@ -1,6 +1,18 @@
-//! Schemas, stored and returned as they came.
+//! Schemas of topics: stored with all their versions, given back as they came.
+//!
+//! What may follow what is `geminga_schema`'s to say, by the strategy that governs the topic.
+
+mod policy;
+mod registry;
+mod served;
+mod versions;
 
 use bytes::Bytes;
+use geminga_schema::{Definition, Kind};
+
+pub use policy::SchemaOptions;
+use policy::SchemaPolicies;
+pub(crate) use registry::Registry;
 
 /// A schema as a client gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +50,14 @@ impl SchemaVersion {
     }
 }
 
-mod store;
-
-pub(crate) use store::{check_consumer, get, put, refuse_if_any};
+impl Schema {
+    /// What defines it.
+    fn definition(&self) -> Definition<'_> {
+        let properties = self.properties.iter();
+        Definition {
+            kind: Kind(self.kind),
+            data: &self.data,
+            properties: properties.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+        }
+    }
+}

@@ -11,13 +11,18 @@ const BYTES: i32 = -1;
 /// The schema as the broker takes it, or `None` when it is one of those that mean none.
 pub(crate) fn from_wire(schema: Option<proto::Schema>) -> Option<Schema> {
     let schema = schema?;
-    let is_none = [Type::None as i32, BYTES, Type::AutoConsume as i32].contains(&schema.r#type);
+    let is_none = [Type::None as i32, BYTES].contains(&schema.r#type) || takes_any(Some(&schema));
     (!is_none).then(|| Schema {
         name: schema.name,
         kind: schema.r#type,
         data: schema.schema_data,
         properties: pairs(schema.properties),
     })
+}
+
+/// Whether a consumer's schema says that it takes whatever the topic's is.
+pub(crate) fn takes_any(schema: Option<&proto::Schema>) -> bool {
+    schema.is_some_and(|schema| schema.r#type == Type::AutoConsume as i32)
 }
 
 /// The schema as the protocol has it.

@@ -56,7 +56,7 @@ pub(super) async fn post(broker: &Broker, request: &Request) -> Answered {
         properties: payload.properties.into_iter().collect(),
     };
     broker.namespace_policies(topic.namespace()).await?;
-    let version = broker.put_schema(&topic, schema).await?.0;
+    let version = broker.post_schema(&topic, schema).await?.0;
     Ok(Answer::json(&PostSchemaResponse { version: SchemaVersionLong { version } }))
 }
 

@@ -6,6 +6,7 @@ use crate::server::with_server;
 
 const TOPIC: &str = "/admin/v2/persistent/public/default/t";
 const SCHEMA: &str = "/admin/v2/schemas/public/default/t/schema";
+const RECORD: &str = r#"{"type":"record","name":"A","fields":[]}"#;
 
 fn payload(kind: &str, schema: &str) -> String {
     json!({"type": kind, "schema": schema, "properties": {"a": "b"}}).to_string()
@@ -16,7 +17,7 @@ fn versions_are_kept_and_found() {
     with_server(async |server| {
         server.put(TOPIC, "").await.is(204);
         server.get(SCHEMA).await.is(404);
-        let texts = [r#"{"type":"record","name":"A"}"#, r#"{"type":"record","name":"B"}"#];
+        let texts = [RECORD, r#"{"type":"record","name":"B","fields":[]}"#];
         for (version, text) in texts.iter().enumerate() {
             for _ in 0..2 {
                 let answer = server.post(SCHEMA, &payload("AVRO", text)).await.is(200).json();
@@ -45,8 +46,9 @@ fn versions_are_kept_and_found() {
 #[test]
 fn bad_schemas_are_refused() {
     with_server(async |server| {
-        server.post(SCHEMA, &payload("JSON", "{}")).await.is(200);
-        server.post(SCHEMA, &payload("AVRO", "{}")).await.is(409);
+        server.post(SCHEMA, &payload("JSON", RECORD)).await.is(200);
+        server.post(SCHEMA, &payload("AVRO", RECORD)).await.is(409);
+        server.post(SCHEMA, &payload("JSON", "{}")).await.is(422);
         server.post(SCHEMA, &payload("WRONG", "{}")).await.is(400);
         server.post(SCHEMA, "").await.is(400);
         server.post(SCHEMA, &payload("KEY_VALUE", "x")).await.is(422);
@@ -73,7 +75,7 @@ fn a_schema_goes_with_its_topic() {
     with_server(async |server| {
         for path in [TOPIC.to_owned(), format!("{TOPIC}/partitions")] {
             server.put(&path, "2").await.is(204);
-            server.post(SCHEMA, &payload("JSON", "{}")).await.is(200);
+            server.post(SCHEMA, &payload("JSON", RECORD)).await.is(200);
             server.delete(&path).await.is(204);
             let missing: Value = server.get(SCHEMA).await.is(404).json();
             assert!(missing["reason"].as_str().unwrap().contains("public/default/t"));

@@ -15,7 +15,6 @@ use super::{
 use crate::{
     ProduceError, PublishError, Schema, SchemaError, SchemaVersion, SourcePosition, batch,
     publisher::{PublisherRequest, TopicPublisher},
-    schema,
     topic::TopicDeps,
 };
 
@@ -142,7 +141,7 @@ impl Run<'_> {
     /// The schema that the messages are written in, if they are in any that is still known.
     async fn schema(&self, version: Option<SchemaVersion>) -> Result<Option<Schema>, String> {
         let Some(version) = version else { return Ok(None) };
-        match schema::get(&self.deps.ledger, &self.work.topic, Some(version)).await {
+        match self.deps.schemas.get(&self.work.topic, Some(version)).await {
             Ok(found) => Ok(Some(found.schema)),
             Err(SchemaError::NotFound(_)) => Ok(None),
             Err(error) => Err(format!("the schema of a message was not found out: {error}")),

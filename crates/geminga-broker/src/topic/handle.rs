@@ -77,7 +77,7 @@ impl TopicHandle {
         self.ask(|reply| Event::Explain { subscription, reply }).await?
     }
 
-    /// Whether nothing is stored, produced or consumed.
+    /// Whether nothing is stored or produced, nor consumed but by those that take any schema.
     pub(crate) async fn is_idle(&self) -> bool {
         self.ask(|reply| Event::IsIdle { reply }).await.unwrap_or(false)
     }

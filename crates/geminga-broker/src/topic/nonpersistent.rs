@@ -144,7 +144,8 @@ impl Topic {
             }
             Event::Stats { reply } => _ = reply.send(self.stats()),
             Event::IsIdle { reply } => {
-                _ = reply.send(self.producers.len() == 0 && self.consumers.is_empty());
+                let takes_any = self.consumers.values().all(|it| it.request.takes_any_schema);
+                _ = reply.send(self.producers.len() == 0 && takes_any);
             }
             Event::Unload { reply } => {
                 self.unloaded.push(reply);

@@ -59,7 +59,7 @@ use super::{
 };
 use crate::{
     Budget, Options, ownership::Grant, policies::TopicPolicies, publisher::TopicPublishers,
-    rate::Limiter, unacked::UnackedInAll,
+    rate::Limiter, schema::Registry, unacked::UnackedInAll,
 };
 
 pub(crate) use deduplication::{
@@ -82,6 +82,7 @@ pub(super) type ReadEntry = geminga_subscription::Entry<Stored>;
 #[derive(Clone, Debug)]
 pub(crate) struct TopicDeps {
     pub(crate) ledger: geminga_ledger::Deps,
+    pub(crate) schemas: Arc<Registry>,
     pub(crate) options: Arc<Options>,
     /// Reads in flight, over all topics.
     pub(crate) reads: Budget,

@@ -77,6 +77,7 @@ impl Client {
             reads_compacted: false,
             create_topic: true,
             schema: None,
+            takes_any_schema: false,
             metadata: Vec::new(),
             subscription_properties: Vec::new(),
             consumer_epoch: None,

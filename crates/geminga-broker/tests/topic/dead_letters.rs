@@ -19,6 +19,13 @@ use crate::{
 
 const DLQ: &str = "t-s-DLQ";
 
+/// Types of schemas.
+const AVRO: i32 = 4;
+const INT16: i32 = 7;
+const OTHER: &str = r#"{"type": "record", "name": "R", "fields": []}"#;
+const OURS: &str = r#"{"type": "record", "name": "R", "fields": [
+    {"name": "a", "type": "int", "default": 0}]}"#;
+
 fn policy(more: &[(&str, &str)]) -> Vec<(String, String)> {
     let all = [("maxRedeliverCount", "1")].iter().chain(more);
     all.map(|(name, value)| (format!("geminga.deadLetter.{name}"), (*value).to_owned())).collect()
@@ -253,7 +260,8 @@ async fn a_topic_with_partitions_gets_all_of_one_source_in_one_of_them() {
 /// Publishes a message in a schema of text, which dies; its version.
 async fn die_with_schema(world: &World, text: &'static str) -> SchemaVersion {
     let mut client = world.client();
-    let request = ProducerRequest { schema: Some(schema(1, text)), ..client.producer_request(1) };
+    let request =
+        ProducerRequest { schema: Some(schema(AVRO, text)), ..client.producer_request(1) };
     let producer = client.try_produce("t", request).await.unwrap();
     let version = producer.schema_version().unwrap();
     let consumer = shared(&client, &[]).await;
@@ -276,11 +284,11 @@ fn schema(kind: i32, text: &'static str) -> Schema {
 async fn a_message_keeps_its_schema() {
     let world = World::new().await;
     // Another schema is the first there, so that versions differ.
-    world.broker.put_schema(&topic(DLQ), schema(1, "other")).await.unwrap();
-    let version = die_with_schema(&world, "ours").await;
+    world.broker.post_schema(&topic(DLQ), schema(AVRO, OTHER)).await.unwrap();
+    let version = die_with_schema(&world, OURS).await;
     let dead = dead(&world, DLQ, 1).await;
     let found = world.broker.schema(&topic(DLQ), None).await.unwrap();
-    assert_eq!((found.schema, found.version.0, version.0), (schema(1, "ours"), 1, 0));
+    assert_eq!((found.schema, found.version.0, version.0), (schema(AVRO, OURS), 1, 0));
     assert_eq!(dead[0].schema_version.as_deref(), Some(&found.version.to_bytes()[..]));
 }
 
@@ -288,8 +296,8 @@ async fn a_message_keeps_its_schema() {
 #[tokio::test(start_paused = true)]
 async fn a_schema_that_is_refused_is_left_out() {
     let world = World::new().await;
-    world.broker.put_schema(&topic(DLQ), schema(7, "of another type")).await.unwrap();
-    die_with_schema(&world, "ours").await;
+    world.broker.post_schema(&topic(DLQ), schema(INT16, "")).await.unwrap();
+    die_with_schema(&world, OURS).await;
     let dead = dead(&world, DLQ, 1).await;
     assert_eq!(dead[0].schema_version, None);
     let told = dead[0].properties.iter().find(|it| it.key == "geminga.deadLetter.schema");

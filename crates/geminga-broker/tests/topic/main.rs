@@ -17,6 +17,7 @@ mod keyed;
 mod lost_answers;
 mod policies;
 mod rates;
+mod schemas;
 mod seeking;
 mod store;
 mod subscribing;

@@ -119,7 +119,7 @@ fn options() -> Options {
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,
-        schema_validation_enforced: false,
+        schema: geminga_broker::SchemaOptions::default(),
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),

@@ -173,6 +173,12 @@ pub struct Policies {
     /// Which schemas may follow each other, in Pulsar's words (`FULL`, `BACKWARD`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_compatibility_strategy: Option<String>,
+    /// The policy that this one replaced; it counts where this one is silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_auto_update_compatibility_strategy: Option<String>,
+    /// Whether clients may add schemas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_allow_auto_update_schema: Option<bool>,
     /// Whether a producer without schema is refused where there is one.
     pub schema_validation_enforced: bool,
     /// What users noted about it.

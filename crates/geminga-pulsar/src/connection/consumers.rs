@@ -197,6 +197,7 @@ impl Connection {
             create_topic: command.force_topic_creation(),
             sticky_ranges: key_shared.map(sticky_ranges).transpose()?.flatten(),
             allow_out_of_order: key_shared.is_some_and(KeySharedMeta::allow_out_of_order_delivery),
+            takes_any_schema: schema::takes_any(command.schema.as_ref()),
             schema: schema::from_wire(command.schema),
             subscription: command.subscription,
             consumer_name: self.name_or_random(command.consumer_name),

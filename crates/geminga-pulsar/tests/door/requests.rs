@@ -141,6 +141,11 @@ async fn a_schema_comes_out_as_it_went_in() {
         schema: schema.clone(),
         producer_name: None,
     };
+    let Body::GetOrCreateSchemaResponse(refused) = client.ask(create.clone()).await else {
+        panic!()
+    };
+    assert_eq!(refused.error_code(), ServerError::TopicNotFound);
+    client.open_producer("t", 1).await;
     let Body::GetOrCreateSchemaResponse(created) = client.ask(create).await else { panic!() };
     assert_eq!((created.error_code, created.schema_version()), (None, &[0; 8][..]));
     let get = |version: Option<&'static [u8]>| CommandGetSchema {

@@ -156,7 +156,7 @@ fn broker_options() -> geminga_broker::Options {
         auto_split: geminga_broker::AutoSplit::Ring(100),
         inactivity: None,
         inactive_topics_interval: Duration::from_secs(60),
-        schema_validation_enforced: false,
+        schema: geminga_broker::SchemaOptions::default(),
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),
         trim_interval: Duration::from_secs(60),

@@ -109,6 +109,13 @@ keys! {
     "defaultNumPartitions" default_num_partitions: u64 = "1";
     /// Whether subscribing creates a subscription that does not exist.
     "allowAutoSubscriptionCreation" allow_auto_subscription_creation: bool = "true";
+    /// Which schemas may follow each other on a topic: `FULL`, `BACKWARD`, `FORWARD`, the three as
+    /// `…_TRANSITIVE`, `ALWAYS_COMPATIBLE` or `ALWAYS_INCOMPATIBLE`. A namespace's policy overrides it.
+    "schemaCompatibilityStrategy" schema_compatibility_strategy: String = "FULL";
+    /// The same for topics of the brokers' own, for which no policy counts.
+    "systemTopicSchemaCompatibilityStrategy" system_topic_schema_compatibility_strategy: String = "ALWAYS_COMPATIBLE";
+    /// Whether a client that comes with a new schema adds it. A namespace's policy overrides it.
+    "isAllowAutoUpdateSchemaEnabled" is_allow_auto_update_schema_enabled: bool = "true";
     /// Whether a producer without schema is refused on a topic with one.
     "isSchemaValidationEnforced" is_schema_validation_enforced: bool = "false";
     /// Bundles of a new namespace.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
-    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction,
+    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction, SchemaOptions,
+    SchemaStrategy,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -95,7 +96,7 @@ pub(super) fn broker(
         failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
         failover_by_ring: config.active_consumer_failover_consistent_hashing,
         auto_split: auto_split(config),
-        schema_validation_enforced: config.is_schema_validation_enforced,
+        schema: schema(config)?,
         bundles_default,
         ack_flush_interval: ACK_FLUSH_INTERVAL,
         trim_interval: Duration::from_secs(config.retention_check_interval_in_seconds),
@@ -171,6 +172,29 @@ pub(super) fn memory_parts(
         part("large_frames", plan.large_frames, large),
         part("connections", plan.connections.unwrap_or(0), connections),
     ]
+}
+
+fn schema(config: &Config) -> anyhow::Result<SchemaOptions> {
+    // What leaves the decision to a default that is nobody's: Pulsar's.
+    let strategy = |key: &str, name: &str, default| match name {
+        "UNDEFINED" => Ok(default),
+        name => name.parse::<SchemaStrategy>().with_context(|| format!("{key}={name}")),
+    };
+    let defaults = SchemaOptions::default();
+    Ok(SchemaOptions {
+        strategy: strategy(
+            "schemaCompatibilityStrategy",
+            &config.schema_compatibility_strategy,
+            defaults.strategy,
+        )?,
+        system_strategy: strategy(
+            "systemTopicSchemaCompatibilityStrategy",
+            &config.system_topic_schema_compatibility_strategy,
+            defaults.system_strategy,
+        )?,
+        allows_update: config.is_allow_auto_update_schema_enabled,
+        is_validated: config.is_schema_validation_enforced,
+    })
 }
 
 fn dispatch(config: &Config) -> DispatchRates {

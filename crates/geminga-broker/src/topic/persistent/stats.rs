@@ -29,7 +29,9 @@ enum End {
 
 impl Topic {
     pub(super) fn is_idle(&self) -> bool {
-        self.producers.len() == 0 && self.consumers.is_empty() && self.ledger.entries() == 0
+        self.producers.len() == 0
+            && self.consumers.values().all(|consumer| consumer.request.takes_any_schema)
+            && self.ledger.entries() == 0
     }
 
     pub(super) fn stats(&mut self) -> TopicStats {
