@@ -27,7 +27,8 @@ pub use internal::{
 pub use lookup::LookupData;
 pub use message_id::MessageId;
 pub use schema::{
-    GetSchemaResponse, PostSchemaPayload, PostSchemaResponse, SchemaType, SchemaVersionLong,
+    FoundSchemaVersion, GetSchemaResponse, PostSchemaPayload, PostSchemaResponse,
+    SchemaCompatibility, SchemaMetadata, SchemaMetadataEntry, SchemaType, SchemaVersionLong,
     UnknownSchemaType,
 };
 pub use subscription::{ConsumerStats, PublisherStats, SubscriptionStats};

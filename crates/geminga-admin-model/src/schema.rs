@@ -49,6 +49,55 @@ pub struct SchemaVersionLong {
     pub version: u64,
 }
 
+/// What `POST …/version` and `DELETE …/schema` answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundSchemaVersion {
+    /// From 0; −1 if there is none.
+    pub version: i64,
+}
+
+impl FoundSchemaVersion {
+    /// None.
+    pub const NONE: Self = Self { version: -1 };
+}
+
+/// What `POST …/compatibility` answers. Clients look for the verdict under two names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaCompatibility {
+    /// Whether the schema could be the next one, for Java's client.
+    pub compatibility: bool,
+    /// The same, for Go's.
+    #[serde(rename = "isCompatibility")]
+    pub is_compatibility: bool,
+    /// The strategy by which they were compared.
+    #[serde(rename = "schemaCompatibilityStrategy")]
+    pub strategy: String,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What `GET …/metadata` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaMetadata {
+    /// The latest version.
+    pub info: SchemaMetadataEntry,
+    /// All versions, oldest first.
+    pub index: Vec<SchemaMetadataEntry>,
+}
+
+/// Where a version is stored. In Pulsar that is a ledger's entry; here it is in the metadata store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaMetadataEntry {
+    /// −1: no ledger.
+    pub ledger_id: i64,
+    /// −1: no entry.
+    pub entry_id: i64,
+    /// From 0.
+    pub version: u64,
+}
+
 /// Names of Pulsar's schema types, with the numbers of its protocol (`Schema.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

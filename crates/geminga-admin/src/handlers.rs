@@ -6,6 +6,7 @@ mod clusters;
 mod lookup;
 mod namespaces;
 mod policies;
+mod schema_policies;
 mod schemas;
 mod subscriptions;
 mod tenants;
@@ -93,6 +94,14 @@ pub(crate) async fn handle(
         | Route::RemoveNamespaceCompactionThreshold => {
             policies::handle(route, broker, request).await
         }
+        Route::NamespaceSchemaStrategy
+        | Route::SetNamespaceSchemaStrategy
+        | Route::NamespaceSchemaUpdateStrategy
+        | Route::SetNamespaceSchemaUpdateStrategy
+        | Route::NamespaceSchemaValidation
+        | Route::SetNamespaceSchemaValidation
+        | Route::NamespaceSchemaUpdates
+        | Route::SetNamespaceSchemaUpdates => schema_policies::handle(route, broker, request).await,
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,
@@ -122,6 +131,10 @@ pub(crate) async fn handle(
         Route::LookupBundle => lookup::bundle(broker, request).await,
         Route::Schema | Route::SchemaVersion => schemas::get(broker, request).await,
         Route::Schemas => schemas::all(broker, request).await,
+        Route::SchemaMetadata => schemas::metadata(broker, request).await,
         Route::PostSchema => schemas::post(broker, request).await,
+        Route::DeleteSchema => schemas::delete(broker, request).await,
+        Route::CheckSchema => schemas::check(broker, request).await,
+        Route::FindSchema => schemas::find(broker, request).await,
     }
 }

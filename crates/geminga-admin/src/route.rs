@@ -196,6 +196,23 @@ routes! {
     /// Removes it: the broker's configuration counts again.
     RemoveNamespaceDelayedDelivery = DELETE "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
 
+    /// A namespace's policy: which schemas may follow each other.
+    NamespaceSchemaStrategy = GET "/admin/v2/namespaces/{}/{}/schemaCompatibilityStrategy", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSchemaStrategy = PUT "/admin/v2/namespaces/{}/{}/schemaCompatibilityStrategy", TenantAdmin;
+    /// The policy that it replaced.
+    NamespaceSchemaUpdateStrategy = GET "/admin/v2/namespaces/{}/{}/schemaAutoUpdateCompatibilityStrategy", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSchemaUpdateStrategy = PUT "/admin/v2/namespaces/{}/{}/schemaAutoUpdateCompatibilityStrategy", TenantAdmin;
+    /// A namespace's policy: whether producers need a schema where there is one.
+    NamespaceSchemaValidation = GET "/admin/v2/namespaces/{}/{}/schemaValidationEnforced", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSchemaValidation = POST "/admin/v2/namespaces/{}/{}/schemaValidationEnforced", TenantAdmin;
+    /// A namespace's policy: whether clients may add schemas.
+    NamespaceSchemaUpdates = GET "/admin/v2/namespaces/{}/{}/isAllowAutoUpdateSchema", TenantAdmin;
+    /// Sets it.
+    SetNamespaceSchemaUpdates = POST "/admin/v2/namespaces/{}/{}/isAllowAutoUpdateSchema", TenantAdmin;
+
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
     /// Partitioned topics of a domain.
@@ -258,8 +275,16 @@ routes! {
     SchemaVersion = GET "/admin/v2/schemas/{}/{}/{}/schema/{}", Topic;
     /// All versions of a schema.
     Schemas = GET "/admin/v2/schemas/{}/{}/{}/schemas", Topic;
+    /// Where the versions of a schema are.
+    SchemaMetadata = GET "/admin/v2/schemas/{}/{}/{}/metadata", Topic;
     /// Adds a schema.
     PostSchema = POST "/admin/v2/schemas/{}/{}/{}/schema", TenantAdmin;
+    /// Deletes all versions of a schema.
+    DeleteSchema = DELETE "/admin/v2/schemas/{}/{}/{}/schema", TenantAdmin;
+    /// Whether a schema could be added.
+    CheckSchema = POST "/admin/v2/schemas/{}/{}/{}/compatibility", TenantAdmin;
+    /// Which version a schema is.
+    FindSchema = POST "/admin/v2/schemas/{}/{}/{}/version", TenantAdmin;
 }
 
 const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];

@@ -3,9 +3,10 @@
 //! A KEY_VALUE schema is one text `{"key":…,"value":…}` here and a length-prefixed pair inside; a
 //! definition that is JSON is embedded as it is, byte for byte, any other as a string.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use geminga_admin_model::{
-    GetSchemaResponse, PostSchemaPayload, PostSchemaResponse, SchemaType, SchemaVersionLong,
+    FoundSchemaVersion, GetSchemaResponse, PostSchemaPayload, PostSchemaResponse,
+    SchemaCompatibility, SchemaMetadata, SchemaMetadataEntry, SchemaType, SchemaVersionLong,
 };
 use geminga_broker::{Broker, Schema, SchemaError, SchemaVersion, StoredSchema};
 use geminga_types::{Domain, TopicName};
@@ -30,17 +31,61 @@ pub(super) async fn get(broker: &Broker, request: &Request) -> Answered {
 }
 
 pub(super) async fn all(broker: &Broker, request: &Request) -> Answered {
+    let stored = broker.schemas(&topic(request)?).await?;
+    Ok(Answer::json(&AllVersions { found: stored.iter().map(response).collect() }))
+}
+
+pub(super) async fn metadata(broker: &Broker, request: &Request) -> Answered {
     let topic = topic(request)?;
-    let latest = broker.schema(&topic, None).await?;
-    let mut found = Vec::new();
-    for version in 0..latest.version.0 {
-        found.push(response(&broker.schema(&topic, Some(SchemaVersion(version))).await?));
-    }
-    found.push(response(&latest));
-    Ok(Answer::json(&AllVersions { found }))
+    let stored = broker.schemas(&topic).await?;
+    let entry = |stored: &StoredSchema| SchemaMetadataEntry {
+        ledger_id: -1,
+        entry_id: -1,
+        version: stored.version.0,
+    };
+    let Some(latest) = stored.last() else { return Err(SchemaError::NotFound(topic).into()) };
+    let index = stored.iter().map(entry).collect();
+    Ok(Answer::json(&SchemaMetadata { info: entry(latest), index }))
 }
 
 pub(super) async fn post(broker: &Broker, request: &Request) -> Answered {
+    let (topic, schema) = given(broker, request).await?;
+    let version = broker.post_schema(&topic, schema).await?.0;
+    Ok(Answer::json(&PostSchemaResponse { version: SchemaVersionLong { version } }))
+}
+
+pub(super) async fn delete(broker: &Broker, request: &Request) -> Answered {
+    let topic = topic(request)?;
+    broker.namespace_policies(topic.namespace()).await?;
+    let is_forced = request.query("force") == Some("true");
+    Ok(Answer::json(&found_version(broker.delete_schema(&topic, is_forced).await?)))
+}
+
+pub(super) async fn check(broker: &Broker, request: &Request) -> Answered {
+    let (topic, schema) = given(broker, request).await?;
+    let strategy = broker.schema_strategy(&topic).await?.as_str().to_owned();
+    let reason = match broker.check_schema(&topic, schema).await {
+        Ok(()) => None,
+        Err(SchemaError::Incompatible(reason)) => Some(reason),
+        Err(error) => return Err(error.into()),
+    };
+    let is_compatibility = reason.is_none();
+    let compatibility = is_compatibility;
+    Ok(Answer::json(&SchemaCompatibility { compatibility, is_compatibility, strategy, reason }))
+}
+
+pub(super) async fn find(broker: &Broker, request: &Request) -> Answered {
+    let (topic, schema) = given(broker, request).await?;
+    Ok(Answer::json(&found_version(broker.schema_version_of(&topic, schema).await?)))
+}
+
+fn found_version(version: Option<SchemaVersion>) -> FoundSchemaVersion {
+    let version = version.and_then(|version| i64::try_from(version.0).ok());
+    version.map_or(FoundSchemaVersion::NONE, |version| FoundSchemaVersion { version })
+}
+
+/// The topic of the path, whose namespace exists, and the schema of the body.
+async fn given(broker: &Broker, request: &Request) -> Result<(TopicName, Schema), Failure> {
     let topic = topic(request)?;
     let missing = || Failure::InvalidBody("a schema is expected in the body".to_owned());
     let payload: PostSchemaPayload = request.json()?.ok_or_else(missing)?;
@@ -56,8 +101,7 @@ pub(super) async fn post(broker: &Broker, request: &Request) -> Answered {
         properties: payload.properties.into_iter().collect(),
     };
     broker.namespace_policies(topic.namespace()).await?;
-    let version = broker.post_schema(&topic, schema).await?.0;
-    Ok(Answer::json(&PostSchemaResponse { version: SchemaVersionLong { version } }))
+    Ok((topic, schema))
 }
 
 /// All versions, oldest first.
@@ -96,19 +140,9 @@ struct Pair {
 /// What is not a pair is shown as it is.
 fn text_from_pair(data: &[u8]) -> String {
     let as_it_is = || String::from_utf8_lossy(data).into_owned();
-    let Some((key, rest)) = take_part(data) else { return as_it_is() };
-    let Some((value, [])) = take_part(rest) else { return as_it_is() };
+    let Some((key, value)) = geminga_schema::split_key_value(data) else { return as_it_is() };
     let (Some(key), Some(value)) = (embedded(key), embedded(value)) else { return as_it_is() };
     serde_json::to_string(&Pair { key, value }).unwrap_or_else(|_| as_it_is())
-}
-
-/// A length of 4 bytes, big endian, then as many bytes; −1 for none.
-fn take_part(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = data.split_first_chunk()?;
-    match i32::from_be_bytes(*length) {
-        -1 => Some((&[], rest)),
-        length => rest.split_at_checked(usize::try_from(length).ok()?),
-    }
 }
 
 fn embedded(definition: &[u8]) -> Option<Box<RawValue>> {
@@ -123,21 +157,19 @@ fn embedded(definition: &[u8]) -> Option<Box<RawValue>> {
 fn pair_from_text(text: &str) -> Result<Bytes, Failure> {
     let pair: Pair = serde_json::from_str(text)
         .map_err(|error| SchemaError::Invalid(format!("not a key and a value: {error}")))?;
-    let mut data = BytesMut::new();
-    for part in [pair.key, pair.value] {
-        let definition = match serde_json::from_str::<String>(part.get()) {
-            Ok(text) => text,
-            Err(_) => part.get().to_owned(),
-        };
-        let too_long = |_| SchemaError::Invalid("too long".to_owned());
-        data.put_i32(i32::try_from(definition.len()).map_err(too_long)?);
-        data.put_slice(definition.as_bytes());
-    }
-    Ok(data.freeze())
+    let definition = |part: &RawValue| match serde_json::from_str::<String>(part.get()) {
+        Ok(text) => text,
+        Err(_) => part.get().to_owned(),
+    };
+    let (key, value) = (definition(&pair.key), definition(&pair.value));
+    let data = geminga_schema::join_key_value(key.as_bytes(), value.as_bytes());
+    Ok(data.ok_or_else(|| SchemaError::Invalid("too long".to_owned()))?.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::{BufMut, BytesMut};
+
     use super::*;
 
     #[test]
