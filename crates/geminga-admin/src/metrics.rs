@@ -31,6 +31,7 @@ const TOPIC: &[Family<TopicStats>] = &[
     gauge("pulsar_msg_backlog", |topic| {
         topic.subscriptions.iter().map(|found| number(found.backlog_entries)).sum()
     }),
+    gauge("pulsar_publish_rate_limit_times", |topic| number(topic.publish_limited_times)),
     counter("pulsar_in_messages_total", |topic| number(topic.messages_in)),
     counter("pulsar_in_bytes_total", |topic| number(topic.bytes_in)),
 ];

@@ -29,6 +29,7 @@ pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
         average_msg_size: mean_size(found.byte_rate_in, found.message_rate_in),
         storage_size: found.storage_bytes,
         backlog_size: backlog_bytes(found),
+        publish_rate_limited_times: found.publish_limited_times,
         last_publish_time_stamp: found.last_publish_time,
         publishers,
         subscriptions: found

@@ -19,7 +19,8 @@ mod topics;
 
 pub use geminga_metadata::values::policies::{
     BacklogQuota, BundlesData, ClusterData, DelayedDeliveryPolicies, DispatchRate,
-    InactiveTopicPolicies, PartitionedTopicMetadata, Policies, RetentionPolicies, TenantInfo,
+    InactiveTopicPolicies, PartitionedTopicMetadata, Policies, PublishRate, RetentionPolicies,
+    TenantInfo,
 };
 
 pub use subscriptions::CursorStart;

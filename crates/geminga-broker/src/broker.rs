@@ -21,6 +21,7 @@ use crate::{
     namespace,
     ownership::Ownership,
     producer::OpenProducer,
+    publish_gate::PublishLimiter,
     publisher::LocalPublishers,
     rate::Limiter,
     schema::Registry,
@@ -123,6 +124,7 @@ struct Inner {
     deps: TopicDeps,
     topics: Arc<Topics>,
     publishes: Budget,
+    parked: Budget,
     deliveries: Gauge,
     connections: AtomicU64,
     shutdown: CancellationToken,
@@ -165,6 +167,8 @@ impl Broker {
         let dispatch = rate
             .is_limited()
             .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
+        let clock = Arc::clone(&ledger.env.clock);
+        let publish_rate = Arc::new(PublishLimiter::new(clock, options.publishing.broker_rate));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
         let publishers = Arc::new(LocalPublishers::default());
@@ -177,6 +181,7 @@ impl Broker {
             ack_states,
             timers,
             dispatch,
+            publish_rate,
             repairs,
             unacked,
             compaction_keys,
@@ -196,7 +201,8 @@ impl Broker {
         let changes = deps.ledger.metadata.watch(paths::POLICIES);
         deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
         let connections = AtomicU64::new(0);
-        let inner = Inner { deps, topics, publishes, deliveries, connections, shutdown };
+        let parked = Budget::new("parked", publishes.limit() / 2);
+        let inner = Inner { deps, topics, publishes, parked, deliveries, connections, shutdown };
         let broker = Self(Arc::new(inner));
         publishers.begin(WeakBroker(Arc::downgrade(&broker.0)), broker.next_connection_id());
         Ok(broker)
@@ -233,6 +239,12 @@ impl Broker {
     #[must_use]
     pub fn publish_budget(&self) -> &Budget {
         &self.0.publishes
+    }
+
+    /// Bytes of those that wait for a publish rate, so that they leave room for others.
+    #[must_use]
+    pub fn parked_budget(&self) -> &Budget {
+        &self.0.parked
     }
 
     /// An outbox for a connection, within what all connections may hold.

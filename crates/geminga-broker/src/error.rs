@@ -92,7 +92,7 @@ pub enum ProduceError {
     /// See [`SchemaError`].
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// Another producer has the name, or excludes this one.
+    /// Another producer has the name, or excludes this one, or there are as many as there may be.
     #[error("ProducerBusy: {0}")]
     Busy(String),
     /// An exclusive producer exists or has taken over.
@@ -107,6 +107,9 @@ pub enum ProduceError {
     /// Too much waits for a subscription: the application is to know.
     #[error("{0}")]
     QuotaExceeded(String),
+    /// It does not say that it will encrypt, and must.
+    #[error("Encryption is required in {0}")]
+    NotEncrypting(TopicName),
     /// Asked for something that is not served.
     #[error("{0}")]
     NotAllowed(String),

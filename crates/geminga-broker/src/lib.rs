@@ -22,6 +22,7 @@ mod outbox;
 mod ownership;
 mod policies;
 mod producer;
+mod publish_gate;
 mod publisher;
 mod rate;
 mod schema;
@@ -48,11 +49,12 @@ pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownS
 pub use geminga_subscription::AutoSplit;
 pub use options::{
     Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
-    Limits, Listener, MemoryPart, Options, PhaseHook,
+    Limits, Listener, MemoryPart, Options, PhaseHook, PublishingOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
+pub use publish_gate::PublishRate;
 pub use rate::DispatchRate;
 pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{

@@ -218,7 +218,7 @@ impl Topics {
             if !create {
                 return Err(TopicError::NotFound(name.clone()));
             }
-            return Ok(topic::spawn_nonpersistent(name.clone(), grant, deps, shutdown));
+            return Ok(topic::spawn_nonpersistent(name.clone(), policies, grant, deps, shutdown));
         }
         let mut ledger = self.open_ledger(name, create, &policies).await?;
         let known = topic::recover_deduplication(&mut ledger, &policies, &deps).await;

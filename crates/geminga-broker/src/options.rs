@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use geminga_subscription::AutoSplit;
 
-use crate::{DispatchRate, InactiveMode, QuotaAction, SchemaOptions};
+use crate::{DispatchRate, InactiveMode, PublishRate, QuotaAction, SchemaOptions};
 
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
@@ -217,6 +217,23 @@ impl Default for DeduplicationOptions {
     }
 }
 
+/// What is asked of producers, by Pulsar's names.
+#[derive(Clone, Debug, Default)]
+pub struct PublishingOptions {
+    /// How fast messages come in, for all topics together (`brokerPublisherThrottlingMaxMessageRate`,
+    /// `brokerPublisherThrottlingMaxByteRate`).
+    pub broker_rate: PublishRate,
+    /// The same for each topic whose namespace says nothing (`maxPublishRatePerTopicInMessages`,
+    /// `maxPublishRatePerTopicInBytes`).
+    pub topic_rate: PublishRate,
+    /// `maxProducersPerTopic`; 0 is no limit.
+    pub producers_per_topic_max: u64,
+    /// `maxSameAddressProducersPerTopic`; 0 is no limit.
+    pub producers_per_address_max: u64,
+    /// `encryptionRequireOnProducer`.
+    pub requires_encryption: bool,
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -234,6 +251,8 @@ pub struct Options {
     pub auto_subscription_creation: bool,
     /// How fast messages go out.
     pub dispatch: DispatchRates,
+    /// What is asked of producers.
+    pub publishing: PublishingOptions,
     /// `activeConsumerFailoverDelayTimeMillis`.
     pub failover_delay: Duration,
     /// `activeConsumerFailoverConsistentHashing`.

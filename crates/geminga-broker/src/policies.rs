@@ -24,7 +24,7 @@ use geminga_metadata::{
 use geminga_types::{NamespaceName, TopicName};
 use tracing::warn;
 
-use crate::{DispatchRate, Options, load::Topics, namespace};
+use crate::{DispatchRate, Options, PublishRate, load::Topics, namespace};
 
 /// How long after a failed look at the policies the next one is.
 const RETRY: Duration = Duration::from_secs(1);
@@ -89,6 +89,16 @@ fn rate(given: &policies::DispatchRate) -> DispatchRate {
     }
 }
 
+/// As Pulsar has it, a rate without limits is none.
+fn publish_rate(given: &policies::PublishRate) -> Option<PublishRate> {
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|&limit| 0 < limit);
+    let rate = PublishRate {
+        messages: limit(i64::from(given.publish_throttling_rate_in_msg)),
+        bytes: limit(given.publish_throttling_rate_in_byte),
+    };
+    Some(rate).filter(PublishRate::is_limited)
+}
+
 fn action(quota: &BacklogQuota) -> QuotaAction {
     quota.policy.as_deref().and_then(QuotaAction::named).unwrap_or_default()
 }
@@ -124,6 +134,14 @@ pub(crate) struct TopicPolicies {
     pub(crate) compaction_threshold: Option<u64>,
     /// Whether messages with a time wait for it.
     pub(crate) honours_delays: bool,
+    /// How fast clients may publish.
+    pub(crate) publish_rate: PublishRate,
+    /// Producers, at most; 0 is no limit.
+    pub(crate) producers_max: u64,
+    /// Producers of one address, at most; 0 is no limit.
+    pub(crate) producers_per_address_max: u64,
+    /// Whether clients must encrypt.
+    pub(crate) requires_encryption: bool,
 }
 
 /// Counts the changes of policies that were heard of.
@@ -165,6 +183,11 @@ impl TopicPolicies {
             deduplication: policies
                 .deduplication_enabled
                 .unwrap_or(options.deduplication.is_enabled),
+            publish_rate: options.publishing.topic_rate,
+            producers_max: options.publishing.producers_per_topic_max,
+            producers_per_address_max: options.publishing.producers_per_address_max,
+            requires_encryption: policies.encryption_required
+                || options.publishing.requires_encryption,
         };
         if let Some(retention) = policies.retention_policies {
             let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
@@ -180,15 +203,7 @@ impl TopicPolicies {
             let minutes = u64::try_from(minutes).ok().filter(|&minutes| 0 < minutes);
             found.subscription_expiry = minutes.map(|count| Duration::from_secs(count * 60));
         }
-        if let Some(quota) = policies.backlog_quota_map.get(BY_SIZE) {
-            let limit = quota.limit_size.or(quota.limit).and_then(|max| u64::try_from(max).ok());
-            found.backlog_bytes = limit.map(|max| (max, action(quota)));
-        }
-        if let Some(quota) = policies.backlog_quota_map.get(BY_AGE) {
-            let limit = quota.limit_time.and_then(|max| u64::try_from(max).ok());
-            let limit = limit.filter(|&max| 0 < max);
-            found.backlog_age = limit.map(|max| (Duration::from_secs(max), action(quota)));
-        }
+        found.set_backlog(policies);
         if let Some(given) = &policies.inactive_topic_policies {
             let mode = InactiveMode::named(&given.inactive_topic_delete_mode);
             let seconds = u64::try_from(given.max_inactive_duration_seconds).ok();
@@ -207,14 +222,37 @@ impl TopicPolicies {
         if let Some(given) = &policies.delayed_delivery_policies {
             found.honours_delays = given.active;
         }
-        let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
-        if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
-            found.unacked_per_consumer_max = max;
-        }
-        if let Some(max) = count(policies.max_unacked_messages_per_subscription) {
-            found.unacked_per_subscription_max = max;
+        found.set_counts(policies);
+        let given = policies.publish_rate.get(&options.cluster);
+        if let Some(rate) = given.and_then(publish_rate) {
+            found.publish_rate = rate;
         }
         found
+    }
+
+    fn set_backlog(&mut self, policies: &Policies) {
+        if let Some(quota) = policies.backlog_quota_map.get(BY_SIZE) {
+            let limit = quota.limit_size.or(quota.limit).and_then(|max| u64::try_from(max).ok());
+            self.backlog_bytes = limit.map(|max| (max, action(quota)));
+        }
+        if let Some(quota) = policies.backlog_quota_map.get(BY_AGE) {
+            let limit = quota.limit_time.and_then(|max| u64::try_from(max).ok());
+            let limit = limit.filter(|&max| 0 < max);
+            self.backlog_age = limit.map(|max| (Duration::from_secs(max), action(quota)));
+        }
+    }
+
+    fn set_counts(&mut self, policies: &Policies) {
+        let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
+        if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
+            self.unacked_per_consumer_max = max;
+        }
+        if let Some(max) = count(policies.max_unacked_messages_per_subscription) {
+            self.unacked_per_subscription_max = max;
+        }
+        if let Some(max) = count(policies.max_producers_per_topic) {
+            self.producers_max = max;
+        }
     }
 
     /// The time to live in milliseconds.
@@ -242,6 +280,10 @@ impl TopicPolicies {
             backlog_age: None,
             compaction_threshold: None,
             deduplication: false,
+            publish_rate: PublishRate::UNLIMITED,
+            producers_max: 0,
+            producers_per_address_max: 0,
+            requires_encryption: false,
             ..Self::clone(self)
         })
     }

@@ -1,5 +1,7 @@
 //! What a door holds of an open producer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use geminga_checksum::Sum;
 use geminga_dedup::Identity;
@@ -7,6 +9,7 @@ use geminga_types::TopicName;
 
 use crate::{
     BudgetPermit, ClientKey, Outbox, PublishError, Schema, SchemaVersion,
+    publish_gate::PublishGate,
     topic::{Event, MailboxSender},
 };
 
@@ -50,6 +53,8 @@ pub struct ProducerRequest {
     pub topic_epoch: Option<u64>,
     /// Whether payloads will be encrypted.
     pub is_encrypted: bool,
+    /// Whether a broker asks for itself: what limits clients does not limit it.
+    pub is_internal: bool,
     /// The schema of its messages; `None` for none and for BYTES.
     pub schema: Option<Schema>,
     /// Free-form, for stats.
@@ -98,6 +103,28 @@ pub struct Producer {
     pub(crate) schema_version: Option<SchemaVersion>,
     pub(crate) topic_epoch: Option<u64>,
     pub(crate) is_ready: bool,
+    pub(crate) is_encrypted: bool,
+    pub(crate) gate: Arc<PublishGate>,
+}
+
+impl Publish {
+    /// Messages and bytes, as publish rates count them.
+    fn size(&self) -> (u64, u64) {
+        (u64::from(self.messages), self.entry.len() as u64)
+    }
+
+    /// Copies its bytes out of the block that they came in, which it would keep alive.
+    pub fn detach(&mut self) {
+        let begin = self.name.as_ptr().addr().wrapping_sub(self.entry.as_ptr().addr());
+        let entry = Bytes::copy_from_slice(&self.entry);
+        let end = begin.saturating_add(self.name.len());
+        // Elsewhere it lies only if whoever made this publish put it there.
+        self.name = match entry.get(begin..end) {
+            Some(name) if *name == *self.name => entry.slice(begin..end),
+            _ => Bytes::copy_from_slice(&self.name),
+        };
+        self.entry = entry;
+    }
 }
 
 impl ProducerRequest {
@@ -145,6 +172,41 @@ impl Producer {
         self.is_ready
     }
 
+    /// Whether its client has said that it encrypts.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// Whether what it publishes must be encrypted, as of now.
+    #[must_use]
+    pub fn must_encrypt(&self) -> bool {
+        self.gate.requires_encryption()
+    }
+
+    /// Whether there is a publish rate: then [`Self::admit_now`] or [`Self::admit`] is to be asked
+    /// before [`Self::publish`].
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.gate.is_limited()
+    }
+
+    /// How many of the first may be published now. The others wait for [`Self::admit`].
+    #[must_use]
+    pub fn admit_now(&self, batch: &[Publish]) -> usize {
+        self.gate.admit_now(batch.iter().map(Publish::size))
+    }
+
+    /// Waits until some of the first may be published, and says how many; at least one. Turns come in
+    /// the order in which they are asked for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what may be published then is as much as before.
+    pub async fn admit(&self, batch: &[Publish]) -> usize {
+        self.gate.admit(batch.iter().map(Publish::size)).await
+    }
+
     /// Publishes in order. Results come through the connection's [`Outbox`]. Waits while the
     /// topic's mailbox is full.
     ///
@@ -173,4 +235,39 @@ pub(crate) struct OpenProducer {
     pub(crate) name: String,
     pub(crate) schema_version: Option<SchemaVersion>,
     pub(crate) outbox: Outbox,
+}
+
+#[cfg(test)]
+mod tests {
+    use geminga_dedup::Sequence;
+
+    use super::*;
+
+    #[test]
+    fn what_is_detached_keeps_nothing_else_alive() {
+        let block = Bytes::from(b"before an entry by me after".to_vec());
+        let entry = block.slice(7..21);
+        for (name, is_inside) in [(block.slice(19..21), true), (Bytes::from_static(b"me"), false)] {
+            let mut publish = Publish {
+                sequence_id: 0,
+                highest_sequence_id: None,
+                messages: 1,
+                entry: entry.clone(),
+                sum: Sum::of(&entry),
+                key_hash: 0,
+                deliver_at: None,
+                published_at: 0,
+                is_visible: true,
+                name,
+                identity: Identity::Sequence(Sequence::of(0)),
+                permit: None,
+            };
+            publish.detach();
+            assert_eq!((&publish.entry, &publish.name[..]), (&entry, &b"me"[..]));
+            let within =
+                |part: &Bytes, whole: &Bytes| whole.as_ptr_range().contains(&part.as_ptr());
+            assert!(!within(&publish.entry, &block) && !within(&publish.name, &block));
+            assert_eq!(within(&publish.name, &publish.entry), is_inside);
+        }
+    }
 }

@@ -109,6 +109,7 @@ impl LocalPublishers {
             epoch: 0,
             topic_epoch: None,
             is_encrypted: false,
+            is_internal: true,
             schema: request.schema,
             metadata: Vec::new(),
             initial_subscription: request.initial_subscription,

@@ -7,7 +7,8 @@ use geminga_env::Instant;
 /// What may be saved up while nothing happens: so that a rate holds over seconds, not only over
 /// minutes.
 const BURST: Duration = Duration::from_millis(100);
-/// Who waits looks again after this long at the earliest, for more than one message.
+/// Who waits looks again after this long at the earliest, for more than one message, unless it says
+/// otherwise.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How much may be dispatched in a period.
@@ -27,6 +28,7 @@ pub struct DispatchRate {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     rate: DispatchRate,
+    pause: Duration,
     messages: Bucket,
     bytes: Bucket,
 }
@@ -90,7 +92,13 @@ impl Limiter {
             period: rate.period,
             paid_until: now,
         };
-        Self { rate, messages: bucket(rate.messages), bytes: bucket(rate.bytes) }
+        let (messages, bytes) = (bucket(rate.messages), bucket(rate.bytes));
+        Self { rate, pause: PAUSE, messages, bytes }
+    }
+
+    /// Who waits looks again after `pause` at the earliest.
+    pub(crate) const fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     pub(crate) const fn rate(&self) -> &DispatchRate {
@@ -116,7 +124,7 @@ impl Limiter {
         let (messages, bytes) = (self.messages.left(now), self.bytes.left(now));
         let used_up = [(messages, &self.messages), (bytes, &self.bytes)];
         let used_up = used_up.into_iter().filter(|(left, _)| *left == 0);
-        let again_at = used_up.map(|(_, bucket)| bucket.paid_until.max(now + PAUSE)).max();
+        let again_at = used_up.map(|(_, bucket)| bucket.paid_until.max(now + self.pause)).max();
         Left { messages, bytes, again_at }
     }
 

@@ -25,6 +25,8 @@ pub struct TopicStats {
     pub messages_out: u64,
     /// Bytes out since the topic was loaded.
     pub bytes_out: u64,
+    /// How often a producer had to wait for a publish rate, of the topic or of the broker.
+    pub publish_limited_times: u64,
     /// Bytes stored in its ledgers.
     pub storage_bytes: u64,
     /// Entries stored in its ledgers.

@@ -162,11 +162,12 @@ pub(crate) fn spawn_persistent(
 /// Starts a topic that stores nothing.
 pub(crate) fn spawn_nonpersistent(
     name: geminga_types::TopicName,
+    policies: Arc<TopicPolicies>,
     grant: crate::ownership::Grant,
     deps: TopicDeps,
     shutdown: tokio_util::sync::CancellationToken,
 ) -> TopicHandle {
-    nonpersistent::spawn(name, grant, deps, shutdown)
+    nonpersistent::spawn(name, policies, grant, deps, shutdown)
 }
 
 #[cfg(test)]

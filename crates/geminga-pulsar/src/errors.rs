@@ -108,6 +108,7 @@ impl Coded for ProduceError {
             Self::Terminated(_) => ServerError::TopicTerminatedError,
             Self::QuotaHold(_) => ServerError::ProducerBlockedQuotaExceededError,
             Self::QuotaExceeded(_) => ServerError::ProducerBlockedQuotaExceededException,
+            Self::NotEncrypting(_) => ServerError::MetadataError,
             Self::NotAllowed(_) => ServerError::NotAllowedError,
         }
     }

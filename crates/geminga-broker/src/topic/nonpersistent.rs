@@ -20,14 +20,14 @@ use super::{
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
     persistent::TopicDeps,
-    producers::Producers,
+    producers::{Opening, Producers},
     rates::Flow,
 };
 use crate::{
     AdminError, CompactionStats, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage,
     Outgoing, ProduceError, Producer, Publish, Receipt, RequestError, SubscribeError,
     SubscriptionKind, SubscriptionStats, TopicStats, consumer::OpenConsumer, ownership::Grant,
-    producer::OpenProducer,
+    policies::TopicPolicies, producer::OpenProducer,
 };
 
 const BATCH: usize = 64;
@@ -37,6 +37,7 @@ const NOWHERE: Position = Position::new(0, 0);
 struct Topic {
     name: TopicName,
     deps: TopicDeps,
+    policies: Arc<TopicPolicies>,
     inbox: Inbox<Infallible>,
     mailbox: WeakSender,
     producers: Producers,
@@ -58,6 +59,7 @@ struct Sub {
 /// Starts the task.
 pub(super) fn spawn(
     name: TopicName,
+    policies: Arc<TopicPolicies>,
     grant: Grant,
     deps: TopicDeps,
     shutdown: CancellationToken,
@@ -68,6 +70,7 @@ pub(super) fn spawn(
     let topic = Topic {
         name: name.clone(),
         deps,
+        policies,
         inbox: Inbox::default(),
         mailbox: mailbox.downgrade(),
         producers: Producers::default(),
@@ -151,6 +154,10 @@ impl Topic {
                 self.unloaded.push(reply);
                 self.is_ended = true;
             }
+            Event::Policies(policies) => {
+                self.producers.set_policies(&policies);
+                self.policies = policies;
+            }
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
             event => self.refuse(event),
         }
@@ -193,8 +200,16 @@ impl Topic {
             _ = reply.send(Err(closing(&self.name).into()));
             return;
         };
-        let (key, env) = (self.new_key(), &self.deps.ledger.env);
-        self.producers.open(open, (&self.name, key, -1), mailbox, (env, reply));
+        let key = self.new_key();
+        let with = Opening {
+            topic: &self.name,
+            policies: &self.policies,
+            deps: &self.deps,
+            key,
+            last_sequence_id: -1,
+            mailbox,
+        };
+        self.producers.open(open, with, reply);
         self.settle_access();
     }
 
@@ -382,6 +397,7 @@ impl Topic {
             bytes_in: self.flow_in.bytes,
             messages_out: self.flow_out.messages,
             bytes_out: self.flow_out.bytes,
+            publish_limited_times: self.producers.limited_times(),
             storage_bytes: 0,
             storage_entries: 0,
             last_position: Position::EARLIEST,

@@ -58,8 +58,8 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    Budget, Options, ownership::Grant, policies::TopicPolicies, publisher::TopicPublishers,
-    rate::Limiter, schema::Registry, unacked::UnackedInAll,
+    Budget, Options, ownership::Grant, policies::TopicPolicies, publish_gate::PublishLimiter,
+    publisher::TopicPublishers, rate::Limiter, schema::Registry, unacked::UnackedInAll,
 };
 
 pub(crate) use deduplication::{
@@ -92,6 +92,8 @@ pub(crate) struct TopicDeps {
     pub(crate) timers: Gauge,
     /// The dispatch rate of all topics, if there is one.
     pub(crate) dispatch: Option<Arc<Mutex<Limiter>>>,
+    /// The publish rate of all topics.
+    pub(crate) publish_rate: Arc<PublishLimiter>,
     /// Subscriptions whose books did not balance.
     pub(crate) repairs: Arc<AtomicU64>,
     /// Unacked messages, over all subscriptions.
@@ -243,9 +245,10 @@ impl Topic {
         self.look_at_threshold();
     }
 
-    /// Lets the managed ledger and the limiters know; most topics share one set of its options.
+    /// Lets the managed ledger, the limiters and producers know; most topics share one set of its options.
     fn apply_policies(&mut self) {
         self.set_dispatch_rates();
+        self.producers.set_policies(&self.policies);
         self.switch_deduplication();
         let (time, bytes) = (self.policies.retention_time, self.policies.retention_bytes);
         let options = self.ledger.options();

@@ -13,16 +13,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use geminga_env::{Env, Instant};
 use geminga_types::TopicName;
 
-use super::{Reply, mailbox::Sender, rates::Flow};
+use super::{Reply, mailbox::Sender, persistent::TopicDeps, rates::Flow};
 use crate::{
     AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest,
-    PublisherStats, TopicError, producer::OpenProducer,
+    PublisherStats, TopicError, policies::TopicPolicies, producer::OpenProducer,
+    publish_gate::PublishGate,
 };
 
 /// Epochs from here on are not taken from clients, so that there is always a next one.
@@ -46,6 +48,19 @@ pub(super) struct Producers {
     /// By key. Boxed: a map's node is made for eleven, and most topics have one.
     open: BTreeMap<u64, Box<OpenedProducer>>,
     access: Option<Box<Access>>,
+    /// What producers' connections look at; made for the first one.
+    gate: Option<Arc<PublishGate>>,
+}
+
+/// What a topic knows that opens a producer.
+pub(super) struct Opening<'a> {
+    pub(super) topic: &'a TopicName,
+    pub(super) policies: &'a TopicPolicies,
+    pub(super) deps: &'a TopicDeps,
+    /// Of the producer, in its topic.
+    pub(super) key: u64,
+    pub(super) last_sequence_id: i64,
+    pub(super) mailbox: Sender,
 }
 
 /// Of a topic that somebody has, or had, exclusive access to.
@@ -147,37 +162,23 @@ impl Producers {
         Self { access: access.map(Box::new), ..Self::default() }
     }
 
-    /// Opens one under `key`, lets it wait, or refuses it. A request repeated by its client after a
-    /// time-out takes the place of the first. Then an epoch may be [wanted](Self::take_epoch).
+    /// Opens one, lets it wait, or refuses it. A request repeated by its client after a time-out takes
+    /// the place of the first. Then an epoch may be [wanted](Self::take_epoch).
     pub(super) fn open(
         &mut self,
         open: OpenProducer,
-        (topic, key, last_sequence_id): (&TopicName, u64, i64),
-        mailbox: Sender,
-        (env, reply): (&Env, Reply<Result<Producer, ProduceError>>),
+        with: Opening<'_>,
+        reply: Reply<Result<Producer, ProduceError>>,
     ) {
-        let verdict = match self.replace_twin(&open, topic) {
-            Ok(Some(verdict)) => Ok(verdict),
-            Ok(None) => self.admit(&open.request),
-            Err(error) => Err(error),
-        };
-        let verdict = match verdict {
+        let verdict = match self.verdict(&open, &with) {
             Ok(verdict) => verdict,
             Err(error) => {
                 _ = reply.send(Err(error));
                 return;
             }
         };
-        let mut producer = Producer {
-            topic: topic.clone(),
-            key,
-            mailbox,
-            name: open.name.clone(),
-            last_sequence_id,
-            schema_version: open.schema_version,
-            topic_epoch: None,
-            is_ready: true,
-        };
+        let (key, env) = (with.key, &with.deps.ledger.env);
+        let mut producer = self.handle_of(&open, with);
         let opened = Box::new(OpenedProducer::new(open, env));
         let until = env.clock.now() + CLAIM_TIME_MAX;
         match verdict {
@@ -201,6 +202,89 @@ impl Producers {
                 }
             }
         }
+    }
+
+    fn handle_of(&mut self, open: &OpenProducer, with: Opening<'_>) -> Producer {
+        let gate = self.gate.get_or_insert_with(|| {
+            let of_broker = Arc::clone(&with.deps.publish_rate);
+            Arc::new(PublishGate::new(of_broker, with.policies))
+        });
+        Producer {
+            topic: with.topic.clone(),
+            key: with.key,
+            mailbox: with.mailbox,
+            name: open.name.clone(),
+            last_sequence_id: with.last_sequence_id,
+            schema_version: open.schema_version,
+            topic_epoch: None,
+            is_ready: true,
+            is_encrypted: open.request.is_encrypted,
+            gate: Arc::clone(gate),
+        }
+    }
+
+    /// Others govern the topic.
+    pub(super) fn set_policies(&self, policies: &TopicPolicies) {
+        if let Some(gate) = &self.gate {
+            gate.set_policies(policies);
+        }
+    }
+
+    /// How often a producer had to wait for a publish rate.
+    pub(super) fn limited_times(&self) -> u64 {
+        self.gate.as_ref().map_or(0, |gate| gate.limited_times())
+    }
+
+    fn verdict(
+        &mut self,
+        open: &OpenProducer,
+        with: &Opening<'_>,
+    ) -> Result<Verdict, ProduceError> {
+        let request = &open.request;
+        if with.policies.requires_encryption && !request.is_encrypted && !request.is_internal {
+            return Err(ProduceError::NotEncrypting(with.topic.clone()));
+        }
+        match self.replace_twin(open, with.topic)? {
+            Some(verdict) => Ok(verdict),
+            None => {
+                self.refuse_too_many(request, with)?;
+                self.admit(request)
+            }
+        }
+    }
+
+    /// Refuses one more client's producer if there are as many as there may be, waiting ones included.
+    /// One that throws the others out will be the only one.
+    fn refuse_too_many(
+        &self,
+        request: &ProducerRequest,
+        with: &Opening<'_>,
+    ) -> Result<(), ProduceError> {
+        if request.is_internal || request.access_mode == AccessMode::ExclusiveWithFencing {
+            return Ok(());
+        }
+        let per_topic = with.policies.producers_max;
+        let per_address = with.policies.producers_per_address_max;
+        if per_topic == 0 && per_address == 0 {
+            return Ok(());
+        }
+        let host = host_of(&request.address);
+        let (mut in_all, mut of_address) = (0, 0);
+        for other in self.all().filter(|other| !other.request.is_internal) {
+            in_all += 1;
+            of_address += u64::from(host_of(&other.request.address) == host);
+        }
+        let refused = |what, limit| {
+            let text = format!("Topic '{}' reached max {what} limit: {limit}", with.topic);
+            Err(ProduceError::Busy(text))
+        };
+        if per_topic != 0 && per_topic <= in_all {
+            return refused("producers", per_topic);
+        }
+        if per_address != 0 && per_address <= of_address {
+            return refused("same address producers", per_address);
+        }
+        Ok(())
     }
 
     /// Takes away a producer that its client opens again; the new one gets what the old one had.
@@ -279,11 +363,15 @@ impl Producers {
 
     /// The names of all that are open or want to be, as bytes.
     pub(super) fn names(&self) -> BTreeSet<&[u8]> {
+        self.all().map(|producer| producer.name.as_bytes()).collect()
+    }
+
+    /// All that are open or want to be.
+    fn all(&self) -> impl Iterator<Item = &OpenedProducer> {
         let access = self.access.as_ref();
         let waiting = access.into_iter().flat_map(|access| &access.waiting).map(|(_, it)| it);
         let claim = access.and_then(|access| access.claim.as_ref()).map(|claim| &claim.producer);
-        let all = self.open.values().chain(waiting).chain(claim);
-        all.map(|producer| producer.name.as_bytes()).collect()
+        self.open.values().chain(waiting).chain(claim).map(AsRef::as_ref)
     }
 
     fn admit(&mut self, request: &ProducerRequest) -> Result<Verdict, ProduceError> {
@@ -516,6 +604,11 @@ impl Claim {
             None => Some(self.producer),
         }
     }
+}
+
+/// An address without its port.
+fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 fn fenced_out() -> ProduceError {

@@ -40,6 +40,7 @@ impl Client {
             epoch: 0,
             topic_epoch: None,
             is_encrypted: false,
+            is_internal: false,
             schema: None,
             metadata: Vec::new(),
             initial_subscription: None,

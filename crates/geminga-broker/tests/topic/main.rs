@@ -14,6 +14,7 @@ mod deleting;
 mod exclusive;
 mod formats;
 mod keyed;
+mod limits;
 mod lost_answers;
 mod policies;
 mod rates;

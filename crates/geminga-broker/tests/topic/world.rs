@@ -113,6 +113,7 @@ fn options() -> Options {
         advertised: Advertised::default(),
         limits: limits(),
         dispatch: DispatchRates::UNLIMITED,
+        publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),
         failover_by_ring: false,
         auto_split: AutoSplit::Ring(100),

@@ -130,6 +130,13 @@ pub struct Policies {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub subscription_dispatch_rate: BTreeMap<String, DispatchRate>,
+    /// How fast a topic's messages come in, by cluster.
+    #[serde(
+        rename = "publishMaxMessageRate",
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub publish_rate: BTreeMap<String, PublishRate>,
     /// Whether duplicates of a producer are dropped.
     #[serde(rename = "deduplicationEnabled", skip_serializing_if = "Option::is_none")]
     pub deduplication_enabled: Option<bool>,
@@ -260,6 +267,29 @@ impl Default for DispatchRate {
             dispatch_throttling_rate_in_byte: -1,
             relative_to_publish_rate: false,
             rate_period_in_second: 1,
+            rest: Map::new(),
+        }
+    }
+}
+
+/// How fast messages come in. −1 and 0 are no limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PublishRate {
+    /// Messages in a second.
+    pub publish_throttling_rate_in_msg: i32,
+    /// Bytes in a second.
+    pub publish_throttling_rate_in_byte: i64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl Default for PublishRate {
+    fn default() -> Self {
+        Self {
+            publish_throttling_rate_in_msg: -1,
+            publish_throttling_rate_in_byte: -1,
             rest: Map::new(),
         }
     }
@@ -414,6 +444,9 @@ mod tests {
             "topicDispatchRate": {"standalone": {
                 "dispatchThrottlingRateInMsg": 7, "dispatchThrottlingRateInByte": -1,
                 "relativeToPublishRate": false, "ratePeriodInSecond": 1, "x": 1
+            }},
+            "publishMaxMessageRate": {"standalone": {
+                "publishThrottlingRateInMsg": 7, "publishThrottlingRateInByte": -1, "x": 1
             }},
             "inactive_topic_policies": {
                 "inactiveTopicDeleteMode": "delete_when_no_subscriptions",

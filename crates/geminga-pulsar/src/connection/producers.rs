@@ -272,6 +272,7 @@ impl Connection {
             epoch,
             topic_epoch: command.topic_epoch,
             is_encrypted,
+            is_internal: false,
             schema: schema::from_wire(command.schema),
             metadata: schema::pairs(command.metadata),
             initial_subscription: command.initial_subscription_name.filter(|name| !name.is_empty()),

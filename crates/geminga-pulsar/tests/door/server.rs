@@ -151,6 +151,7 @@ fn broker_options() -> geminga_broker::Options {
         auto_partitions: None,
         auto_subscription_creation: true,
         dispatch: geminga_broker::DispatchRates::UNLIMITED,
+        publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),
         failover_by_ring: false,
         auto_split: geminga_broker::AutoSplit::Ring(100),

@@ -145,6 +145,21 @@ keys! {
     "dispatchThrottlingRateRelativeToPublishRate" dispatch_throttling_rate_relative_to_publish_rate: bool = "false";
     /// Whether a batch counts as one message there.
     "dispatchThrottlingOnBatchMessageEnabled" dispatch_throttling_on_batch_message_enabled: bool = "false";
+    /// Messages that this broker takes from producers in a second; 0 or less is no limit. Producers beyond
+    /// it wait.
+    "brokerPublisherThrottlingMaxMessageRate" broker_publisher_throttling_max_message_rate: i64 = "0";
+    /// The same in bytes.
+    "brokerPublisherThrottlingMaxByteRate" broker_publisher_throttling_max_byte_rate: i64 = "0";
+    /// The same for each topic. A namespace's `publishRate` overrides it.
+    "maxPublishRatePerTopicInMessages" max_publish_rate_per_topic_in_messages: i64 = "0";
+    /// The same in bytes.
+    "maxPublishRatePerTopicInBytes" max_publish_rate_per_topic_in_bytes: i64 = "0";
+    /// Producers of a topic; 0 is no limit. A namespace's `maxProducersPerTopic` overrides it.
+    "maxProducersPerTopic" max_producers_per_topic: u64 = "0";
+    /// Producers of a topic from one address; 0 is no limit.
+    "maxSameAddressProducersPerTopic" max_same_address_producers_per_topic: u64 = "0";
+    /// Whether producers must encrypt, whatever a namespace's `encryptionRequired` says.
+    "encryptionRequireOnProducer" encryption_require_on_producer: bool = "false";
     /// How long, in milliseconds, a Failover consumer that is active no longer may still ack what it has
     /// before the next one gets it.
     "activeConsumerFailoverDelayTimeMillis" active_consumer_failover_delay_time_millis: u64 = "1000";

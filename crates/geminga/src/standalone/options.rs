@@ -7,8 +7,8 @@ use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
-    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, QuotaAction, SchemaOptions,
-    SchemaStrategy,
+    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, PublishRate, PublishingOptions,
+    QuotaAction, SchemaOptions, SchemaStrategy,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -93,6 +93,7 @@ pub(super) fn broker(
         auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,
         dispatch: dispatch(config),
+        publishing: publishing(config),
         failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
         failover_by_ring: config.active_consumer_failover_consistent_hashing,
         auto_split: auto_split(config),
@@ -221,6 +222,24 @@ fn dispatch(config: &Config) -> DispatchRates {
         topic: DispatchRate { is_relative, ..topic },
         subscription: DispatchRate { is_relative, ..subscription },
         counts_entries: config.dispatch_throttling_on_batch_message_enabled,
+    }
+}
+
+fn publishing(config: &Config) -> PublishingOptions {
+    let limit = |limit: i64| u64::try_from(limit).ok().filter(|&limit| 0 < limit);
+    let rate = |messages, bytes| PublishRate { messages: limit(messages), bytes: limit(bytes) };
+    PublishingOptions {
+        broker_rate: rate(
+            config.broker_publisher_throttling_max_message_rate,
+            config.broker_publisher_throttling_max_byte_rate,
+        ),
+        topic_rate: rate(
+            config.max_publish_rate_per_topic_in_messages,
+            config.max_publish_rate_per_topic_in_bytes,
+        ),
+        producers_per_topic_max: config.max_producers_per_topic,
+        producers_per_address_max: config.max_same_address_producers_per_topic,
+        requires_encryption: config.encryption_require_on_producer,
     }
 }
 

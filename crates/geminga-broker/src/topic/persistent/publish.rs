@@ -9,7 +9,12 @@ use geminga_types::Position;
 use tracing::{debug, warn};
 
 use super::{
-    super::{Reply, consumers::closing, mailbox::Sender, producers::OpenedProducer},
+    super::{
+        Reply,
+        consumers::closing,
+        mailbox::Sender,
+        producers::{OpenedProducer, Opening},
+    },
     Topic,
     close::Phase,
     tail::Meta,
@@ -66,12 +71,19 @@ impl Topic {
         match allowed {
             Err(error) => _ = reply.send(Err(error)),
             Ok((mailbox, last_sequence_id)) => {
-                let (key, env) = (self.new_key(), &self.deps.ledger.env);
+                let (key, now) = (self.new_key(), self.now());
                 if let Some(known) = &mut self.deduplication {
-                    known.machine().hear_of(open.name.as_bytes(), env.clock.now());
+                    known.machine().hear_of(open.name.as_bytes(), now);
                 }
-                let to = (&self.name, key, last_sequence_id);
-                self.producers.open(open, to, mailbox, (env, reply));
+                let with = Opening {
+                    topic: &self.name,
+                    policies: &self.policies,
+                    deps: &self.deps,
+                    key,
+                    last_sequence_id,
+                    mailbox,
+                };
+                self.producers.open(open, with, reply);
             }
         }
     }

@@ -55,6 +55,7 @@ impl Topic {
             bytes_in: self.flow_in.bytes,
             messages_out: self.flow_out.messages,
             bytes_out: self.flow_out.bytes,
+            publish_limited_times: self.producers.limited_times(),
             storage_bytes: self.ledger.bytes(),
             storage_entries: self.ledger.entries(),
             last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
