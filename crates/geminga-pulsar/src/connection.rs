@@ -9,6 +9,7 @@ mod encode;
 mod end;
 mod handshake;
 mod incoming;
+mod parking;
 mod producers;
 mod reader;
 mod requests;
@@ -16,6 +17,7 @@ mod schemas;
 mod sends;
 mod slots;
 mod turns;
+mod unread;
 mod unsupported;
 mod watchers;
 mod window;
@@ -49,6 +51,7 @@ use self::{
     end::Ended,
     handshake::Client,
     incoming::Incoming,
+    parking::Parking,
     producers::{ProducerOrder, RecentlyClosed},
     slots::Slots,
     turns::Turns,
@@ -59,6 +62,9 @@ use crate::{Options, counters::Admitted};
 
 /// Requests of one connection in progress; beyond, it is not read.
 const REQUESTS_MAX: usize = 2_048;
+
+/// As many full windows, by messages, may wait for publish rates on one connection.
+const PARKED_WINDOWS: usize = 4;
 
 /// How long the last answers may take to reach a client that is being disconnected.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,6 +93,7 @@ struct Connection {
     recently_closed: Mutex<RecentlyClosed>,
     watchers: Mutex<Watchers>,
     windows: Windows,
+    parking: Parking,
     turns: Turns,
     answers: Answers,
     requests: Arc<Semaphore>,
@@ -150,6 +157,8 @@ impl Connection {
             producer_messages: options.producer_window_messages,
             producer_bytes: options.producer_window_bytes,
             connection_messages: options.pending_publishes_per_connection,
+            parked_messages: options.producer_window_messages.saturating_mul(PARKED_WINDOWS),
+            parked_bytes: options.producer_window_bytes,
         };
         Self {
             id: door.broker.next_connection_id(),
@@ -162,6 +171,7 @@ impl Connection {
             recently_closed: Mutex::default(),
             watchers: Mutex::default(),
             windows: Windows::new(limits),
+            parking: Parking::default(),
             turns: Turns::default(),
             answers: Answers::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),

@@ -106,12 +106,28 @@ impl Connection {
         let kept = self.options().keep_alive.max(self.options().window_timeout);
         lock(&self.recently_closed).note(producer_id, self.now(), kept);
         self.windows.remove(producer_id);
+        self.parking.remove(producer_id);
         self.spawn_close_producer(producer_id, producer);
     }
 
     /// Closes a producer of which no more SENDs may reach the topic, and tells the client.
     pub(super) fn give_up_producer(self: &Arc<Self>, producer_id: u64, why: &str) {
         let dropped = lock(&self.producers).drop_open(producer_id);
+        self.gave_up_producer(producer_id, dropped, why);
+    }
+
+    /// The same, if it is still the one that was opened so.
+    pub(super) fn give_up_incarnation(self: &Arc<Self>, producer: ClientKey, why: &str) {
+        let dropped = lock(&self.producers).drop_open_as(producer);
+        self.gave_up_producer(producer.id, dropped, why);
+    }
+
+    fn gave_up_producer(
+        self: &Arc<Self>,
+        producer_id: u64,
+        dropped: Option<Arc<Producer>>,
+        why: &str,
+    ) {
         if let Some(open) = dropped {
             self.forget_producer(producer_id, open);
             self.warn_about_producer(producer_id, why);
@@ -124,6 +140,7 @@ impl Connection {
         let me = Arc::clone(self);
         self.door.tasks.spawn(async move {
             me.wait_for_receipts(producer_id).await;
+            me.parking.remove(producer_id);
             open.close().await;
             me.windows.retire(producer_id);
             let steps = lock(&me.producers).closed(producer_id);
@@ -131,9 +148,10 @@ impl Connection {
         });
     }
 
-    /// What a client sent before its CLOSE_PRODUCER is answered before the close is.
+    /// What a client sent before its CLOSE_PRODUCER is answered before the close is, however long it
+    /// waits for a publish rate.
     async fn wait_for_receipts(&self, producer_id: u64) {
-        let deadline = self.now() + CLOSE_WAIT;
+        let mut deadline = self.now() + CLOSE_WAIT;
         loop {
             let freed = self.windows.freed();
             if self.windows.is_settled(producer_id) {
@@ -143,7 +161,12 @@ impl Connection {
                 biased;
                 () = self.closed.cancelled() => return,
                 () = freed => {}
-                () = tokio::time::sleep_until(deadline) => return,
+                () = tokio::time::sleep_until(deadline) => {
+                    if !self.parking.has(producer_id) {
+                        return;
+                    }
+                    deadline = self.now() + CLOSE_WAIT;
+                }
             }
         }
     }

@@ -62,6 +62,9 @@ pub(super) async fn run(
                     Ok(_) => break,
                     Err(error) => return Ended::Failed(error),
                 },
+                () = std::future::ready(()), if reader.sends.unread.is_behind() => {
+                    reader.sends.unread.caught_up();
+                }
                 () = at(incomplete_until) => {
                     let bytes = incoming.len();
                     return Violation::SlowFrame { bytes, limit: LARGE_FRAME_TIMEOUT }.into();

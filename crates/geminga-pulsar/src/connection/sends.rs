@@ -10,17 +10,23 @@ use geminga_wire::{
     proto::ServerError,
 };
 
-use super::{Connection, end::Violation, lock, window::RefusedSend, writer::send_error};
+use super::{
+    Connection, end::Violation, lock, unread::Unread, window::RefusedSend, writer::send_error,
+};
 use crate::errors::{Coded, Refusal};
 
 /// What was read and not handed on yet.
 #[derive(Debug, Default)]
-pub(super) struct Sends(BTreeMap<u64, Batch>);
+pub(super) struct Sends {
+    by_producer: BTreeMap<u64, Batch>,
+    pub(super) unread: Unread,
+}
 
+/// Of one producer.
 #[derive(Debug)]
-struct Batch {
-    producer: Arc<Producer>,
-    publishes: Vec<Publish>,
+pub(super) struct Batch {
+    pub(super) producer: Arc<Producer>,
+    pub(super) publishes: Vec<Publish>,
 }
 
 impl Sends {
@@ -32,10 +38,14 @@ impl Sends {
         entry: Bytes,
     ) -> Result<(), Violation> {
         let producer_id = send.producer_id;
-        if connection.producer_of(producer_id)?.is_none() {
+        let Some(producer) = connection.producer_of(producer_id)? else { return Ok(()) };
+        let must_encrypt = producer.must_encrypt();
+        if must_encrypt && !producer.is_encrypted() {
+            // When it is opened again it is told so by its code.
+            connection.give_up_producer(producer_id, "encryption is required now");
             return Ok(());
         }
-        let mut publish = match publish_of(&send, entry) {
+        let mut publish = match publish_of(&send, entry, must_encrypt) {
             Ok(publish) => publish,
             Err(refusal) => {
                 connection.refuse_send(producer_id, send.sequence_id, refusal);
@@ -44,14 +54,16 @@ impl Sends {
         };
         if connection.windows.full(producer_id).is_some() {
             self.flush(connection).await;
-            connection.wait_for_window(producer_id).await;
+            let room = connection.wait_for_window(producer_id);
+            self.unread.wait(connection, room).await;
         }
         let bytes = publish.entry.len();
         let permit = match connection.door.broker.publish_budget().try_take(bytes) {
             Some(permit) => Some(permit),
             None => {
                 self.flush(connection).await;
-                connection.wait_for_budget(producer_id, bytes).await
+                let room = connection.wait_for_budget(producer_id, bytes);
+                self.unread.wait(connection, room).await
             }
         };
         // It may have been closed meanwhile.
@@ -59,7 +71,7 @@ impl Sends {
         if let Some((producer, permit)) = producer.zip(permit) {
             publish.permit = Some(permit);
             connection.windows.add(producer_id, bytes);
-            let batch = self.0.entry(producer_id);
+            let batch = self.by_producer.entry(producer_id);
             let batch = batch.or_insert_with(|| Batch { producer, publishes: Vec::new() });
             batch.publishes.push(publish);
         }
@@ -68,8 +80,20 @@ impl Sends {
 
     /// Hands on what waits.
     pub(super) async fn flush(&mut self, connection: &Arc<Connection>) {
-        while let Some((producer_id, batch)) = self.0.pop_first() {
-            connection.publish(producer_id, batch).await;
+        let mut held_back = Vec::new();
+        while let Some((producer_id, batch)) = self.by_producer.pop_first() {
+            if connection.is_held_back(producer_id, &batch) {
+                let publishing = connection.publish_some(producer_id, batch);
+                let rest = self.unread.wait(connection, publishing).await;
+                held_back.extend(rest.map(|rest| (producer_id, rest)));
+            } else {
+                let publishing = connection.publish(producer_id, batch);
+                self.unread.wait(connection, publishing).await;
+            }
+        }
+        // Last: there may be no room for them.
+        for (producer_id, batch) in held_back {
+            connection.park(producer_id, batch, &mut self.unread).await;
         }
     }
 }
@@ -102,7 +126,8 @@ impl Connection {
         }
     }
 
-    /// Waits until one more SEND fits; the producer that blocks for too long is closed.
+    /// Waits until one more SEND fits; the producer that blocks for too long is closed, unless it waits
+    /// for a publish rate: then it goes on by itself.
     async fn wait_for_window(self: &Arc<Self>, producer_id: u64) {
         let mut deadline = self.now() + self.options().window_timeout;
         let mut is_noted = false;
@@ -118,8 +143,10 @@ impl Connection {
                 () = self.closed.cancelled() => return,
                 () = freed => {}
                 () = tokio::time::sleep_until(deadline) => {
-                    self.give_up_producer(full.producer_id, full.what);
-                    self.windows.remove(full.producer_id);
+                    if !self.parking.has(full.producer_id) {
+                        self.give_up_producer(full.producer_id, full.what);
+                        self.windows.remove(full.producer_id);
+                    }
                     deadline = self.now() + self.options().window_timeout;
                 }
             }
@@ -145,31 +172,40 @@ impl Connection {
         }
     }
 
-    async fn publish(self: &Arc<Self>, producer_id: u64, batch: Batch) {
+    pub(super) async fn publish(self: &Arc<Self>, producer_id: u64, batch: Batch) {
+        let Batch { producer, publishes } = batch;
+        if let Err(why) = self.publish_in_time(&producer, publishes).await {
+            self.give_up_producer(producer_id, &why);
+        }
+    }
+
+    /// Hands SENDs to their topic. An error says why their producer is to be closed.
+    pub(super) async fn publish_in_time(
+        &self,
+        producer: &Producer,
+        publishes: Vec<Publish>,
+    ) -> Result<(), String> {
         let deadline = self.now() + self.options().window_timeout;
         tokio::select! {
             biased;
-            result = batch.producer.publish(batch.publishes) => {
-                if let Err(error) = result {
-                    self.give_up_producer(producer_id, &error.to_string());
-                }
-            }
-            () = self.closed.cancelled() => {}
-            () = tokio::time::sleep_until(deadline) => {
-                self.give_up_producer(producer_id, "its topic takes nothing");
-            }
+            result = producer.publish(publishes) => result.map_err(|error| error.to_string()),
+            () = self.closed.cancelled() => Ok(()),
+            () = tokio::time::sleep_until(deadline) => Err("its topic takes nothing".to_owned()),
         }
     }
 }
 
 /// Checks an entry and reads of its metadata what the topic must know.
-fn publish_of(send: &SendCommand, entry: Bytes) -> Result<Publish, Refusal> {
+fn publish_of(send: &SendCommand, entry: Bytes, must_encrypt: bool) -> Result<Publish, Refusal> {
     if send.txn.is_some() {
         return Err(Refusal::not_allowed("Transactions are not enabled on this server"));
     }
     let refused = |error: EntryError| error.refusal();
     let checked = EntryHeader::check(&entry).map_err(refused)?;
     let meta = EntryMeta::parse_with(checked.header, &entry).map_err(refused)?;
+    if must_encrypt && !meta.is_encrypted {
+        return Err(Refusal::not_allowed("Messages must be encrypted"));
+    }
     let (messages, key_hash) = (meta.messages, meta.key_hash());
     let deliver_at = meta.deliver_at.and_then(|at| u64::try_from(at).ok()).filter(|at| *at != 0);
     Ok(Publish {
@@ -194,7 +230,7 @@ mod tests {
     use geminga_wire::{
         entry::{encode_entry, key_hash},
         frame::TxnId,
-        proto::MessageMetadata,
+        proto::{EncryptionKeys, MessageMetadata},
     };
 
     use super::*;
@@ -228,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_topic_is_told_what_it_must_know() {
-        let publish = publish_of(&send(), entry()).unwrap();
+        let publish = publish_of(&send(), entry(), false).unwrap();
         assert_eq!(publish.entry, entry());
         assert_eq!(publish.sum, Sum::of(&entry()));
         assert_eq!((publish.sequence_id, publish.highest_sequence_id), (5, Some(7)));
@@ -245,7 +281,7 @@ mod tests {
         for at in 2..entry().len() {
             let mut bytes = entry().to_vec();
             bytes[at] ^= 1;
-            let refusal = publish_of(&send(), bytes.into()).unwrap_err();
+            let refusal = publish_of(&send(), bytes.into(), false).unwrap_err();
             // Within the sizes it shows as an entry that does not fit.
             let is_size = (6..10).contains(&at);
             assert!(
@@ -258,11 +294,23 @@ mod tests {
     #[test]
     fn what_is_no_entry_is_not_allowed() {
         for bytes in [&b""[..], b"x", b"\x0e\x01", b"\x00\x00\x00\x00"] {
-            let refusal = publish_of(&send(), Bytes::copy_from_slice(bytes)).unwrap_err();
+            let refusal = publish_of(&send(), Bytes::copy_from_slice(bytes), false).unwrap_err();
             assert_eq!(refusal.code, ServerError::NotAllowedError, "{bytes:?}");
         }
         let in_txn = SendCommand { txn: Some(TxnId { most: 0, least: 1 }), ..send() };
-        let refusal = publish_of(&in_txn, entry()).unwrap_err();
+        let refusal = publish_of(&in_txn, entry(), false).unwrap_err();
         assert_eq!(refusal.code, ServerError::NotAllowedError);
+    }
+
+    #[test]
+    fn what_must_be_encrypted_is_refused_unless_it_is() {
+        let refusal = publish_of(&send(), entry(), true).unwrap_err();
+        assert_eq!(refusal, Refusal::not_allowed("Messages must be encrypted"));
+        let metadata = MessageMetadata {
+            producer_name: "p".to_owned(),
+            encryption_keys: vec![EncryptionKeys::default()],
+            ..MessageMetadata::default()
+        };
+        publish_of(&send(), encode_entry(&metadata, b"payload"), true).unwrap();
     }
 }

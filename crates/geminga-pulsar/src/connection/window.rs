@@ -7,7 +7,8 @@
 //! # Invariants
 //!
 //! 1. Answers of one producer come in the order of its SENDs, one for each.
-//! 2. `total` is the number of SENDs in all windows; a debug build recounts.
+//! 2. `total` is the number of SENDs in all windows but for parked ones, and `parked` is of those; a
+//!    debug build recounts.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,6 +30,9 @@ pub(super) struct Limits {
     pub(super) producer_messages: usize,
     pub(super) producer_bytes: usize,
     pub(super) connection_messages: usize,
+    /// Of those that wait for a publish rate, which are not among the ones before.
+    pub(super) parked_messages: usize,
+    pub(super) parked_bytes: usize,
 }
 
 /// The windows of all producers of a connection.
@@ -43,6 +47,14 @@ pub(super) struct Windows {
 struct State {
     by_producer: BTreeMap<u64, Window>,
     total: usize,
+    parked: Parked,
+}
+
+/// SENDs that wait for a publish rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Parked {
+    messages: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +65,8 @@ struct Window {
     /// Published ones of them.
     messages: usize,
     bytes: usize,
+    /// The last of those wait for a publish rate.
+    parked: Parked,
     /// Its producer is closed; what is left counts no more.
     is_retired: bool,
 }
@@ -117,6 +131,19 @@ impl Windows {
         }
     }
 
+    /// The last SEND that is not parked yet waits for a publish rate.
+    pub(super) fn park(&self, producer: ClientKey, bytes: usize) {
+        self.lock().park(producer, bytes);
+    }
+
+    /// The first SENDs that are parked, of these sizes, do not wait any more.
+    pub(super) fn unpark(&self, producer: ClientKey, sizes: impl Iterator<Item = usize>) {
+        let mut state = self.lock();
+        sizes.for_each(|bytes| state.unpark(producer, bytes));
+        drop(state);
+        self.freed.notify_waiters();
+    }
+
     /// A SEND is refused. Given back when nothing before it is unanswered: answer it now.
     pub(super) fn refuse(&self, producer_id: u64, refused: RefusedSend) -> Option<RefusedSend> {
         let mut state = self.lock();
@@ -171,7 +198,7 @@ impl Windows {
     /// The limit that one more SEND of this producer would break, if any.
     pub(super) fn full(&self, producer_id: u64) -> Option<Full> {
         let state = self.lock();
-        let Limits { producer_messages, producer_bytes, connection_messages } = self.limits;
+        let Limits { producer_messages, producer_bytes, connection_messages, .. } = self.limits;
         let window = state.by_producer.get(&producer_id)?;
         let full = |producer_id, what, limit, value| Full { producer_id, what, limit, value };
         // Refused ones take room too: their answers wait here.
@@ -183,8 +210,17 @@ impl Windows {
             let what = "bytes in flight of the producer";
             return Some(full(producer_id, what, producer_bytes, window.bytes));
         }
+        let Parked { messages, bytes } = state.parked;
+        if 0 < window.parked.messages && self.limits.parked_messages <= messages {
+            let what = "SENDs of the connection that wait for a publish rate";
+            return Some(full(producer_id, what, self.limits.parked_messages, messages));
+        }
+        if 0 < window.parked.messages && self.limits.parked_bytes <= bytes {
+            let what = "bytes of the connection that wait for a publish rate";
+            return Some(full(producer_id, what, self.limits.parked_bytes, bytes));
+        }
         if connection_messages <= state.total {
-            let most = state.in_use().max_by_key(|(_, window)| window.messages);
+            let most = state.in_use().max_by_key(|(_, window)| window.in_flight());
             let most = most.map_or(producer_id, |(id, _)| id);
             let what = "maxPendingPublishRequestsPerConnection";
             return Some(full(most, what, connection_messages, state.total));
@@ -201,7 +237,13 @@ impl Windows {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         debug_assert_eq!(
             state.total,
-            state.in_use().map(|(_, window)| window.messages).sum::<usize>()
+            state.in_use().map(|(_, window)| window.in_flight()).sum::<usize>()
+        );
+        debug_assert_eq!(
+            (state.parked.messages, state.parked.bytes),
+            state.in_use().fold((0, 0), |(messages, bytes), (_, window)| {
+                (messages + window.parked.messages, bytes + window.parked.bytes)
+            })
         );
         state
     }
@@ -219,7 +261,10 @@ impl State {
             return;
         }
         window.is_retired = true;
-        self.total -= window.messages;
+        let parked = std::mem::take(&mut window.parked);
+        self.total -= window.messages - parked.messages;
+        self.parked.sub(parked);
+        let Some(window) = self.by_producer.get(&producer_id) else { return };
         if window.sends.is_empty() {
             self.by_producer.remove(&producer_id);
         } else if RETIRED_MAX < self.by_producer.len() - self.in_use().count() {
@@ -231,11 +276,53 @@ impl State {
         if let Some(old) = self.by_producer.remove(&producer_id)
             && !old.is_retired
         {
-            self.total -= old.messages;
+            self.total -= old.in_flight();
+            self.parked.sub(old.parked);
         }
         if let Some(window) = window {
             self.by_producer.insert(producer_id, window);
         }
+    }
+}
+
+impl State {
+    fn park(&mut self, producer: ClientKey, bytes: usize) {
+        let Some(window) = self.window_of(producer).filter(|it| 0 < it.in_flight()) else { return };
+        window.parked.messages += 1;
+        window.parked.bytes += bytes;
+        self.parked.messages += 1;
+        self.parked.bytes += bytes;
+        self.total -= 1;
+    }
+
+    fn unpark(&mut self, producer: ClientKey, bytes: usize) {
+        let parked = Parked { messages: 1, bytes };
+        let Some(window) = self.window_of(producer) else { return };
+        if window.parked.messages == 0 {
+            return; // Its producer is closed.
+        }
+        window.parked.sub(parked);
+        self.parked.sub(parked);
+        self.total += 1;
+    }
+
+    fn window_of(&mut self, producer: ClientKey) -> Option<&mut Window> {
+        let window = self.by_producer.get_mut(&producer.id)?;
+        (window.incarnation == producer.incarnation && !window.is_retired).then_some(window)
+    }
+}
+
+impl Window {
+    /// Published ones that are not parked.
+    const fn in_flight(&self) -> usize {
+        self.messages - self.parked.messages
+    }
+}
+
+impl Parked {
+    const fn sub(&mut self, other: Self) {
+        self.messages -= other.messages;
+        self.bytes -= other.bytes;
     }
 }
 
@@ -246,8 +333,13 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { producer_messages: 4, producer_bytes: 100, connection_messages: 6 };
+    const LIMITS: Limits = Limits {
+        producer_messages: 4,
+        producer_bytes: 100,
+        connection_messages: 6,
+        parked_messages: 5,
+        parked_bytes: 150,
+    };
 
     const fn key(id: u64) -> ClientKey {
         ClientKey { id, incarnation: 1 }
@@ -336,6 +428,40 @@ mod tests {
         assert_eq!(windows.settle(key(1)), Some(vec![]));
         windows.add(9, 1);
         assert_eq!(windows.lock().total, 0);
+    }
+
+    /// Goal: what waits for a rate takes room in its producer's window, and none that neighbours need.
+    #[test]
+    fn parked_sends_are_counted_apart() {
+        let windows = Windows::new(LIMITS);
+        for id in 1..=3 {
+            windows.reset(key(id));
+        }
+        for id in 1..=2 {
+            for _ in 0..3 {
+                windows.add(id, 10);
+            }
+        }
+        windows.add(3, 10);
+        let limit_of = |id| windows.full(id).map(|full| (full.limit, full.value));
+        assert_eq!(limit_of(3), Some((6, 7)));
+        for _ in 0..3 {
+            windows.park(key(1), 10);
+        }
+        assert_eq!(limit_of(3), None);
+        windows.park(key(2), 10);
+        assert_eq!(limit_of(1), None);
+        windows.park(key(2), 100);
+        assert_eq!(limit_of(1), Some((5, 5)));
+        assert_eq!(limit_of(3), None, "it parks nothing");
+        windows.unpark(key(1), [10].into_iter());
+        assert_eq!(limit_of(1), None);
+        windows.unpark(ClientKey { id: 1, incarnation: 0 }, [10].into_iter());
+        windows.retire(2);
+        windows.unpark(key(2), [10, 100].into_iter());
+        windows.remove(1);
+        windows.unpark(key(1), [10].into_iter());
+        assert_eq!(windows.lock().parked, Parked::default());
     }
 
     #[test]

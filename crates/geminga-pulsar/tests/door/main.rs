@@ -15,6 +15,7 @@ mod malformed;
 mod opening;
 mod panics;
 mod producing;
+mod publish_rates;
 mod requests;
 mod server;
 mod storage;

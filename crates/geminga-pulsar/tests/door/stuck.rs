@@ -58,7 +58,7 @@ async fn neighbours_go_on_within_the_window_and_all_go_on_behind_it() {
     client.write(&send(STUCK, WINDOW, b"slow")).await;
     client.write(&send(FREE, 10, b"fast")).await;
     client.write(&frame(CommandPing::default())).await;
-    client.quiet().await; // Not read: not even the PING is answered.
+    client.quiet().await; // Not read, the PING neither; PONGs come when its client would wait for one.
     assert_eq!(server.metric("geminga_pulsar_paused_total"), 1);
     server.bookie.release();
     let (mut stuck, mut has_pong, mut has_free) = (0, false, false);
@@ -92,8 +92,16 @@ async fn a_producer_that_is_stuck_for_too_long_is_closed_and_the_others_go_on() 
     client.write(&send(STUCK, WINDOW, b"slow")).await;
     client.write(&send(FREE, 10, b"fast")).await;
     let start = server.env.clock.now();
-    let closing = client.next_within(Duration::from_secs(40)).await.expect("an open connection");
+    let mut pongs = 0;
+    let closing = loop {
+        let frame = client.next_within(Duration::from_secs(40)).await.expect("an open connection");
+        match frame.command {
+            geminga_wire::frame::Command::Pong => pongs += 1,
+            _ => break frame,
+        }
+    };
     let waited = server.env.clock.now() - start;
+    assert!((10..=12).contains(&pongs), "{pongs}: twice in each keep-alive");
     assert!((Duration::from_secs(29)..Duration::from_secs(32)).contains(&waited), "{waited:?}");
     match closing.command {
         geminga_wire::frame::Command::Other(body) => match *body {
