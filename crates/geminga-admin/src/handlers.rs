@@ -77,6 +77,14 @@ pub(crate) async fn handle(
         | Route::NamespaceSubscriptionDispatchRate
         | Route::SetNamespaceSubscriptionDispatchRate
         | Route::RemoveNamespaceSubscriptionDispatchRate
+        | Route::NamespacePublishRate
+        | Route::SetNamespacePublishRate
+        | Route::RemoveNamespacePublishRate
+        | Route::NamespaceProducersPerTopic
+        | Route::SetNamespaceProducersPerTopic
+        | Route::RemoveNamespaceProducersPerTopic
+        | Route::NamespaceEncryptionRequired
+        | Route::SetNamespaceEncryptionRequired
         | Route::NamespaceInactiveTopics
         | Route::SetNamespaceInactiveTopics
         | Route::RemoveNamespaceInactiveTopics

@@ -162,6 +162,22 @@ routes! {
     SetNamespaceSubscriptionDispatchRate = POST "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
     /// Removes it: the broker's configuration counts again.
     RemoveNamespaceSubscriptionDispatchRate = DELETE "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
+    /// A namespace's policy: how fast a topic's messages come in.
+    NamespacePublishRate = GET "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
+    /// Sets it.
+    SetNamespacePublishRate = POST "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespacePublishRate = DELETE "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
+    /// A namespace's policy: how many producers a topic may have.
+    NamespaceProducersPerTopic = GET "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
+    /// Sets it.
+    SetNamespaceProducersPerTopic = POST "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
+    /// Removes it: the broker's configuration counts again.
+    RemoveNamespaceProducersPerTopic = DELETE "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
+    /// A namespace's policy: whether producers must encrypt.
+    NamespaceEncryptionRequired = GET "/admin/v2/namespaces/{}/{}/encryptionRequired", TenantAdmin;
+    /// Sets it.
+    SetNamespaceEncryptionRequired = POST "/admin/v2/namespaces/{}/{}/encryptionRequired", TenantAdmin;
     /// A namespace's policy: when topics that are not used are deleted.
     NamespaceInactiveTopics = GET "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
     /// Sets it.

@@ -6,7 +6,7 @@ use geminga_broker::{
     AdminError, Broker, InactiveMode, QuotaAction,
     admin::{
         BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies,
-        RetentionPolicies,
+        PublishRate, RetentionPolicies,
     },
 };
 use serde::Serialize;
@@ -50,6 +50,9 @@ fn show(route: Route, policies: &Policies, cluster: &str) -> Option<Answer> {
         Route::NamespaceSubscriptionDispatchRate => {
             shown(policies.subscription_dispatch_rate.get(cluster))
         }
+        Route::NamespacePublishRate => shown(policies.publish_rate.get(cluster)),
+        Route::NamespaceProducersPerTopic => shown(policies.max_producers_per_topic.as_ref()),
+        Route::NamespaceEncryptionRequired => Answer::json(&policies.encryption_required),
         Route::NamespaceDeduplication => shown(policies.deduplication_enabled.as_ref()),
         Route::NamespaceCompactionThreshold => shown(policies.compaction_threshold.as_ref()),
         Route::NamespaceDelayedDelivery => shown(policies.delayed_delivery_policies.as_ref()),
@@ -104,6 +107,11 @@ fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Fail
                 put(&mut policies.subscription_dispatch_rate, &cluster, value.clone())
             })
         }
+        Route::SetNamespacePublishRate
+        | Route::RemoveNamespacePublishRate
+        | Route::SetNamespaceProducersPerTopic
+        | Route::RemoveNamespaceProducersPerTopic
+        | Route::SetNamespaceEncryptionRequired => change_of_publishing(route, request, cluster)?,
         Route::SetNamespaceInactiveTopics | Route::RemoveNamespaceInactiveTopics => {
             let value = given(route == Route::SetNamespaceInactiveTopics, || inactive(request))?;
             Box::new(move |policies| policies.inactive_topic_policies.clone_from(&value))
@@ -122,6 +130,32 @@ fn change(route: Route, request: &Request, cluster: &str) -> Result<Change, Fail
             let is_set = route == Route::SetNamespaceUnackedPerSubscription;
             let value = given(is_set, || count(request, "maxUnackedMessagesPerSubscription"))?;
             Box::new(move |policies| policies.max_unacked_messages_per_subscription = value)
+        }
+    })
+}
+
+/// What is asked of producers.
+fn change_of_publishing(
+    route: Route,
+    request: &Request,
+    cluster: String,
+) -> Result<Change, Failure> {
+    Ok(match route {
+        Route::SetNamespacePublishRate | Route::RemoveNamespacePublishRate => {
+            let value: Option<PublishRate> =
+                given(route == Route::SetNamespacePublishRate, || request.json())?;
+            Box::new(move |policies| put(&mut policies.publish_rate, &cluster, value.clone()))
+        }
+        Route::SetNamespaceProducersPerTopic | Route::RemoveNamespaceProducersPerTopic => {
+            let is_set = route == Route::SetNamespaceProducersPerTopic;
+            let value = given(is_set, || count(request, "maxProducersPerTopic"))?;
+            Box::new(move |policies| policies.max_producers_per_topic = value)
+        }
+        _ => {
+            let value = request.json()?.ok_or_else(|| {
+                Failure::InvalidBody("Request body is not valid: expected true or false".to_owned())
+            })?;
+            Box::new(move |policies| policies.encryption_required = value)
         }
     })
 }

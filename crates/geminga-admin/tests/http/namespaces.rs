@@ -206,6 +206,12 @@ fn policies_are_set_read_and_removed() {
                 vec![r#"{"dispatchThrottlingRateInByte":"x"}"#],
             ),
             (
+                "publishRate",
+                r#"{"publishThrottlingRateInMsg":10,"publishThrottlingRateInByte":-1}"#,
+                vec!["7", r#"{"publishThrottlingRateInMsg":"x"}"#],
+            ),
+            ("maxProducersPerTopic", "3", vec!["-1", "\"x\""]),
+            (
                 "inactiveTopicPolicies",
                 r#"{"inactiveTopicDeleteMode":"delete_when_no_subscriptions","maxInactiveDurationSeconds":60,"deleteWhileInactive":true}"#,
                 vec![
@@ -272,6 +278,19 @@ fn delayed_delivery_is_set_read_and_removed() {
         assert_eq!(server.get(path).await.is(200).json(), expected);
         server.delete(path).await.is(204);
         assert_eq!(server.get(path).await.is(204).body, "");
+    });
+}
+
+#[test]
+fn encryption_is_required_or_not() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/encryptionRequired";
+        for is_required in ["false", "true", "false"] {
+            server.post(path, is_required).await.is(204);
+            assert_eq!(server.get(path).await.is(200).body, is_required);
+        }
+        server.post(path, "\"maybe\"").await.is(400);
+        server.get("/admin/v2/namespaces/public/nowhere/encryptionRequired").await.is(404);
     });
 }
 
