@@ -2,19 +2,12 @@ package geminga;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.security.KeyPair;
-import java.security.KeyPairGenerator;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Base64;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.ConsumerCryptoFailureAction;
-import org.apache.pulsar.client.api.CryptoKeyReader;
-import org.apache.pulsar.client.api.EncryptionKeyInfo;
 import org.apache.pulsar.client.api.Message;
 import org.apache.pulsar.client.api.MessageId;
 import org.apache.pulsar.client.api.Producer;
@@ -25,39 +18,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Encrypted messages, and consumers that cannot read them. */
 class EncryptionTest extends Topic {
-    /** One pair of keys, whatever the name. */
-    private static final class Keyring implements CryptoKeyReader {
-        /** What PKCS #8 puts before a key of this size; the client knows the key alone, PKCS #1. */
-        private static final int BEFORE_KEY = 26;
-
-        private final byte[] publicKey;
-        private final byte[] privateKey;
-
-        Keyring() throws Exception {
-            KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
-            generator.initialize(2048);
-            KeyPair pair = generator.generateKeyPair();
-            publicKey = pem("PUBLIC KEY", pair.getPublic().getEncoded());
-            byte[] inside = pair.getPrivate().getEncoded();
-            privateKey = pem("RSA PRIVATE KEY", Arrays.copyOfRange(inside, BEFORE_KEY, inside.length));
-        }
-
-        private static byte[] pem(String what, byte[] key) {
-            String text = Base64.getMimeEncoder().encodeToString(key);
-            return String.format("-----BEGIN %s-----%n%s%n-----END %s-----%n", what, text, what).getBytes();
-        }
-
-        @Override
-        public EncryptionKeyInfo getPublicKey(String name, Map<String, String> metadata) {
-            return new EncryptionKeyInfo(publicKey, metadata);
-        }
-
-        @Override
-        public EncryptionKeyInfo getPrivateKey(String name, Map<String, String> metadata) {
-            return new EncryptionKeyInfo(privateKey, metadata);
-        }
-    }
-
     /** Sends as batches of ten, or one by one. */
     private void sendEncrypted(Keyring keyring, boolean isBatched, int from, int to) throws Exception {
         try (Producer<byte[]> producer = producer().cryptoKeyReader(keyring).addEncryptionKey("k")
