@@ -457,6 +457,7 @@ impl Broker {
         // Not kept: it may be large.
         if let Some(schema) = request.schema.take() {
             let is_idle = handle.is_idle().await;
+            let is_idle = is_idle.ok_or_else(|| TopicError::NotOwned(topic.clone()))?;
             self.check_schema_of_consumer(topic, schema, is_idle).await?;
         }
         let open = OpenConsumer { request, outbox: outbox.clone() };

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::limits;
+
 pub(crate) use parse::parse;
 pub(crate) use resolve::can_read;
 
@@ -119,9 +121,11 @@ impl Form {
             Self::Array(_) => "array".to_owned(),
             Self::Map(_) => "map".to_owned(),
             Self::Union(_) => "union".to_owned(),
-            Self::Fixed { name, size } => format!("fixed {} of {size} bytes", name.full()),
-            Self::Enum { name, .. } => format!("enum {}", name.full()),
-            Self::Record { name, .. } => format!("record {}", name.full()),
+            Self::Fixed { name, size } => {
+                format!("fixed {} of {size} bytes", limits::quoted(name.full()))
+            }
+            Self::Enum { name, .. } => format!("enum {}", limits::quoted(name.full())),
+            Self::Record { name, .. } => format!("record {}", limits::quoted(name.full())),
         }
     }
 

@@ -43,6 +43,12 @@ impl Steps {
         Ok(())
     }
 
+    /// So many steps.
+    pub(crate) fn count_all(&mut self, steps: usize) -> Result<(), String> {
+        self.done = self.done.saturating_add(steps);
+        self.count()
+    }
+
     /// One step, one level deeper.
     pub(crate) fn enter(&mut self) -> Result<(), String> {
         if limits::DEPTH_MAX <= self.depth {

@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 use crate::limits;
 
+/// Bytes of the full names of all types of a definition, as they are met.
+const NAMED_BYTES_MAX: usize = limits::DEFINITION_BYTES_MAX * 4;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Native {
@@ -38,7 +41,7 @@ pub(crate) fn root_message(definition: &[u8]) -> Result<String, String> {
     let file = set.file.iter().find(|file| file.name() == root);
     let file = file.ok_or_else(|| format!("it has no file {root:?}"))?;
     let wanted = &native.root_message_type_name;
-    let known = messages(file);
+    let known = messages(file, &mut 0)?;
     if known.contains(wanted.as_str()) {
         Ok(wanted.clone())
     } else {
@@ -58,10 +61,10 @@ fn check_imports(set: &FileDescriptorSet) -> Result<(), String> {
 
 /// Whether every message and enum that a field names with all its packages is there.
 fn check_references(set: &FileDescriptorSet) -> Result<(), String> {
-    let mut known = BTreeSet::new();
+    let (mut known, mut named_bytes) = (BTreeSet::new(), 0);
     for file in &set.file {
-        known.extend(messages(file));
-        known.extend(enums(file));
+        known.extend(messages(file, &mut named_bytes)?);
+        known.extend(enums(file, &mut named_bytes)?);
     }
     for file in &set.file {
         let mut waiting: Vec<&DescriptorProto> = file.message_type.iter().collect();
@@ -84,37 +87,63 @@ fn check_references(set: &FileDescriptorSet) -> Result<(), String> {
 }
 
 /// Full names of all messages of a file, nested ones too.
-fn messages(file: &FileDescriptorProto) -> BTreeSet<String> {
-    nested(file).into_iter().map(|(name, _)| name).collect()
+fn messages(
+    file: &FileDescriptorProto,
+    named_bytes: &mut usize,
+) -> Result<BTreeSet<String>, String> {
+    Ok(nested(file, named_bytes)?.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Full names of all enums of a file, nested ones too.
-fn enums(file: &FileDescriptorProto) -> BTreeSet<String> {
-    let of_file = file.enum_type.iter().map(|found| within(file.package(), found.name()));
-    let nested = nested(file);
+fn enums(file: &FileDescriptorProto, named_bytes: &mut usize) -> Result<BTreeSet<String>, String> {
+    let nested = nested(file, named_bytes)?;
+    let of_file = file.enum_type.iter().map(|found| (file.package(), found));
     let of_messages = nested.iter().flat_map(|(name, message)| {
-        message.enum_type.iter().map(move |found| within(name, found.name()))
+        message.enum_type.iter().map(move |found| (name.as_str(), found))
     });
-    of_file.chain(of_messages).collect()
+    let mut names = BTreeSet::new();
+    for (outer, found) in of_file.chain(of_messages) {
+        count_name(outer, found.name(), named_bytes)?;
+        names.insert(within(outer, found.name()));
+    }
+    Ok(names)
 }
 
-fn nested(file: &FileDescriptorProto) -> Vec<(String, &DescriptorProto)> {
-    let outermost = file.message_type.iter();
-    let mut waiting: Vec<(String, &DescriptorProto)> =
-        outermost.map(|message| (within(file.package(), message.name()), message)).collect();
+fn nested<'file>(
+    file: &'file FileDescriptorProto,
+    named_bytes: &mut usize,
+) -> Result<Vec<(String, &'file DescriptorProto)>, String> {
+    let mut waiting: Vec<(String, &DescriptorProto)> = Vec::new();
+    name_all(file.package(), &file.message_type, &mut waiting, named_bytes)?;
     let mut found = Vec::new();
-    let mut named_bytes = 0;
     while let Some((name, message)) = waiting.pop() {
-        named_bytes += name.len();
-        // Names grow with the nesting, and their sum with its square.
-        if limits::DEFINITION_BYTES_MAX * 4 < named_bytes {
-            break;
-        }
-        let inner = message.nested_type.iter();
-        waiting.extend(inner.map(|inner| (within(&name, inner.name()), inner)));
+        name_all(&name, &message.nested_type, &mut waiting, named_bytes)?;
         found.push((name, message));
     }
-    found
+    Ok(found)
+}
+
+/// Names messages that are in another one, or in a package. Names grow with the nesting, and their sum
+/// with its square: that has a limit.
+fn name_all<'file>(
+    outer: &str,
+    messages: &'file [DescriptorProto],
+    named: &mut Vec<(String, &'file DescriptorProto)>,
+    named_bytes: &mut usize,
+) -> Result<(), String> {
+    for message in messages {
+        count_name(outer, message.name(), named_bytes)?;
+        named.push((within(outer, message.name()), message));
+    }
+    Ok(())
+}
+
+fn count_name(outer: &str, name: &str, named_bytes: &mut usize) -> Result<(), String> {
+    *named_bytes += outer.len() + name.len() + 1;
+    if NAMED_BYTES_MAX < *named_bytes {
+        return Err(format!("the full names of its types take more than {NAMED_BYTES_MAX} bytes"));
+    }
+    Ok(())
 }
 
 fn within(outer: &str, name: &str) -> String {

@@ -345,6 +345,44 @@ fn a_long_way_through_what_was_looked_at_is_refused() {
     assert!(refusal.contains("nested more than 256 deep"), "{refusal}");
 }
 
+/// Goal: a small definition does not become a large one by what its types share.
+#[test]
+fn long_names_are_refused_before_they_are_copied() {
+    let long = "n".repeat(limits::NAME_BYTES_MAX + 1);
+    let aliases: Vec<String> = (0..50_000).map(|number| format!("a{number}")).collect();
+    let record = serde_json::json!({
+        "type": "record", "name": "R", "namespace": long, "aliases": aliases, "fields": []});
+    assert!(!is_avro(&record.to_string()));
+    let symbols = serde_json::json!({"type": "enum", "name": long, "symbols": ["A"]});
+    assert!(!is_avro(&symbols.to_string()));
+    let field = serde_json::json!({"name": "a", "type": "int", "aliases": [long]});
+    let record = serde_json::json!({"type": "record", "name": "R", "fields": [field]});
+    assert!(!is_avro(&record.to_string()));
+    let most = "n".repeat(limits::NAME_BYTES_MAX);
+    let record = serde_json::json!({"type": "record", "name": most, "fields": []});
+    assert!(is_avro(&record.to_string()));
+}
+
+/// Goal: the same, of a package with very many messages.
+#[test]
+fn descriptors_whose_names_take_too_much_are_refused() {
+    let message =
+        |name: &str| DescriptorProto { name: Some(name.to_owned()), ..DescriptorProto::default() };
+    let mut messages = vec![message("M")];
+    messages.resize(100_000, message(""));
+    let file = FileDescriptorProto {
+        name: Some("f.proto".to_owned()),
+        package: Some("p".repeat(300_000)),
+        message_type: messages,
+        ..FileDescriptorProto::default()
+    };
+    let set = FileDescriptorSet { file: vec![file] };
+    let data = native(&set, "M");
+    assert!(data.len() < limits::DEFINITION_BYTES_MAX);
+    let refused = of(Kind::PROTOBUF_NATIVE, &data).check().unwrap_err().to_string();
+    assert!(refused.contains("full names"), "{refused}");
+}
+
 #[test]
 fn a_refusal_is_short_whatever_it_is_about() {
     let name = "x".repeat(100_000);

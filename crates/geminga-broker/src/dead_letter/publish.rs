@@ -114,12 +114,13 @@ impl Run<'_> {
         name: &str,
         schema: Option<&Schema>,
     ) -> Result<Box<dyn TopicPublisher>, String> {
-        let opened = match self.try_open(name, schema).await? {
-            Err(ProduceError::Schema(SchemaError::Incompatible(_))) if schema.is_some() => {
-                self.try_open(name, None).await?
-            }
-            opened => opened,
-        };
+        let opened =
+            match self.try_open(name, schema).await? {
+                Err(ProduceError::Schema(
+                    SchemaError::Incompatible(_) | SchemaError::Invalid(_),
+                )) if schema.is_some() => self.try_open(name, None).await?,
+                opened => opened,
+            };
         opened.map_err(|error| format!("not opened: {error}"))
     }
 

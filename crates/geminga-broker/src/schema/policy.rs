@@ -61,7 +61,8 @@ impl SchemaPolicies {
     fn of(options: SchemaOptions, policies: &Policies, topic: &TopicName) -> Self {
         Self {
             strategy: strategy(options, policies, topic),
-            allows_update: policies.is_allow_auto_update_schema.unwrap_or(options.allows_update),
+            allows_update: namespace::is_system_topic(topic)
+                || policies.is_allow_auto_update_schema.unwrap_or(options.allows_update),
             is_validated: options.is_validated || policies.schema_validation_enforced,
         }
     }

@@ -7,10 +7,14 @@
 //!
 //! 1. A write changes what was compared, byte for byte, or nothing: then it is compared again.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use geminga_ledger::Deps;
 use geminga_metadata::{Decision, MetadataError, paths, update};
-use geminga_schema::{Definition, Strategy, check_consumer, check_next};
+use geminga_schema::{
+    Definition, Strategy, check_consumer, check_next, limits::DEFINITION_BYTES_MAX,
+};
 use geminga_types::TopicName;
 use tokio::sync::Semaphore;
 
@@ -18,7 +22,7 @@ use super::{Schema, SchemaPolicies, SchemaVersion, StoredSchema, versions::Versi
 use crate::{SchemaError, namespace};
 
 /// How many topics' schemas are read and compared at once.
-const TURNS: usize = 4;
+const TURNS: usize = 2;
 
 /// Whether a schema that a topic does not have yet may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub(super) enum Updates {
 #[derive(Debug)]
 pub(crate) struct Registry {
     deps: Deps,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// What is to be stored, and the version that it makes.
@@ -49,8 +53,8 @@ enum Given {
 }
 
 impl Registry {
-    pub(crate) const fn new(deps: Deps) -> Self {
-        Self { deps, turns: Semaphore::const_new(TURNS) }
+    pub(crate) fn new(deps: Deps) -> Self {
+        Self { deps, turns: Arc::new(Semaphore::new(TURNS)) }
     }
 
     /// The version asked for, or the latest.
@@ -77,6 +81,7 @@ impl Registry {
         policies: SchemaPolicies,
         updates: Updates,
     ) -> Result<SchemaVersion, SchemaError> {
+        check_size(&schema)?;
         let topic = topic.without_partition();
         let may_update = updates == Updates::Always || policies.allows_update;
         let strategy = may_update.then_some(policies.strategy);
@@ -102,6 +107,7 @@ impl Registry {
         schema: Schema,
         policies: SchemaPolicies,
     ) -> Result<(), SchemaError> {
+        check_size(&schema)?;
         let decide = move |found: &Versions| {
             let wanted = schema.definition();
             check_definition(&wanted)?;
@@ -118,6 +124,7 @@ impl Registry {
         topic: &TopicName,
         schema: Schema,
     ) -> Result<Option<SchemaVersion>, SchemaError> {
+        check_size(&schema)?;
         let find = move |found: &Versions| known(&found.comparable(), &schema.definition());
         self.look(&topic.without_partition(), find).await
     }
@@ -130,6 +137,7 @@ impl Registry {
         policies: SchemaPolicies,
         is_idle: bool,
     ) -> Result<(), SchemaError> {
+        check_size(&schema)?;
         let whole = topic.without_partition();
         if is_idle && !self.look(&whole, Versions::has_any).await? {
             return self.put(topic, schema, policies, Updates::ByPolicy).await.map(|_| ());
@@ -202,10 +210,11 @@ impl Registry {
         topic: &TopicName,
         decide: impl FnOnce(&Versions) -> T + Send + 'static,
     ) -> Result<(Option<Bytes>, T), SchemaError> {
-        let _turn = self.turns.acquire().await; // It is never closed.
+        let turn = Arc::clone(&self.turns).acquire_owned().await; // It is never closed.
         let path = paths::schemas(topic);
         let found = self.deps.metadata.get(&path).await?.map(|found| found.value);
         let work = move || {
+            let _turn = turn; // Until it is done, be there somebody who waits for it or not.
             let versions = found.as_deref().map(|found| Versions::read(&path, found));
             let decided = decide(&versions.transpose()?.unwrap_or_default());
             Ok((found, decided))
@@ -241,11 +250,12 @@ fn given(
     now: u64,
 ) -> Result<Given, SchemaError> {
     let wanted = schema.definition();
-    check_definition(&wanted)?;
     let existing = found.comparable();
+    // What is stored stays usable, also if it would not be stored any more.
     if let Some(version) = known(&existing, &wanted) {
         return Ok(Given::Known(version));
     }
+    check_definition(&wanted)?;
     let Some(strategy) = strategy else {
         let reason = "Schema not found and schema auto updating is disabled.".to_owned();
         return Err(SchemaError::Incompatible(reason));
@@ -264,6 +274,17 @@ fn deletion(found: &Versions, now: u64) -> Result<Option<Next>, SchemaError> {
     let mut versions = found.clone();
     let version = versions.push_deletion(now);
     Ok(Some(Next { version, bytes: versions.write()? }))
+}
+
+/// Refuses what is too large before it waits for its turn, and before anybody reads it.
+fn check_size(schema: &Schema) -> Result<(), SchemaError> {
+    let len = schema.data.len();
+    if DEFINITION_BYTES_MAX < len {
+        return Err(SchemaError::Invalid(format!(
+            "Schema has {len} bytes, the limit is {DEFINITION_BYTES_MAX}"
+        )));
+    }
+    Ok(())
 }
 
 fn check_definition(definition: &Definition<'_>) -> Result<(), SchemaError> {

@@ -78,8 +78,9 @@ impl TopicHandle {
     }
 
     /// Whether nothing is stored or produced, nor consumed but by those that take any schema.
-    pub(crate) async fn is_idle(&self) -> bool {
-        self.ask(|reply| Event::IsIdle { reply }).await.unwrap_or(false)
+    /// Nothing if the topic is gone: whoever asks is to look for it again.
+    pub(crate) async fn is_idle(&self) -> Option<bool> {
+        self.ask(|reply| Event::IsIdle { reply }).await.ok()
     }
 
     /// Closes producers and consumers, makes acks durable, seals ledgers, ends the task.

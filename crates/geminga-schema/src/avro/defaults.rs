@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::{Form, Id, Schema};
 use crate::Steps;
 
+/// Symbols that are compared with a default in the time of a step.
+const SYMBOLS_PER_STEP: usize = 16;
+
 /// Why a default is none; `None` when it is one. As lax as Avro's decoder: what should be an array, a map
 /// or a record and is not counts as empty, but an object's values are taken for an array's items.
 ///
@@ -21,6 +24,11 @@ pub(super) fn wrong(schema: &Schema, id: Id, value: &Value, steps: &mut Steps) -
 
 fn wrong_inside(schema: &Schema, id: Id, value: &Value, steps: &mut Steps) -> Option<String> {
     let form = schema.form(id);
+    if let Form::Enum { symbols, .. } = form
+        && let Err(error) = steps.count_all(symbols.len() / SYMBOLS_PER_STEP)
+    {
+        return Some(error);
+    }
     let fits = match form {
         Form::Null => value.is_null(),
         Form::Boolean => value.is_boolean(),

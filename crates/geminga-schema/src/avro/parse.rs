@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value};
 
 use super::{Field, Form, Id, Name, Schema, Type};
+use crate::limits;
 
 /// What Avro itself reads of a type; the rest are properties.
 const OF_TYPES: [&str; 10] =
@@ -53,8 +54,8 @@ impl Parser {
 
     /// In the namespace, or in none.
     fn find(&self, name: &str, namespace: &str) -> Option<Id> {
-        let found = self.named.get(&qualified(name, namespace));
-        found.or_else(|| self.named.get(&qualified(name, ""))).copied()
+        let found = self.named.get(&qualified(name, namespace).ok()?);
+        found.or_else(|| self.named.get(&qualified(name, "").ok()?)).copied()
     }
 
     fn union(&mut self, branches: &[Value], namespace: &str) -> Parsed<Id> {
@@ -107,7 +108,7 @@ impl Parser {
         namespace: &str,
     ) -> Parsed<Id> {
         let given = text(object, "name").ok_or_else(|| no("name", object))?;
-        let name = qualified(given, text(object, "namespace").unwrap_or(namespace));
+        let name = qualified(given, text(object, "namespace").unwrap_or(namespace))?;
         check_name(&name.local)?;
         // Its own fields may refer to it.
         let id = self.add(Form::Record { name: name.clone(), fields: Vec::new() }, Map::new());
@@ -115,7 +116,7 @@ impl Parser {
             return Err(format!("{} is defined twice", name.full()));
         }
         for alias in aliases(object)? {
-            let alias = qualified(alias, &name.namespace);
+            let alias = qualified(alias, &name.namespace)?;
             self.schema.aliases.types.insert(alias, name.clone());
         }
         let form = match kind {
@@ -160,6 +161,7 @@ impl Parser {
         let kind = json.get("type").ok_or_else(|| no("type", json))?;
         let kind = self.parse(kind, &record.namespace)?;
         for alias in aliases(json)? {
+            limits::check_name_length(alias)?;
             let of_record = self.schema.aliases.fields.entry(record.clone()).or_default();
             of_record.insert(alias.to_owned(), name.clone());
         }
@@ -217,12 +219,15 @@ fn enumeration(object: &Map<String, Value>, name: Name) -> Parsed<Form> {
     Ok(Form::Enum { name, symbols, default })
 }
 
-fn qualified(name: &str, namespace: &str) -> Name {
+fn qualified(name: &str, namespace: &str) -> Parsed<Name> {
     let (namespace, local) = name.rsplit_once('.').unwrap_or((namespace, name));
-    Name { namespace: namespace.to_owned(), local: local.to_owned() }
+    limits::check_name_length(namespace)?;
+    limits::check_name_length(local)?;
+    Ok(Name { namespace: namespace.to_owned(), local: local.to_owned() })
 }
 
 fn check_name(name: &str) -> Parsed<()> {
+    limits::check_name_length(name)?;
     let is_initial = |c: char| c.is_alphabetic() || c == '_' || c == '$';
     let mut letters = name.chars();
     let starts_well = letters.next().is_some_and(is_initial);

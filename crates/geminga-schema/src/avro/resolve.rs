@@ -14,6 +14,7 @@ use super::{Field, Form, Id, Name, Schema, defaults, union_shape};
 use crate::{Steps, compatibility::too_deep, limits};
 
 /// A writer's schema, seen through a reader's aliases, and the reader's.
+#[derive(Clone, Copy)]
 pub(super) struct Sides<'schemas> {
     pub(super) writer: &'schemas Schema,
     pub(super) reader: &'schemas Schema,
@@ -38,16 +39,16 @@ enum Plan {
 
 /// How a record of the writer becomes one of the reader.
 #[derive(Debug, Default)]
-struct RecordPlan {
+struct RecordPlan<'schemas> {
     /// It does not, and why.
     never: Option<String>,
     /// By the reader's names.
-    fields: Vec<(String, Plan)>,
+    fields: Vec<(&'schemas str, Plan)>,
 }
 
 struct Planner<'schemas, 'steps> {
     sides: Sides<'schemas>,
-    records: BTreeMap<(Id, Id), RecordPlan>,
+    records: BTreeMap<(Id, Id), RecordPlan<'schemas>>,
     steps: &'steps mut Steps,
 }
 
@@ -149,8 +150,9 @@ impl<'schemas> Planner<'schemas, '_> {
             return Ok(());
         }
         self.records.insert((w, r), RecordPlan::default()); // Breaks the recursion.
-        let Form::Record { fields: written, .. } = self.sides.writer.form(w) else { return Ok(()) };
-        let Form::Record { fields: wanted, .. } = self.sides.reader.form(r) else { return Ok(()) };
+        let Sides { writer, reader } = self.sides;
+        let Form::Record { fields: written, .. } = writer.form(w) else { return Ok(()) };
+        let Form::Record { fields: wanted, .. } = reader.form(r) else { return Ok(()) };
         let name = self.sides.written_name(w).cloned().unwrap_or_default();
         let mut by_name = BTreeMap::new();
         for field in written {
@@ -166,7 +168,7 @@ impl<'schemas> Planner<'schemas, '_> {
             if let Some(found) = by_name.get(&field.name) {
                 let plan = self.plan(found.kind, field.kind)?;
                 let record = self.records.entry((w, r)).or_default();
-                record.fields.push((field.name.clone(), plan));
+                record.fields.push((&field.name, plan));
             }
         }
         for field in wanted.iter().filter(|field| !by_name.contains_key(&field.name)) {
@@ -209,7 +211,7 @@ impl<'schemas> Planner<'schemas, '_> {
             if matches!(writer, Form::Record { .. }) {
                 self.plan_record(w, branch)?;
                 let has_local = reader.name().is_some_and(|reader| reader.local == name.local);
-                if self.fits_at_first_sight(w, branch) && (fitting.is_none() || has_local) {
+                if self.fits_at_first_sight(w, branch)? && (fitting.is_none() || has_local) {
                     fitting = Some(branch);
                 }
             }
@@ -219,9 +221,11 @@ impl<'schemas> Planner<'schemas, '_> {
     }
 
     /// Whether nothing is wrong with two records but what may be deeper inside them.
-    fn fits_at_first_sight(&self, w: Id, r: Id) -> bool {
-        self.records.get(&(w, r)).is_none_or(|record| {
-            let is_never = |(_, plan): &(String, Plan)| match plan {
+    fn fits_at_first_sight(&mut self, w: Id, r: Id) -> Result<bool, String> {
+        let fields = self.records.get(&(w, r)).map_or(0, |record| record.fields.len());
+        self.steps.count_all(fields)?;
+        Ok(self.records.get(&(w, r)).is_none_or(|record| {
+            let is_never = |(_, plan): &(&str, Plan)| match plan {
                 Plan::Never(_) => true,
                 Plan::Record(w, r) => {
                     self.records.get(&(*w, *r)).is_some_and(|inner| inner.never.is_some())
@@ -229,7 +233,7 @@ impl<'schemas> Planner<'schemas, '_> {
                 _ => false,
             };
             record.never.is_none() && !record.fields.iter().any(is_never)
-        })
+        }))
     }
 }
 
@@ -274,7 +278,7 @@ impl Search<'_, '_, '_> {
             return Err(self.explain(why));
         }
         for (name, plan) in &record.fields {
-            self.path.push(name.clone());
+            self.path.push((*name).to_owned());
             self.run(plan)?;
             self.path.pop();
         }

@@ -55,6 +55,7 @@ fn compare_inside(
                 return Ok(known);
             }
             seen.insert((w, r), true); // Until it is known.
+            steps.count_all(writer.len().min(reader.len()))?;
             let is_same = sides.has_fields(w, writer, reader) && {
                 let writer: Vec<Id> = writer.iter().map(|field| field.kind).collect();
                 let reader: Vec<Id> = reader.iter().map(|field| field.kind).collect();
