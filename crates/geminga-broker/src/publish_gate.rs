@@ -187,10 +187,11 @@ impl PublishGate {
     /// [wait](Self::admit), which is noted.
     pub(crate) fn admit_now(&self, entries: impl ExactSizeIterator<Item = (u64, u64)>) -> usize {
         let count = entries.len();
-        let turns =
-            self.of_topic.try_turn().and_then(|topic| Some((topic, self.of_broker.try_turn()?)));
-        let passed = if turns.is_some() { self.take(entries) } else { 0 };
-        drop(turns);
+        let of_topic = self.of_topic.try_turn();
+        let of_broker = self.of_broker.is_limited().then(|| self.of_broker.try_turn());
+        let has_turns = of_topic.is_some() && of_broker.as_ref().is_none_or(Option::is_some);
+        let passed = if has_turns { self.take(entries) } else { 0 };
+        drop((of_topic, of_broker));
         if passed < count {
             self.limited_times.fetch_add(1, Ordering::Relaxed);
         }
@@ -209,7 +210,10 @@ impl PublishGate {
         let _of_topic = self.of_topic.turn().await;
         loop {
             self.of_topic.until_some_is_left().await;
-            let _of_broker = self.of_broker.turn().await;
+            let _of_broker = match self.of_broker.is_limited() {
+                true => Some(self.of_broker.turn().await),
+                false => None,
+            };
             self.of_broker.until_some_is_left().await;
             // Meanwhile the topic may have got another rate.
             match self.take(entries.clone()) {

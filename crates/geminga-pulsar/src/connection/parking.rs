@@ -107,6 +107,16 @@ impl Parking {
 }
 
 impl Connection {
+    /// Whether anything is parked.
+    pub(super) fn has_any_parked(&self) -> bool {
+        0 < self.parking.producers.load(Ordering::Acquire)
+    }
+
+    /// Whether this is the producer that is open under the id.
+    pub(super) fn is_open(&self, id: u64, producer: &Arc<Producer>) -> bool {
+        self.key_of(id, producer).is_some()
+    }
+
     /// Whether a batch must ask for a rate first, or wait behind others that do.
     pub(super) fn is_held_back(&self, producer_id: u64, batch: &Batch) -> bool {
         batch.producer.is_limited() || self.parking.has(producer_id)
@@ -145,7 +155,11 @@ impl Connection {
             // It may have been closed meanwhile.
             let Some(key) = self.key_of(producer_id, &producer) else { return };
             self.windows.park(key, bytes);
-            if let Some(stop) = self.parking.push(key, ParkedSend { publish, permit }, self) {
+            let stop = self.parking.push(key, ParkedSend { publish, permit }, self);
+            if !self.is_open(producer_id, &producer) {
+                return self.parking.remove(producer_id); // It was closed in between.
+            }
+            if let Some(stop) = stop {
                 let pacer = Arc::clone(self).pace(key, Arc::clone(&producer), stop);
                 self.door.tasks.spawn(pacer);
             }
@@ -183,7 +197,11 @@ impl Connection {
     ) {
         let pacing = async {
             while let Some(sends) = self.parking.take(key) {
-                self.pace_some(key, &producer, sends).await;
+                if let Err(why) = self.pace_some(key, &producer, sends).await {
+                    self.give_up_incarnation(key, &why);
+                    self.parking.remove(key.id); // Its client may be closing it: then nothing was given up.
+                    return;
+                }
             }
         };
         tokio::select! {
@@ -198,7 +216,7 @@ impl Connection {
         key: ClientKey,
         producer: &Arc<Producer>,
         sends: VecDeque<ParkedSend>,
-    ) {
+    ) -> Result<(), String> {
         let (mut publishes, mut permits): (Vec<Publish>, VecDeque<BudgetPermit>) =
             sends.into_iter().map(|send| (send.publish, send.permit)).unzip();
         while !publishes.is_empty() {
@@ -206,10 +224,9 @@ impl Connection {
             let rest = publishes.split_off(admitted);
             permits.drain(..admitted);
             self.windows.unpark(key, publishes.iter().map(|publish| publish.entry.len()));
-            if let Err(why) = self.publish_in_time(producer, publishes).await {
-                return self.give_up_incarnation(key, &why);
-            }
+            self.publish_in_time(producer, publishes).await?;
             publishes = rest;
         }
+        Ok(())
     }
 }

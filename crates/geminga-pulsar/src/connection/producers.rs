@@ -37,6 +37,9 @@ pub(super) struct ProducerOrder {
 #[derive(Debug, Default)]
 pub(super) struct RecentlyClosed(BTreeMap<u64, Instant>);
 
+/// Within what time everything is read that has come, where SENDs wait for a rate.
+const READ_WITHIN: Duration = Duration::from_secs(3_600);
+
 impl RecentlyClosed {
     fn note(&mut self, producer_id: u64, now: Instant, kept: Duration) {
         self.0.retain(|_, until| now < *until);
@@ -103,7 +106,11 @@ impl Connection {
     }
 
     fn forget_producer(self: &Arc<Self>, producer_id: u64, producer: Arc<Producer>) {
-        let kept = self.options().keep_alive.max(self.options().window_timeout);
+        let kept = if self.has_any_parked() {
+            READ_WITHIN // What it sent may lie behind SENDs that wait for a rate.
+        } else {
+            self.options().keep_alive.max(self.options().window_timeout)
+        };
         lock(&self.recently_closed).note(producer_id, self.now(), kept);
         self.windows.remove(producer_id);
         self.parking.remove(producer_id);

@@ -82,7 +82,12 @@ impl Sends {
     pub(super) async fn flush(&mut self, connection: &Arc<Connection>) {
         let mut held_back = Vec::new();
         while let Some((producer_id, batch)) = self.by_producer.pop_first() {
-            if connection.is_held_back(producer_id, &batch) {
+            let is_held_back = connection.is_held_back(producer_id, &batch);
+            // Asked after that: nothing overtakes what was parked, and went when its producer was closed.
+            if !connection.is_open(producer_id, &batch.producer) {
+                continue;
+            }
+            if is_held_back {
                 let publishing = connection.publish_some(producer_id, batch);
                 let rest = self.unread.wait(connection, publishing).await;
                 held_back.extend(rest.map(|rest| (producer_id, rest)));

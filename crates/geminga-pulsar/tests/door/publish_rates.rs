@@ -240,6 +240,35 @@ async fn beyond_the_window_the_connection_stays() {
     assert_eq!(stored(&server, "t", 20).await, expected);
 }
 
+/// Goal: what a neighbour has sent, and what is read long after it was closed, is no violation.
+#[tokio::test(start_paused = true)]
+async fn beyond_the_window_a_neighbour_may_be_closed() {
+    let server = Server::with_broker(
+        |options| options.producer_window_messages = 3,
+        |options| options.publishing.topic_rate = per_second(1),
+    )
+    .await;
+    let mut client = server.connect().await;
+    client.open_producer("t", SLOW).await;
+    client.open_producer("other", FREE).await;
+    send_all(&mut client, SLOW, 0..90).await;
+    send_all(&mut client, FREE, 0..1).await;
+    let mut answers = Answers::default();
+    answers.until(&server, &mut client, SLOW, 5).await;
+    server.broker.unload_topic(&"other".parse().unwrap()).await.unwrap();
+    let mut is_closed = false;
+    while answers.receipts(SLOW) < 90 {
+        let frame = client.next_within(PATIENCE).await.expect("an open connection");
+        match frame.command {
+            Command::Other(body) if matches!(*body, Body::CloseProducer(_)) => is_closed = true,
+            command => answers.note(&server, command),
+        }
+    }
+    assert!(is_closed && answers.receipts(FREE) == 0);
+    client.quiet().await;
+    client.open_producer("other", FREE).await;
+}
+
 /// Goal: a producer's close waits for what it had sent, which is answered first.
 #[tokio::test(start_paused = true)]
 async fn a_close_waits_for_what_was_sent_before() {
