@@ -8,6 +8,8 @@ mod auditing;
 mod by_key;
 mod dead;
 mod delayed;
+mod explaining;
+mod holding;
 mod in_order;
 mod reading;
 mod shared;

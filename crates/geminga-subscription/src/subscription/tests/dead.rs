@@ -238,3 +238,187 @@ fn it_tells_what_becomes_of_them() {
     assert_eq!((dead.out_entries, dead.waiting_entries), (0, 1));
     assert_eq!(dead.retry_at, Some(rig.now + 1_000));
 }
+
+/// Ten entries, `counts` of which were asked for again so often before they were loaded.
+fn loaded(dead_letters: DeadLetterOptions, counts: &[(u64, u32)]) -> Rig {
+    let options = Options { dead_letters: Some(dead_letters), ..Options::default() };
+    let mut start = AckState::before(Ordinal(0));
+    start.redelivery_counts = counts.iter().map(|&(at, count)| (Ordinal(at), count)).collect();
+    let mut rig = Rig::new(options.clone(), 10);
+    rig.sub = Subscription::new(options, start, Ordinal(0), Ordinal(10));
+    rig.with(Kind::Shared, &[A]).flow(A, 100)
+}
+
+const ONE_AT_A_TIME: DeadLetterOptions = DeadLetterOptions { messages_max: 1, ..DYING };
+
+/// Goal: what may have been published is published again before anything else is, or who recognises
+/// duplicates may have forgotten it.
+#[test]
+fn after_a_load_what_may_have_been_published_comes_first() {
+    let mut rig = loaded(ONE_AT_A_TIME, &[(1, 2), (3, 3)]);
+    assert_eq!(rig.published(), [(3, 1)]);
+    rig.sub.on_dead_letters(&[ack(3)], false);
+    let settling = rig.sub.take_settling();
+    rig.sub.on_dead_letters_durable(settling);
+    assert_eq!(rig.published(), [(1, 1)]);
+}
+
+#[test]
+fn it_still_comes_first_when_its_reading_was_broken_off() {
+    let mut rig = loaded(ONE_AT_A_TIME, &[(1, 2), (3, 3)]);
+    let (id, ranges, _) = rig.read();
+    assert_eq!(ranges, [range(3, 4)]);
+    rig.answer(id, &ranges);
+    rig.sub.detach(A);
+    let mut rig = rig.with(Kind::Shared, &[B]).flow(B, 100);
+    assert_eq!(rig.published(), [(3, 1)]);
+}
+
+#[test]
+fn a_seek_or_an_ack_forgets_what_may_have_been_published() {
+    let mut rig = loaded(DYING, &[(3, 3)]);
+    rig.sub.reset(Ordinal(0));
+    assert_eq!(rig.got(), ones(0..10));
+    assert_eq!((rig.letters.len(), &rig.read), (0, &(0..10).collect()));
+    let mut rig = loaded(DYING, &[(3, 3)]);
+    rig.sub.ack_before(Ordinal(4));
+    assert_eq!(rig.got(), ones(4..10));
+    assert_eq!((rig.letters.len(), &rig.read), (0, &(4..10).collect()));
+}
+
+#[test]
+fn what_failed_comes_before_what_died_since() {
+    let mut rig = rig(DYING, Kind::Shared, 4);
+    rig.kill(&[2]);
+    assert_eq!(rig.published(), [(2, 1)]);
+    rig.kill(&[0]);
+    rig.fail(&[]);
+    assert_eq!(rig.published(), [(2, 1)]);
+    rig.sub.on_dead_letters(&[ack(2)], false);
+    assert_eq!(rig.published(), [(0, 1)]);
+}
+
+/// Entry 1 has six messages, of which four are out; then entry 0 dies.
+fn a_part_is_out() -> Rig {
+    let options = DeadLetterOptions { messages_max: 4, ..DYING };
+    let mut rig = rig(options, Kind::Shared, 1);
+    rig.publish(|entry| entry.messages = 6);
+    rig.poll();
+    rig.kill(&[1]);
+    assert_eq!(rig.published(), [(1, 4)]);
+    rig.kill(&[0]);
+    rig
+}
+
+#[test]
+fn the_rest_of_a_batch_whose_part_was_stored_has_its_turn_like_the_others() {
+    let mut rig = a_part_is_out();
+    rig.sub.on_dead_letters(&[ack_set(1, &[0b11_0000], Some(6))], false);
+    let settling = rig.sub.take_settling();
+    rig.sub.on_dead_letters_durable(settling);
+    assert_eq!(rig.published(), [(0, 1), (1, 2)]);
+}
+
+#[test]
+fn a_part_that_was_stored_in_part_comes_before_what_died_since() {
+    let mut rig = a_part_is_out();
+    rig.sub.on_dead_letters(&[ack_set(1, &[0b11_1100], Some(6))], true);
+    rig.poll();
+    rig.now += 1_000;
+    let settling = rig.sub.take_settling();
+    assert_eq!(settling, 2);
+    rig.sub.on_dead_letters_durable(settling);
+    assert_eq!(rig.published(), [(1, 4)]);
+}
+
+/// Goal: what waits already is not sent either once an entry of its key has died before it.
+#[test]
+fn what_waits_behind_an_entry_that_dies_goes_on_waiting() {
+    let mut rig = rig(DYING, Kind::KeyShared, 0);
+    (0..2).for_each(|_| rig.publish(|entry| entry.key_hash = 7));
+    rig.poll();
+    rig.nack(&[0]);
+    assert_eq!(rig.counts(), [(0, 1)]);
+    rig.sub.set_writable(A, false);
+    rig.nack(&[1]);
+    rig.poll();
+    rig.nack(&[0]);
+    rig.sub.set_writable(A, true);
+    assert_eq!(rig.got(), []);
+    rig.sub.ack_before(Ordinal(1));
+    assert_eq!(rig.got(), ones([1]), "an ack of it frees the key");
+}
+
+/// Goal: a new beginning forgets what was never handed out, for it is met again, and nothing else.
+#[test]
+fn who_begins_anew_keeps_what_was_handed_out() {
+    let mut rig = rig(DYING, Kind::Shared, 3);
+    rig.kill(&[2]);
+    assert_eq!(rig.published(), [(2, 1)]);
+    rig.kill(&[0]);
+    assert_eq!(rig.sub.stats().dead_letter_entries, 2);
+    rig.sub.detach(A);
+    assert_eq!(rig.sub.stats().dead_letter_entries, 1);
+    let change = rig.sub.on_dead_letters(&[ack(2)], false);
+    assert_eq!(change.acked, [range(2, 3)]);
+    let mut rig = rig.with(Kind::Shared, &[B]).flow(B, 10);
+    assert_eq!(rig.published(), [(0, 1)]);
+}
+
+#[test]
+fn what_was_read_for_a_second_try_when_all_left_is_tried_again() {
+    let mut rig = rig(DYING, Kind::Shared, 2);
+    rig.kill(&[1]);
+    assert_eq!(rig.published(), [(1, 1)]);
+    rig.fail(&[]);
+    let (id, ranges, _) = rig.read();
+    assert_eq!(ranges, [range(1, 2)]);
+    rig.answer(id, &ranges);
+    rig.sub.detach(A);
+    let mut rig = rig.with(Kind::Shared, &[B]).flow(B, 10);
+    assert_eq!(rig.published(), [(1, 1)]);
+}
+
+/// Two dead letters that have been read, and go to the publisher with the next poll.
+fn two_are_read() -> Rig {
+    let mut rig = rig(DYING, Kind::Shared, 3);
+    rig.poll();
+    rig.nack(&[0, 1]);
+    rig.poll();
+    rig.nack(&[0, 1]);
+    let (id, ranges, _) = rig.read();
+    rig.answer(id, &ranges);
+    rig
+}
+
+#[test]
+fn what_is_acked_before_it_is_handed_out_is_not_published() {
+    let mut rig = two_are_read();
+    rig.ack(&[1]);
+    assert_eq!(rig.published(), [(0, 1)]);
+    let mut rig = two_are_read();
+    rig.sub.ack_before(Ordinal(1));
+    assert_eq!(rig.published(), [(1, 1)]);
+}
+
+/// Goal: dead letters are not taken for parked entries, wherever they lie.
+#[test]
+fn dead_letters_are_not_counted_as_parked() {
+    let mut rig = rig(DYING, Kind::Shared, 0);
+    (0..9).for_each(|_| rig.publish(|entry| entry.deliver_at = Some(500_000)));
+    rig.publish(|_| {});
+    rig.indexed = vec![range(0, 9)];
+    rig.sub.set_indexed(rig.indexed.clone().into());
+    rig.kill(&[9]);
+    assert_eq!(rig.published(), [(9, 1)]);
+    rig.sub.detach(A);
+    let mut rig = rig.with(Kind::Shared, &[B]).flow(B, 100);
+    let (id, _, _) = rig.read();
+    let parked = ParkedEntries { runs: vec![range(0, 5)], due_min: 500_000 };
+    rig.sub.on_parking_read(id, Ok(vec![]), &parked);
+    assert_eq!(rig.sub.stats().parked_entries, 5);
+    let (id, _, _) = rig.read();
+    let parked = ParkedEntries { runs: vec![range(5, 10)], due_min: 500_000 };
+    rig.sub.on_parking_read(id, Ok(vec![]), &parked);
+    assert_eq!(rig.sub.stats().parked_entries, 9);
+}
