@@ -97,8 +97,15 @@ pub async fn read(
 }
 
 pub async fn receive(consumer: &mut Consumer<Bytes, TokioExecutor>) -> Message<Bytes> {
+    receive_if_open(consumer).await.expect("the consumer is open")
+}
+
+/// The next message; nothing once the client has given up the consumer.
+pub async fn receive_if_open(
+    consumer: &mut Consumer<Bytes, TokioExecutor>,
+) -> Option<Message<Bytes>> {
     let message = tokio::time::timeout(PATIENCE, consumer.try_next()).await;
-    message.expect("no message").unwrap().expect("the consumer is open")
+    message.expect("no message").unwrap()
 }
 
 pub async fn next(reader: &mut Reader<Bytes, TokioExecutor>) -> Bytes {
