@@ -57,13 +57,23 @@ impl Definition<'_> {
     }
 
     pub(crate) fn check_inside(&self, depth: usize) -> Result<(), InvalidDefinition> {
-        self.verify(depth).map_err(|reason| InvalidDefinition {
-            kind: self.kind,
-            reason: limits::shortened(reason),
-        })
+        self.verify(depth).map_err(|reason| self.invalid(reason))
     }
 
-    fn verify(&self, depth: usize) -> Result<(), String> {
+    fn invalid(&self, reason: String) -> InvalidDefinition {
+        InvalidDefinition { kind: self.kind, reason: limits::shortened(reason) }
+    }
+
+    /// Whether it is small enough to be looked into; the same that [`Self::check`] asks first.
+    ///
+    /// # Errors
+    ///
+    /// Its size, and the limit.
+    pub fn check_size(&self) -> Result<(), InvalidDefinition> {
+        self.verify_size().map_err(|reason| self.invalid(reason))
+    }
+
+    fn verify_size(&self) -> Result<(), String> {
         let of_properties = self.properties.iter().map(|(key, value)| key.len() + value.len());
         let length = self.data.len() + of_properties.sum::<usize>();
         if limits::DEFINITION_BYTES_MAX < length {
@@ -72,6 +82,11 @@ impl Definition<'_> {
                 limits::DEFINITION_BYTES_MAX
             ));
         }
+        Ok(())
+    }
+
+    fn verify(&self, depth: usize) -> Result<(), String> {
+        self.verify_size()?;
         match self.kind {
             Kind::NONE | Kind::BYTES | Kind::EXTERNAL => Ok(()),
             // Python's client sends this word.

@@ -12,9 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use geminga_ledger::Deps;
 use geminga_metadata::{Decision, MetadataError, paths, update};
-use geminga_schema::{
-    Definition, Strategy, check_consumer, check_next, limits::DEFINITION_BYTES_MAX,
-};
+use geminga_schema::{Definition, Strategy, check_consumer, check_next};
 use geminga_types::TopicName;
 use tokio::sync::Semaphore;
 
@@ -278,13 +276,8 @@ fn deletion(found: &Versions, now: u64) -> Result<Option<Next>, SchemaError> {
 
 /// Refuses what is too large before it waits for its turn, and before anybody reads it.
 fn check_size(schema: &Schema) -> Result<(), SchemaError> {
-    let len = schema.data.len();
-    if DEFINITION_BYTES_MAX < len {
-        return Err(SchemaError::Invalid(format!(
-            "Schema has {len} bytes, the limit is {DEFINITION_BYTES_MAX}"
-        )));
-    }
-    Ok(())
+    let checked = schema.definition().check_size();
+    checked.map_err(|error| SchemaError::Invalid(error.to_string()))
 }
 
 fn check_definition(definition: &Definition<'_>) -> Result<(), SchemaError> {

@@ -30,8 +30,8 @@ use crate::{
 /// Epochs from here on are not taken from clients, so that there is always a next one.
 const EPOCH_END: u64 = 1 << 62;
 
-/// How long a claim waits for its answer: clients wait for half a minute, and ask again.
-const CLAIM_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long an answer to PRODUCER waits: clients wait for half a minute, and ask again.
+pub(super) const OPENING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A producer that is open.
 pub(super) struct OpenedProducer {
@@ -180,7 +180,7 @@ impl Producers {
         let (key, env) = (with.key, &with.deps.ledger.env);
         let mut producer = self.handle_of(&open, with);
         let opened = Box::new(OpenedProducer::new(open, env));
-        let until = env.clock.now() + CLAIM_TIME_MAX;
+        let until = env.clock.now() + OPENING_TIME_MAX;
         match verdict {
             Verdict::Open => {
                 self.open.insert(key, opened);

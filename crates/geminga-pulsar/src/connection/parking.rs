@@ -52,13 +52,17 @@ struct ParkedSend {
 impl Parking {
     /// Whether something of a producer is parked.
     pub(super) fn has(&self, producer_id: u64) -> bool {
+        self.has_any() && lock(&self.by_producer).contains_key(&producer_id)
+    }
+
+    /// Whether anything is parked.
+    pub(super) fn has_any(&self) -> bool {
         0 < self.producers.load(Ordering::Acquire)
-            && lock(&self.by_producer).contains_key(&producer_id)
     }
 
     /// Forgets what is parked of a producer that is closed.
     pub(super) fn remove(&self, producer_id: u64) {
-        if 0 < self.producers.load(Ordering::Acquire) {
+        if self.has_any() {
             let mut lanes = lock(&self.by_producer);
             let removed = lanes.remove(&producer_id);
             self.producers.store(lanes.len(), Ordering::Release);
@@ -107,11 +111,6 @@ impl Parking {
 }
 
 impl Connection {
-    /// Whether anything is parked.
-    pub(super) fn has_any_parked(&self) -> bool {
-        0 < self.parking.producers.load(Ordering::Acquire)
-    }
-
     /// Whether this is the producer that is open under the id.
     pub(super) fn is_open(&self, id: u64, producer: &Arc<Producer>) -> bool {
         self.key_of(id, producer).is_some()

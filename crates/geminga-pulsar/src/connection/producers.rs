@@ -106,7 +106,7 @@ impl Connection {
     }
 
     fn forget_producer(self: &Arc<Self>, producer_id: u64, producer: Arc<Producer>) {
-        let kept = if self.has_any_parked() {
+        let kept = if self.parking.has_any() {
             READ_WITHIN // What it sent may lie behind SENDs that wait for a rate.
         } else {
             self.options().keep_alive.max(self.options().window_timeout)

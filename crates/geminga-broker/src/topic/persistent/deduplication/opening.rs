@@ -1,19 +1,17 @@
 //! Producers that wait to be opened: what is told them, and how they are judged, must not change.
 
-use std::time::Duration;
-
 use geminga_dedup::NAME_BYTES_MAX;
 use geminga_env::Instant;
 
 use super::{
-    super::{super::Reply, Topic},
+    super::{
+        super::{Reply, producers::OPENING_TIME_MAX},
+        Topic,
+    },
     Deduplication,
     switch::Stage,
 };
 use crate::{DeduplicationOptions, ProduceError, Producer, TopicError, producer::OpenProducer};
-
-/// How long an answer to PRODUCER waits: clients wait for half a minute, and ask again.
-const OPENING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Somebody who waits for an answer to PRODUCER.
 #[derive(Debug)]
@@ -72,18 +70,11 @@ impl Topic {
         reply: Reply<Result<Producer, ProduceError>>,
     ) -> Option<(OpenProducer, Reply<Result<Producer, ProduceError>>)> {
         let until = self.now() + OPENING_TIME_MAX;
-        let Opening { open, reply, .. } = self.wait_on(Opening { open, reply, until })?;
-        Some((open, reply))
-    }
-
-    fn wait_on(&mut self, opening: Opening) -> Option<Opening> {
-        let is_serving = self.is_serving();
-        let options = &self.deps.options.deduplication;
-        let Some(deduplication) = &mut self.deduplication else { return Some(opening) };
-        let obstacle = deduplication.obstacle(&opening.open.name, options);
-        if obstacle.is_none() || !is_serving || self.producers.is_taken(&opening.open) {
-            return Some(opening);
-        }
+        let opening = Opening { open, reply, until };
+        let obstacle = self.obstacle_to(&opening.open);
+        let Some(deduplication) = self.deduplication.as_mut().filter(|_| obstacle.is_some()) else {
+            return Some((opening.open, opening.reply));
+        };
         // One that its client sends again, having got no answer: nobody waits for the first.
         let is_again = |before: &&mut Opening| before.is_made_again_by(&opening);
         if let Some(before) = deduplication.opening.iter_mut().find(is_again) {
@@ -92,6 +83,11 @@ impl Topic {
             deduplication.opening.push(opening);
         }
         None
+    }
+
+    /// Why a producer has to wait before it is told anything.
+    fn obstacle_to(&self, open: &OpenProducer) -> Option<&'static str> {
+        self.obstacle(&open.name).filter(|_| !self.producers.is_taken(open))
     }
 
     /// Why nobody may be opened under that name yet.
@@ -123,24 +119,21 @@ impl Topic {
         }
         let waiting = std::mem::take(&mut deduplication.opening);
         let waited = waiting.len();
+        let mut still = Vec::new();
         for opening in waiting.into_iter().filter(|opening| !opening.reply.is_closed()) {
-            let is_late = opening.until <= now;
-            match self.wait_on(opening) {
-                Some(Opening { open, reply, .. }) => self.open_now(open, reply),
-                None if is_late => self.refuse_last_opening(),
-                None => {}
+            match self.obstacle_to(&opening.open) {
+                None => self.open_now(opening.open, opening.reply),
+                Some(why) if opening.until <= now => {
+                    _ = opening.reply.send(Err(self.not_ready(why).into()));
+                }
+                Some(_) => still.push(opening),
             }
         }
-        self.deduplication.as_ref().map_or(0, |it| it.opening.len()) < waited
-    }
-
-    fn refuse_last_opening(&mut self) {
-        let options = &self.deps.options.deduplication;
-        let Some(deduplication) = &mut self.deduplication else { return };
-        let Some(opening) = deduplication.opening.pop() else { return };
-        let why = deduplication.obstacle(&opening.open.name, options).unwrap_or_default();
-        let error = self.not_ready(why);
-        _ = opening.reply.send(Err(error.into()));
+        let has_any = still.len() < waited;
+        if let Some(deduplication) = &mut self.deduplication {
+            deduplication.opening = still;
+        }
+        has_any
     }
 
     /// What a producer that opens is told, −1 without deduplication.
