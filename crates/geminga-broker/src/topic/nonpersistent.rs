@@ -3,6 +3,9 @@
 //! The same mailbox as a persistent topic. Nothing is stored: acks are ignored, a seek or a last
 //! message id makes no sense, a subscription lives as long as its consumers.
 
+mod stats;
+mod subscriptions;
+
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use geminga_subscription::{
@@ -15,8 +18,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
-    attach::{failover_slot, info_of, refusal},
-    consumers::{OpenedConsumer, closing, keys_of, refuse_in_use, twin_of},
+    consumers::{OpenedConsumer, closing, refuse_in_use},
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
     persistent::TopicDeps,
@@ -24,10 +26,9 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    AdminError, CompactionStats, Consumer, ConsumerEntry, ConsumerStats, LastMessage, OutMessage,
-    Outgoing, ProduceError, Producer, Publish, Receipt, RequestError, SubscribeError,
-    SubscriptionKind, SubscriptionStats, TopicStats, consumer::OpenConsumer, ownership::Grant,
-    policies::TopicPolicies, producer::OpenProducer,
+    AdminError, LastMessage, OutMessage, Outgoing, ProduceError, Producer, Publish, Receipt,
+    RequestError, SubscriptionKind, ownership::Grant, policies::TopicPolicies,
+    producer::OpenProducer,
 };
 
 const BATCH: usize = 64;
@@ -288,83 +289,12 @@ impl Topic {
         }
     }
 
-    fn open_consumer(&mut self, open: OpenConsumer) -> Result<Consumer, SubscribeError> {
-        let request = &open.request;
-        if request.reads_compacted {
-            let text = "readCompacted only valid on persistent topics";
-            return Err(SubscribeError::NotAllowed(text.to_owned()));
-        }
-        if let Some(key) = twin_of(request, &self.consumers) {
-            self.detach(key);
-        }
-        let mailbox = self.mailbox.upgrade().ok_or_else(|| closing(&self.name))?;
-        let key = self.new_key();
-        let now = self.deps.ledger.env.clock.now();
-        let name: Arc<str> = Arc::from(open.request.subscription.as_str());
-        let options = options_of(&self.name, &self.deps.options);
-        let sub = self.subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Sub {
-            dispatch: Dispatch::new(&options),
-            kind: open.request.kind,
-            flow: Flow::new(now),
-        });
-        sub.dispatch
-            .attach(ConsumerKey(key), info_of(&open.request))
-            .map_err(|error| refusal(&name, error))?;
-        sub.kind = open.request.kind;
-        let env = &self.deps.ledger.env;
-        let opened = OpenedConsumer::new(key, open, Arc::clone(&name), env);
-        self.consumers.insert(key, Box::new(opened));
-        self.announce(&name);
-        Ok(Consumer { topic: self.name.clone(), key, mailbox })
-    }
-
-    /// Tells Failover consumers which of them is active.
-    fn announce(&mut self, name: &str) {
-        let Some(sub) = self.subscriptions.get_mut(name) else { return };
-        while let Some((key, is_active)) = sub.dispatch.poll_active_changed() {
-            if let Some(consumer) = self.consumers.get(&key.0) {
-                let key = consumer.client_key();
-                consumer.outbox.push(Outgoing::ActiveConsumer { consumer: key, is_active });
-            }
-        }
-    }
-
     fn ack(&self, key: u64, request_id: Option<u64>) {
         if let (Some(consumer), Some(request_id)) = (self.consumers.get(&key), request_id) {
             let consumer_id = consumer.request.consumer_id;
             let result = Ok(());
             consumer.outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
         }
-    }
-
-    fn unsubscribe(&mut self, key: u64, force: bool) -> Result<(), RequestError> {
-        let consumer = self.consumers.get(&key).ok_or(RequestError::Closed)?;
-        let name = Arc::clone(&consumer.subscription);
-        let keys = keys_of(&name, &self.consumers);
-        if 1 < keys.len() && !force {
-            return Err(RequestError::Busy(name.to_string()));
-        }
-        for other in keys {
-            if other != key
-                && let Some(consumer) = self.consumers.get(&other)
-            {
-                consumer.tell_closed();
-            }
-            self.detach(other);
-        }
-        Ok(())
-    }
-
-    fn detach(&mut self, key: u64) {
-        let Some(consumer) = self.consumers.remove(&key) else { return };
-        let name = consumer.subscription;
-        if let Some(sub) = self.subscriptions.get_mut(&name) {
-            sub.dispatch.detach(ConsumerKey(key));
-            if sub.dispatch.is_empty() {
-                self.subscriptions.remove(&name);
-            }
-        }
-        self.announce(&name);
     }
 
     fn sub_of(&mut self, key: u64) -> Option<(ConsumerKey, &mut Sub)> {
@@ -382,79 +312,6 @@ impl Topic {
         self.is_ended = true;
         _ = reply.send(Ok(()));
     }
-
-    fn stats(&mut self) -> TopicStats {
-        let now = self.deps.ledger.env.clock.now();
-        let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
-        let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
-        TopicStats {
-            topic: self.name.clone(),
-            message_rate_in,
-            byte_rate_in,
-            message_rate_out,
-            byte_rate_out,
-            messages_in: self.flow_in.messages,
-            bytes_in: self.flow_in.bytes,
-            messages_out: self.flow_out.messages,
-            bytes_out: self.flow_out.bytes,
-            publish_limited_times: self.producers.limited_times(),
-            storage_bytes: 0,
-            storage_entries: 0,
-            last_position: Position::EARLIEST,
-            last_publish_time: 0,
-            is_terminated: false,
-            is_deduplicating: false,
-            compaction: CompactionStats::default(),
-            compacted_ledger: None,
-            ledgers: Vec::new(),
-            publishers: self.producers.stats(now),
-            subscriptions: self.subscription_stats(),
-        }
-    }
-
-    fn subscription_stats(&mut self) -> Vec<SubscriptionStats> {
-        let now = self.deps.ledger.env.clock.now();
-        let names: Vec<Arc<str>> = self.subscriptions.keys().cloned().collect();
-        let stats = names.into_iter().filter_map(|name| {
-            let keys = keys_of(&name, &self.consumers);
-            let consumers = keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect();
-            let sub = self.subscriptions.get_mut(&name)?;
-            let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
-            let active = sub.dispatch.active().and_then(|key| self.consumers.get(&key.0));
-            Some(SubscriptionStats {
-                name: name.to_string(),
-                kind: sub.kind.as_str(),
-                is_durable: false,
-                backlog_entries: 0,
-                delayed_entries: 0,
-                dead_letter_entries: 0,
-                is_blocked: false,
-                unacked_messages: 0,
-                message_rate_out,
-                byte_rate_out,
-                message_rate_redeliver: 0.0,
-                messages_out: sub.flow.messages,
-                bytes_out: sub.flow.bytes,
-                messages_dropped: sub.dispatch.dropped_messages(),
-                mark_delete: Position::EARLIEST,
-                acked_ranges: 0,
-                cursor_log: None,
-                active_consumer: active.map(|consumer| consumer.request.consumer_name.clone()),
-                properties: Vec::new(),
-                consumers,
-            })
-        });
-        stats.collect()
-    }
-
-    fn consumer_entry(&mut self, key: u64) -> Option<ConsumerEntry> {
-        let now = self.deps.ledger.env.clock.now();
-        let consumer = self.consumers.get_mut(&key)?;
-        let sub = self.subscriptions.get(&consumer.subscription)?;
-        let available_permits = sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0);
-        let stats = ConsumerStats { available_permits, ..consumer.stats(now) };
-        Some(consumer.entry(stats))
-    }
 }
 
 impl Drop for Topic {
@@ -465,15 +322,5 @@ impl Drop for Topic {
         for reply in std::mem::take(&mut self.unloaded) {
             _ = reply.send(());
         }
-    }
-}
-
-/// What decides who is active, and who has which key.
-fn options_of(topic: &TopicName, options: &crate::Options) -> geminga_subscription::Options {
-    geminga_subscription::Options {
-        partition: topic.partition(),
-        failover_slot: failover_slot(topic, options),
-        auto_split: options.auto_split,
-        ..geminga_subscription::Options::default()
     }
 }
