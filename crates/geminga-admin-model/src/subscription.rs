@@ -160,6 +160,8 @@ pub struct PublisherStats {
     pub msg_throughput_in: f64,
     /// Mean message size in bytes.
     pub average_msg_size: f64,
+    /// Dropped messages per second; non-persistent topics only.
+    pub msg_drop_rate: f64,
     /// Chunks per second.
     pub chunked_message_rate: f64,
     /// The client's id of it.

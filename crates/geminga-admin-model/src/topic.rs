@@ -34,6 +34,8 @@ pub struct TopicStats {
     pub storage_size: u64,
     /// Bytes that some subscription has not acked.
     pub backlog_size: u64,
+    /// Dropped messages of clients that had too many in flight, per second; non-persistent topics only.
+    pub msg_drop_rate: f64,
     /// How often a publish limit was hit.
     pub publish_rate_limited_times: u64,
     /// Wall-clock milliseconds; 0: not computed.
@@ -136,6 +138,7 @@ impl TopicStats {
         self.msg_chunk_published |= other.msg_chunk_published;
         self.storage_size += other.storage_size;
         self.backlog_size += other.backlog_size;
+        self.msg_drop_rate += other.msg_drop_rate;
         self.publish_rate_limited_times += other.publish_rate_limited_times;
         self.offloaded_storage_size += other.offloaded_storage_size;
         self.last_publish_time_stamp =
@@ -166,6 +169,7 @@ impl PublisherStats {
         self.msg_rate_in += other.msg_rate_in;
         self.msg_throughput_in += other.msg_throughput_in;
         self.chunked_message_rate += other.chunked_message_rate;
+        self.msg_drop_rate += other.msg_drop_rate;
         self.average_msg_size = mean(self.msg_throughput_in, self.msg_rate_in);
     }
 }

@@ -93,6 +93,7 @@ const fn of_topic(error: &TopicError) -> StatusCode {
     match error {
         TopicError::InvalidName(_) => StatusCode::PRECONDITION_FAILED,
         TopicError::NotFound(_) | TopicError::NamespaceNotFound(_) => StatusCode::NOT_FOUND,
+        TopicError::NotServed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         TopicError::NotOwned(_)
         | TopicError::Unavailable { .. }
         | TopicError::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,

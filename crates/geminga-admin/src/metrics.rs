@@ -50,6 +50,7 @@ const SUBSCRIPTION: &[Family<SubscriptionStats>] = &[
     gauge("pulsar_subscription_msg_rate_out", |found| found.message_rate_out),
     gauge("pulsar_subscription_msg_throughput_out", |found| found.byte_rate_out),
     gauge("pulsar_subscription_msg_rate_redeliver", |found| found.message_rate_redeliver),
+    gauge("pulsar_subscription_msg_drop_rate", |found| found.message_rate_dropped),
     gauge("pulsar_subscription_consumers_count", |found| count(found.consumers.len())),
     counter("pulsar_out_messages_total", |found| number(found.messages_out)),
     counter("pulsar_out_bytes_total", |found| number(found.bytes_out)),

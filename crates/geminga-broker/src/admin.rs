@@ -38,6 +38,7 @@ impl From<TopicError> for AdminError {
             TopicError::NotFound(_) | TopicError::NamespaceNotFound(_) => {
                 Self::NotFound(error.to_string())
             }
+            TopicError::NotServed { .. } => Self::NotAllowed(error.to_string()),
             TopicError::Unreadable { .. } => Self::Unreadable(error.to_string()),
             TopicError::NotOwned(_)
             | TopicError::Unavailable { .. }

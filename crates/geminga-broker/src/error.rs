@@ -16,6 +16,14 @@ pub enum TopicError {
     /// Its namespace or tenant does not exist. Clients stop at once.
     #[error("Namespace {0} not found")]
     NamespaceNotFound(String),
+    /// Topics of its kind are not served here: the configuration says so.
+    #[error("Topic {topic} is not served: {key} is false")]
+    NotServed {
+        /// The topic.
+        topic: TopicName,
+        /// The configuration key.
+        key: &'static str,
+    },
     /// This broker does not own it (any more); look it up again.
     #[error("Topic {0} is not served by this broker. Please redo the lookup.")]
     NotOwned(TopicName),

@@ -49,7 +49,7 @@ pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownS
 pub use geminga_subscription::AutoSplit;
 pub use options::{
     Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
-    Limits, Listener, MemoryPart, Options, PhaseHook, PublishingOptions,
+    Domains, Limits, Listener, MemoryPart, Options, PhaseHook, PublishingOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

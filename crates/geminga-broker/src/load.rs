@@ -26,7 +26,7 @@ use tracing::{Instrument as _, info_span, warn};
 
 use self::unreadable::topic_without;
 use crate::{
-    TopicError, namespace,
+    Domains, TopicError, namespace,
     ownership::Ownership,
     policies::{Changes, TopicPolicies},
     topic::{self, TopicDeps, TopicHandle},
@@ -184,6 +184,7 @@ impl Topics {
         if self.shutdown.is_cancelled() {
             return Err(unavailable(name, "the broker is shutting down"));
         }
+        check_served(name, self.deps.options.domains)?;
         let deps = &self.deps.ledger;
         let store_error = |error: MetadataError| store_error(name, &error);
         let found = namespace::policies(deps, name.namespace()).await.map_err(store_error)?;
@@ -299,6 +300,14 @@ impl Drop for LoadGuard<'_> {
             self.topics.lock().remove(self.name);
         }
     }
+}
+
+fn check_served(name: &TopicName, served: Domains) -> Result<(), TopicError> {
+    let (is_served, key) = match name.domain() {
+        Domain::Persistent => (served.persistent, "enablePersistentTopics"),
+        Domain::NonPersistent => (served.nonpersistent, "enableNonPersistentTopics"),
+    };
+    if is_served { Ok(()) } else { Err(TopicError::NotServed { topic: name.clone(), key }) }
 }
 
 fn unavailable(name: &TopicName, reason: &str) -> TopicError {

@@ -234,6 +234,20 @@ pub struct PublishingOptions {
     pub requires_encryption: bool,
 }
 
+/// Which kinds of topics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domains {
+    /// `enablePersistentTopics`.
+    pub persistent: bool,
+    /// `enableNonPersistentTopics`.
+    pub nonpersistent: bool,
+}
+
+impl Domains {
+    /// Both.
+    pub const ALL: Self = Self { persistent: true, nonpersistent: true };
+}
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -243,6 +257,8 @@ pub struct Options {
     pub advertised: Advertised,
     /// Limits.
     pub limits: Limits,
+    /// Which topics are served.
+    pub domains: Domains,
     /// `allowAutoTopicCreation`.
     pub auto_topic_creation: bool,
     /// `defaultNumPartitions` when `allowAutoTopicCreationType` is `partitioned`, else `None`.

@@ -1,6 +1,9 @@
 //! What a door holds of an open producer.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use geminga_checksum::Sum;
@@ -105,6 +108,7 @@ pub struct Producer {
     pub(crate) is_ready: bool,
     pub(crate) is_encrypted: bool,
     pub(crate) gate: Arc<PublishGate>,
+    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 impl Publish {
@@ -170,6 +174,11 @@ impl Producer {
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.is_ready
+    }
+
+    /// Counts messages that are not published: nothing is stored here, and too many are on their way.
+    pub fn note_dropped(&self, messages: u32) {
+        self.dropped.fetch_add(u64::from(messages), Ordering::Relaxed);
     }
 
     /// Whether its client has said that it encrypts.

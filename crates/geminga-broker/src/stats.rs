@@ -25,6 +25,9 @@ pub struct TopicStats {
     pub messages_out: u64,
     /// Bytes out since the topic was loaded.
     pub bytes_out: u64,
+    /// Messages of clients that had too many in flight, dropped per second, over the last period
+    /// (non-persistent topics only).
+    pub message_rate_dropped: f64,
     /// How often a producer had to wait for a publish rate, of the topic or of the broker.
     pub publish_limited_times: u64,
     /// Bytes stored in its ledgers.
@@ -103,6 +106,8 @@ pub struct PublisherStats {
     pub message_rate_in: f64,
     /// Bytes per second in, over the last period.
     pub byte_rate_in: f64,
+    /// Messages dropped per second, as the topic's.
+    pub message_rate_dropped: f64,
     /// Mean message size over the last period, bytes.
     pub message_size_mean: f64,
     /// The peer's address.
@@ -144,8 +149,10 @@ pub struct SubscriptionStats {
     pub messages_out: u64,
     /// Bytes out since the topic was loaded.
     pub bytes_out: u64,
-    /// Messages dropped (non-persistent topics only).
+    /// Messages that no consumer could take (non-persistent topics only).
     pub messages_dropped: u64,
+    /// The same per second, over the last period.
+    pub message_rate_dropped: f64,
     /// Where its mark-delete position is.
     pub mark_delete: Position,
     /// Ranges acked behind that.

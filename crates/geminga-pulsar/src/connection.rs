@@ -157,6 +157,7 @@ impl Connection {
             producer_messages: options.producer_window_messages,
             producer_bytes: options.producer_window_bytes,
             connection_messages: options.pending_publishes_per_connection,
+            nonpersistent_messages: options.nonpersistent_publishes_per_connection,
             parked_messages: options.producer_window_messages.saturating_mul(PARKED_WINDOWS),
             parked_bytes: options.producer_window_bytes,
         };

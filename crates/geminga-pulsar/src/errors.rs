@@ -70,6 +70,7 @@ impl Coded for TopicError {
         match self {
             Self::InvalidName(error) => error.code(),
             Self::NotFound(_) | Self::NamespaceNotFound(_) => ServerError::TopicNotFound,
+            Self::NotServed { .. } => ServerError::NotAllowedError,
             Self::NotOwned(_) | Self::Unavailable { .. } | Self::Unreadable { .. } => {
                 ServerError::ServiceNotReady
             }

@@ -37,6 +37,9 @@ pub struct Options {
     pub outbox_high_water_bytes: usize,
     /// `maxPendingPublishRequestsPerConnection`: SENDs in flight of all of a connection's producers.
     pub pending_publishes_per_connection: usize,
+    /// `maxConcurrentNonPersistentMessagePerConnection`: SENDs in flight of all of a connection's
+    /// producers on non-persistent topics; what comes beyond is dropped.
+    pub nonpersistent_publishes_per_connection: usize,
     /// SENDs in flight of one producer.
     pub producer_window_messages: usize,
     /// Bytes in flight of one producer.
@@ -67,6 +70,7 @@ impl Options {
             concurrent_lookups_max: 50_000,
             outbox_high_water_bytes: 1 << 20,
             pending_publishes_per_connection: 1_000,
+            nonpersistent_publishes_per_connection: 1_000,
             producer_window_messages: 1_000,
             producer_window_bytes: 16 << 20,
             window_timeout: Duration::from_secs(30),

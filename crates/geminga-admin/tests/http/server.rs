@@ -276,6 +276,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         cluster: "standalone".to_owned(),
         advertised,
         limits: limits(),
+        domains: geminga_broker::Domains::ALL,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

@@ -1,13 +1,16 @@
 //! A non-persistent topic: hands each message to who is connected and has permits, or drops it.
 //!
 //! The same mailbox as a persistent topic. Nothing is stored: acks are ignored, a seek or a last
-//! message id makes no sense, a subscription lives as long as its consumers.
+//! message id makes no sense. A subscription stays when its consumers leave, as in Pulsar, and counts
+//! what it drops, unless it is a reader's; it goes with the topic.
 
+mod rest;
 mod stats;
 mod subscriptions;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
+use geminga_env::Instant;
 use geminga_subscription::{
     ConsumerKey,
     nonpersistent::{Dispatch, Message},
@@ -18,7 +21,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
-    consumers::{OpenedConsumer, closing, refuse_in_use},
+    consumers::{OpenedConsumer, closing},
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
     persistent::TopicDeps,
@@ -45,6 +48,8 @@ struct Topic {
     consumers: BTreeMap<u64, Box<OpenedConsumer>>,
     subscriptions: BTreeMap<Arc<str>, Sub>,
     next_key: u64,
+    /// When the last producer or consumer left.
+    unused_since: Instant,
     is_ended: bool,
     unloaded: Vec<Reply<()>>,
     flow_in: Flow,
@@ -54,7 +59,12 @@ struct Topic {
 struct Sub {
     dispatch: Dispatch,
     kind: SubscriptionKind,
+    /// Whether it stays without consumers.
+    is_durable: bool,
+    /// When the last consumer left.
+    unused_since: Instant,
     flow: Flow,
+    dropped: Flow,
 }
 
 /// Starts the task.
@@ -78,6 +88,7 @@ pub(super) fn spawn(
         consumers: BTreeMap::new(),
         subscriptions: BTreeMap::new(),
         next_key: 0,
+        unused_since: now,
         is_ended: false,
         unloaded: Vec::new(),
         flow_in: Flow::new(now),
@@ -92,11 +103,13 @@ async fn run(mut topic: Topic, grant: Grant, mut mailbox: Receiver, shutdown: Ca
     let inbox = topic.inbox.clone();
     let mut events = Vec::new();
     while !topic.is_ended {
+        let expiry = topic.next_expiry();
         tokio::select! {
             biased;
             () = shutdown.cancelled() => topic.is_ended = true,
             () = grant.revoked() => topic.is_ended = true,
             () = inbox.arrived() => topic.on_writable(),
+            () = until(expiry) => topic.delete_unused(),
             count = mailbox.recv_many(&mut events, BATCH) => {
                 topic.is_ended = count == 0;
                 events.drain(..).for_each(|event| topic.on_event(event));
@@ -105,6 +118,13 @@ async fn run(mut topic: Topic, grant: Grant, mut mailbox: Receiver, shutdown: Ca
     }
     mailbox.close();
     drop(topic);
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Topic {
@@ -119,6 +139,7 @@ impl Topic {
             Event::CloseProducer { producer, reply } => {
                 self.producers.remove(producer);
                 self.settle_access();
+                self.unused_since = self.now();
                 _ = reply.send(());
             }
             Event::OpenConsumer { open, reply } => {
@@ -159,7 +180,11 @@ impl Topic {
                 self.producers.set_policies(&policies);
                 self.policies = policies;
             }
+            Event::DeleteSubscription { name, force, reply } => {
+                _ = reply.send(self.delete_subscription(&name, force));
+            }
             Event::PrepareDelete { force, reply } => self.prepare_delete(force, reply),
+            Event::DeleteInactive { reply } => self.delete_inactive(reply),
             event => self.refuse(event),
         }
     }
@@ -174,7 +199,6 @@ impl Topic {
         };
         match event {
             Event::CreateSubscription { reply, .. }
-            | Event::DeleteSubscription { reply, .. }
             | Event::Compact { reply }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
@@ -189,6 +213,10 @@ impl Topic {
 
     fn not_stored(&self, what: &str) -> RequestError {
         RequestError::NotAllowed(format!("Topic {} is non-persistent: no {what}", self.name))
+    }
+
+    fn now(&self) -> Instant {
+        self.deps.ledger.env.clock.now()
     }
 
     fn new_key(&mut self) -> u64 {
@@ -301,16 +329,6 @@ impl Topic {
         let consumer = self.consumers.get(&key)?;
         let sub = self.subscriptions.get_mut(&consumer.subscription)?;
         Some((ConsumerKey(key), sub))
-    }
-
-    fn prepare_delete(&mut self, force: bool, reply: Reply<Result<(), AdminError>>) {
-        let (producers, consumers) = (self.producers.len(), self.consumers.len());
-        if !force && let Err(refusal) = refuse_in_use(&self.name, producers, consumers) {
-            _ = reply.send(Err(refusal));
-            return;
-        }
-        self.is_ended = true;
-        _ = reply.send(Ok(()));
     }
 }
 

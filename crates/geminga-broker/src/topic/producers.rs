@@ -13,7 +13,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,9 @@ pub(super) struct OpenedProducer {
     pub(super) name: String,
     pub(super) outbox: Outbox,
     pub(super) flow: Flow,
+    /// Messages that its door has dropped: it counts them.
+    dropped: Arc<AtomicU64>,
+    flow_dropped: Flow,
     connected_since: u64,
 }
 
@@ -106,7 +112,7 @@ enum Verdict {
 }
 
 impl OpenedProducer {
-    fn new(open: OpenProducer, env: &Env) -> Self {
+    fn new(open: OpenProducer, env: &Env, dropped: Arc<AtomicU64>) -> Self {
         // Not kept: it may be large, and it is stored.
         let request = ProducerRequest { schema: None, initial_subscription: None, ..open.request };
         Self {
@@ -114,6 +120,8 @@ impl OpenedProducer {
             name: open.name,
             outbox: open.outbox,
             flow: Flow::new(env.clock.now()),
+            dropped,
+            flow_dropped: Flow::new(env.clock.now()),
             connected_since: env.clock.wall().0,
         }
     }
@@ -135,6 +143,8 @@ impl OpenedProducer {
     fn stats(&mut self, now: Instant) -> PublisherStats {
         let (message_rate_in, byte_rate_in) = self.flow.rates(now);
         let is_idle = message_rate_in <= 0.0;
+        self.flow_dropped.messages = self.dropped.load(Ordering::Relaxed);
+        let (message_rate_dropped, _) = self.flow_dropped.rates(now);
         PublisherStats {
             producer_id: self.request.producer_id,
             name: self.name.clone(),
@@ -146,6 +156,7 @@ impl OpenedProducer {
             },
             message_rate_in,
             byte_rate_in,
+            message_rate_dropped,
             message_size_mean: if is_idle { 0.0 } else { byte_rate_in / message_rate_in },
             address: self.request.address.clone(),
             connected_since: self.connected_since,
@@ -179,7 +190,7 @@ impl Producers {
         };
         let (key, env) = (with.key, &with.deps.ledger.env);
         let mut producer = self.handle_of(&open, with);
-        let opened = Box::new(OpenedProducer::new(open, env));
+        let opened = Box::new(OpenedProducer::new(open, env, Arc::clone(&producer.dropped)));
         let until = env.clock.now() + OPENING_TIME_MAX;
         match verdict {
             Verdict::Open => {
@@ -220,6 +231,7 @@ impl Producers {
             is_ready: true,
             is_encrypted: open.request.is_encrypted,
             gate: Arc::clone(gate),
+            dropped: Arc::default(),
         }
     }
 

@@ -16,6 +16,7 @@ mod formats;
 mod keyed;
 mod limits;
 mod lost_answers;
+mod nonpersistent;
 mod policies;
 mod rates;
 mod schemas;

@@ -117,6 +117,7 @@ fn options() -> Options {
         failover_delay: Duration::from_secs(1),
         failover_by_ring: false,
         auto_split: AutoSplit::Ring(100),
+        domains: geminga_broker::Domains::ALL,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

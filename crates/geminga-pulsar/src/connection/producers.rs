@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use geminga_broker::{AccessMode, ClientKey, Producer, ProducerRequest};
 use geminga_env::Instant;
-use geminga_types::TopicName;
+use geminga_types::{Domain, TopicName};
 use geminga_wire::proto::{
     CommandCloseProducer, CommandProducer, CommandProducerSuccess, ProducerAccessMode, ServerError,
 };
@@ -212,8 +212,9 @@ impl Connection {
             let ProducerOrder { topic, request, permit } = order;
             let request = ProducerRequest { incarnation: key.incarnation, ..request };
             let opened = me.door.broker.produce(&topic, request, &me.outbox).await;
-            if opened.is_ok() {
-                me.windows.reset(key);
+            if let Ok(producer) = &opened {
+                let is_nonpersistent = producer.topic().domain() == Domain::NonPersistent;
+                me.windows.reset(key, is_nonpersistent);
             }
             let opened = opened.map_err(|error| error.refusal());
             let steps = lock(&me.producers).opened(id, opened);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use geminga_broker::{BudgetPermit, Identity, Producer, Publish};
 use geminga_wire::{
     entry::{EntryError, EntryHeader, EntryMeta},
@@ -11,7 +11,7 @@ use geminga_wire::{
 };
 
 use super::{
-    Connection, end::Violation, lock, unread::Unread, window::RefusedSend, writer::send_error,
+    Connection, end::Violation, lock, unread::Unread, window::Answered, writer::encode_answered,
 };
 use crate::errors::{Coded, Refusal};
 
@@ -56,6 +56,10 @@ impl Sends {
             self.flush(connection).await;
             let room = connection.wait_for_window(producer_id);
             self.unread.wait(connection, room).await;
+        }
+        if connection.windows.must_drop(producer_id) {
+            connection.drop_send(&producer, &send, publish.messages);
+            return Ok(());
         }
         let bytes = publish.entry.len();
         let permit = match connection.door.broker.publish_budget().try_take(bytes) {
@@ -125,9 +129,23 @@ impl Connection {
             self.options().counters.note_checksum_error();
         }
         self.complain("SEND", producer_id, &refusal.message);
-        let refused = RefusedSend { sequence_id, refusal };
-        if let Some(now) = self.windows.refuse(producer_id, refused) {
-            self.answer(send_error(producer_id, now.sequence_id, now.refusal));
+        self.answer_send(producer_id, Answered::Refused { sequence_id, refusal });
+    }
+
+    /// Drops a SEND to a topic that stores nothing, since too many of its like are on their way.
+    fn drop_send(&self, producer: &Producer, send: &SendCommand, messages: u32) {
+        producer.note_dropped(messages);
+        let (sequence_id, highest_sequence_id) = (send.sequence_id, send.highest_sequence_id);
+        let dropped = Answered::Dropped { sequence_id, highest_sequence_id };
+        self.answer_send(send.producer_id, dropped);
+    }
+
+    /// Answers a SEND after those before it.
+    fn answer_send(&self, producer_id: u64, answered: Answered) {
+        if let Some(now) = self.windows.answer(producer_id, answered) {
+            let mut frame = BytesMut::new();
+            encode_answered(producer_id, now, &mut frame);
+            self.answer_frame(frame.freeze());
         }
     }
 

@@ -1,8 +1,8 @@
 //! How many SENDs are in flight: handed to a topic, and not yet taken from the outbox as a receipt
 //! or an error. Beyond its producer's window, or the connection's, nothing more is read.
 //!
-//! SENDs that were refused here (a bad checksum) wait among the others, so that their SEND_ERROR
-//! comes after the answers to what was sent before them.
+//! SENDs that were refused here (a bad checksum), or dropped, wait among the others, so that their
+//! answer comes after the answers to what was sent before them.
 //!
 //! # Invariants
 //!
@@ -30,6 +30,8 @@ pub(super) struct Limits {
     pub(super) producer_messages: usize,
     pub(super) producer_bytes: usize,
     pub(super) connection_messages: usize,
+    /// Of producers on non-persistent topics.
+    pub(super) nonpersistent_messages: usize,
     /// Of those that wait for a publish rate, which are not among the ones before.
     pub(super) parked_messages: usize,
     pub(super) parked_bytes: usize,
@@ -61,6 +63,8 @@ struct Parked {
 struct Window {
     /// Of the producer: answers to another's SENDs do not count.
     incarnation: u64,
+    /// Whether its topic stores nothing.
+    is_nonpersistent: bool,
     sends: VecDeque<Sent>,
     /// Published ones of them.
     messages: usize,
@@ -74,14 +78,16 @@ struct Window {
 #[derive(Debug)]
 enum Sent {
     Published { bytes: usize },
-    Refused(RefusedSend),
+    Answered(Answered),
 }
 
-/// A SEND that never went to the topic.
+/// A SEND that never went to the topic: how it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RefusedSend {
-    pub(super) sequence_id: u64,
-    pub(super) refusal: Refusal,
+pub(super) enum Answered {
+    /// With a SEND_ERROR.
+    Refused { sequence_id: u64, refusal: Refusal },
+    /// With a receipt of no position.
+    Dropped { sequence_id: u64, highest_sequence_id: Option<u64> },
 }
 
 /// A limit that is reached.
@@ -100,8 +106,9 @@ impl Windows {
     }
 
     /// A producer was opened: nothing of it is in flight.
-    pub(super) fn reset(&self, producer: ClientKey) {
-        let window = Window { incarnation: producer.incarnation, ..Window::default() };
+    pub(super) fn reset(&self, producer: ClientKey, is_nonpersistent: bool) {
+        let incarnation = producer.incarnation;
+        let window = Window { incarnation, is_nonpersistent, ..Window::default() };
         self.lock().replace(producer.id, Some(window));
         self.freed.notify_waiters();
     }
@@ -144,22 +151,35 @@ impl Windows {
         self.freed.notify_waiters();
     }
 
-    /// A SEND is refused. Given back when nothing before it is unanswered: answer it now.
-    pub(super) fn refuse(&self, producer_id: u64, refused: RefusedSend) -> Option<RefusedSend> {
+    /// A SEND is answered here. Given back when nothing before it is unanswered: tell it now.
+    pub(super) fn answer(&self, producer_id: u64, answered: Answered) -> Option<Answered> {
         let mut state = self.lock();
         match state.by_producer.get_mut(&producer_id) {
             Some(window) if !window.sends.is_empty() => {
-                window.sends.push_back(Sent::Refused(refused));
+                window.sends.push_back(Sent::Answered(answered));
                 None
             }
-            _ => Some(refused),
+            _ => Some(answered),
         }
     }
 
-    /// The topic has answered the oldest SEND: what was refused right after it is to be told next.
+    /// Whether one more SEND of this producer, on a non-persistent topic, is one too many.
+    pub(super) fn must_drop(&self, producer_id: u64) -> bool {
+        let state = self.lock();
+        let Limits { nonpersistent_messages, .. } = self.limits;
+        let is_meant =
+            state.by_producer.get(&producer_id).is_some_and(|window| window.is_nonpersistent);
+        if !is_meant || state.total < nonpersistent_messages {
+            return false;
+        }
+        let of_such = state.in_use().filter(|(_, window)| window.is_nonpersistent);
+        nonpersistent_messages <= of_such.map(|(_, window)| window.in_flight()).sum()
+    }
+
+    /// The topic has answered the oldest SEND: what was answered here right after it is to be told next.
     /// `None`: no SEND of this producer waits for an answer, it was closed. Who waits for room learns
     /// of it by [`Self::notify_freed`], once for many.
-    pub(super) fn settle(&self, producer: ClientKey) -> Option<Vec<RefusedSend>> {
+    pub(super) fn settle(&self, producer: ClientKey) -> Option<Vec<Answered>> {
         let mut state = self.lock();
         let ClientKey { id: producer_id, incarnation } = producer;
         let window = state.by_producer.get_mut(&producer_id)?;
@@ -169,11 +189,11 @@ impl Windows {
         let Some(Sent::Published { bytes }) = window.sends.pop_front() else { return None };
         window.messages -= 1;
         window.bytes -= bytes;
-        let mut refused = Vec::new();
-        while let Some(Sent::Refused(send)) =
-            window.sends.pop_front_if(|sent| matches!(sent, Sent::Refused(_)))
+        let mut answered = Vec::new();
+        while let Some(Sent::Answered(send)) =
+            window.sends.pop_front_if(|sent| matches!(sent, Sent::Answered(_)))
         {
-            refused.push(send);
+            answered.push(send);
         }
         if window.is_retired {
             if window.sends.is_empty() {
@@ -182,7 +202,7 @@ impl Windows {
         } else {
             state.total -= 1;
         }
-        Some(refused)
+        Some(answered)
     }
 
     /// Wakes who waits for [`Self::freed`].
@@ -201,7 +221,7 @@ impl Windows {
         let Limits { producer_messages, producer_bytes, connection_messages, .. } = self.limits;
         let window = state.by_producer.get(&producer_id)?;
         let full = |producer_id, what, limit, value| Full { producer_id, what, limit, value };
-        // Refused ones take room too: their answers wait here.
+        // Those answered here take room too: their answers wait.
         if producer_messages <= window.sends.len() {
             let what = "SENDs in flight of the producer";
             return Some(full(producer_id, what, producer_messages, window.sends.len()));
@@ -337,6 +357,7 @@ mod tests {
         producer_messages: 4,
         producer_bytes: 100,
         connection_messages: 6,
+        nonpersistent_messages: 3,
         parked_messages: 5,
         parked_bytes: 150,
     };
@@ -345,16 +366,16 @@ mod tests {
         ClientKey { id, incarnation: 1 }
     }
 
-    fn refused(sequence_id: u64) -> RefusedSend {
+    fn refused(sequence_id: u64) -> Answered {
         let refusal = Refusal::new(ServerError::ChecksumError, "bad");
-        RefusedSend { sequence_id, refusal }
+        Answered::Refused { sequence_id, refusal }
     }
 
     #[test]
     fn each_limit_is_found_with_its_producer() {
         let windows = Windows::new(LIMITS);
-        windows.reset(key(1));
-        windows.reset(key(2));
+        windows.reset(key(1), false);
+        windows.reset(key(2), false);
         windows.add(1, 99);
         assert_eq!(windows.full(1), None);
         windows.add(1, 1);
@@ -367,7 +388,7 @@ mod tests {
         windows.add(2, 1);
         assert_eq!(windows.full(2).map(|full| (full.producer_id, full.limit)), Some((2, 4)));
         windows.settle(key(2));
-        windows.reset(key(3));
+        windows.reset(key(3), false);
         windows.add(3, 1);
         let full = windows.full(3).unwrap();
         assert_eq!((full.producer_id, full.limit, full.value), (2, 6, 6));
@@ -378,12 +399,12 @@ mod tests {
     #[test]
     fn a_refused_send_is_told_after_what_was_sent_before_it() {
         let windows = Windows::new(LIMITS);
-        windows.reset(key(1));
-        assert_eq!(windows.refuse(1, refused(0)), Some(refused(0)));
+        windows.reset(key(1), false);
+        assert_eq!(windows.answer(1, refused(0)), Some(refused(0)));
         windows.add(1, 1);
         windows.add(1, 1);
-        assert_eq!(windows.refuse(1, refused(3)), None);
-        assert_eq!(windows.refuse(1, refused(4)), None);
+        assert_eq!(windows.answer(1, refused(3)), None);
+        assert_eq!(windows.answer(1, refused(4)), None);
         windows.add(1, 1);
         assert_eq!(windows.full(1).map(|full| full.value), Some(5));
         assert_eq!(windows.settle(key(1)), Some(vec![]));
@@ -395,7 +416,7 @@ mod tests {
     #[test]
     fn the_last_answers_of_a_closed_producer_are_told_and_do_not_count() {
         let windows = Windows::new(LIMITS);
-        windows.reset(key(1));
+        windows.reset(key(1), false);
         assert!(windows.is_settled(1));
         windows.add(1, 100);
         windows.add(1, 1);
@@ -408,7 +429,7 @@ mod tests {
         assert_eq!(windows.settle(key(1)), None);
         assert!(windows.lock().by_producer.is_empty());
         for id in 0..2 * RETIRED_MAX as u64 {
-            windows.reset(key(id));
+            windows.reset(key(id), false);
             windows.add(id, 1);
             windows.retire(id);
         }
@@ -419,9 +440,9 @@ mod tests {
     fn stale_answers_change_nothing() {
         let windows = Windows::new(LIMITS);
         assert_eq!(windows.settle(key(1)), None);
-        windows.reset(key(1));
+        windows.reset(key(1), false);
         windows.add(1, 1);
-        windows.reset(key(1));
+        windows.reset(key(1), false);
         assert_eq!(windows.settle(key(1)), None);
         windows.add(1, 1);
         assert_eq!(windows.settle(ClientKey { id: 1, incarnation: 0 }), None);
@@ -435,7 +456,7 @@ mod tests {
     fn parked_sends_are_counted_apart() {
         let windows = Windows::new(LIMITS);
         for id in 1..=3 {
-            windows.reset(key(id));
+            windows.reset(key(id), false);
         }
         for id in 1..=2 {
             for _ in 0..3 {
@@ -474,7 +495,7 @@ mod tests {
                 let id = rng.random_range(0..3);
                 match rng.random_range(0..8) {
                     0 => {
-                        windows.reset(key(id));
+                        windows.reset(key(id), false);
                         model.insert(id, Vec::new());
                     }
                     1 => {

@@ -5,8 +5,10 @@
 
 use std::{collections::VecDeque, io, sync::Arc};
 
+use bytes::BytesMut;
 use geminga_broker::{ClientKey, OutMessage, Outgoing, PublishError, Receipt};
 use geminga_env::net::Stream;
+use geminga_types::Position;
 use geminga_wire::{
     entry::EntryHeader,
     frame::{
@@ -29,12 +31,15 @@ use super::{
     encode::Pieces,
     lock,
     turns::{Granted, Said},
-    window::RefusedSend,
+    window::Answered,
 };
 use crate::errors::{Coded, Refusal, SendFailure, send_failure};
 
 /// How entries with metadata of the broker begin; clients get them without it.
 const BROKER_METADATA: [u8; 2] = [0x0e, 0x02];
+
+/// What the receipt of a message names that a non-persistent topic has dropped, as in Pulsar.
+const DROPPED: Position = Position::new(-1, -1);
 
 struct Writer {
     connection: Arc<Connection>,
@@ -147,7 +152,7 @@ impl Writer {
     fn receipts(&mut self, producer: ClientKey, receipts: &[Receipt]) {
         let producer_id = producer.id;
         for receipt in receipts {
-            let Some(refused) = self.connection.windows.settle(producer) else { continue };
+            let Some(answered) = self.connection.windows.settle(producer) else { continue };
             let receipt = SendReceipt {
                 producer_id,
                 sequence_id: receipt.sequence_id,
@@ -155,20 +160,20 @@ impl Writer {
                 position: receipt.position,
             };
             encode_send_receipt(&receipt, self.pieces.head());
-            self.refused(producer_id, refused);
+            self.answered(producer_id, answered);
         }
         self.connection.windows.notify_freed();
     }
 
     fn send_failed(&mut self, producer: ClientKey, sequence_id: u64, error: &PublishError) {
-        let Some(refused) = self.connection.windows.settle(producer) else { return };
+        let Some(answered) = self.connection.windows.settle(producer) else { return };
         self.connection.windows.notify_freed();
         let producer_id = producer.id;
         match send_failure(error) {
             SendFailure::Error(code) => {
                 let refusal = Refusal::new(code, error.to_string());
-                self.refused(producer_id, vec![RefusedSend { sequence_id, refusal }]);
-                self.refused(producer_id, refused);
+                self.answered(producer_id, vec![Answered::Refused { sequence_id, refusal }]);
+                self.answered(producer_id, answered);
             }
             SendFailure::CloseProducer => {
                 let message = error.to_string();
@@ -183,9 +188,9 @@ impl Writer {
         }
     }
 
-    fn refused(&mut self, producer_id: u64, refused: Vec<RefusedSend>) {
-        for RefusedSend { sequence_id, refusal } in refused {
-            self.command(send_error(producer_id, sequence_id, refusal));
+    fn answered(&mut self, producer_id: u64, answered: Vec<Answered>) {
+        for send in answered {
+            encode_answered(producer_id, send, self.pieces.head());
         }
     }
 
@@ -247,9 +252,19 @@ impl Writer {
     }
 }
 
-pub(super) fn send_error(producer_id: u64, sequence_id: u64, refusal: Refusal) -> CommandSendError {
-    let error = refusal.code.into();
-    CommandSendError { producer_id, sequence_id, error, message: refusal.message }
+pub(super) fn encode_answered(producer_id: u64, answered: Answered, into: &mut BytesMut) {
+    match answered {
+        Answered::Refused { sequence_id, refusal } => {
+            let (error, message) = (refusal.code.into(), refusal.message);
+            let refused = CommandSendError { producer_id, sequence_id, error, message };
+            encode_command(&refused.into(), into);
+        }
+        Answered::Dropped { sequence_id, highest_sequence_id } => {
+            let position = DROPPED;
+            let receipt = SendReceipt { producer_id, sequence_id, highest_sequence_id, position };
+            encode_send_receipt(&receipt, into);
+        }
+    }
 }
 
 /// Tells the client to open its producer anew.

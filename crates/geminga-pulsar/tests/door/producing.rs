@@ -264,3 +264,41 @@ async fn a_message_passes_over_real_sockets() {
     server.tasks.close();
     tokio::time::timeout(Duration::from_secs(10), server.tasks.wait()).await.unwrap();
 }
+
+/// Goal: of what a connection has on its way to topics that store nothing no more is taken than may be.
+/// The rest is dropped and counted, its receipts say so and come in order; topics that store take all.
+#[tokio::test(start_paused = true)]
+async fn too_much_for_non_persistent_topics_is_dropped_in_order() {
+    const NP: &str = "non-persistent://public/default/np";
+    let server = Server::with(|options| options.nonpersistent_publishes_per_connection = 2).await;
+    let mut client = server.connect().await;
+    client.open_producer(NP, 1).await;
+    client.open_producer("stored", 2).await;
+    let mut bytes = BytesMut::new();
+    for sequence_id in 0..5 {
+        bytes.extend_from_slice(&send(1, sequence_id, b"m"));
+        bytes.extend_from_slice(&send(2, sequence_id, b"m"));
+    }
+    client.write(&bytes).await;
+    let (mut next, mut dropped) = ([0, 0], 0);
+    for _ in 0..10 {
+        let receipt = client.receipt().await;
+        let of_producer = usize::try_from(receipt.producer_id).unwrap() - 1;
+        assert_eq!(receipt.sequence_id, next[of_producer]);
+        next[of_producer] += 1;
+        let id = receipt.message_id.unwrap();
+        if of_producer == 0 {
+            let is_dropped = (id.ledger_id, id.entry_id) == (u64::MAX, u64::MAX);
+            assert!(is_dropped || (id.ledger_id, id.entry_id) == (0, 0), "{id:?}");
+            dropped += u64::from(is_dropped);
+        } else {
+            assert_eq!(id.entry_id, receipt.sequence_id);
+        }
+    }
+    assert!((1..=3).contains(&dropped), "{dropped}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let stats = server.broker.topic_stats(&NP.parse().unwrap()).await.unwrap();
+    assert_eq!(stats.messages_in, 5 - dropped);
+    assert!(0.0 < stats.message_rate_dropped);
+    assert_eq!(stats.message_rate_dropped, stats.publishers[0].message_rate_dropped);
+}

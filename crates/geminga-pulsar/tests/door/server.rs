@@ -147,6 +147,7 @@ fn broker_options() -> geminga_broker::Options {
             ..Advertised::default()
         },
         limits: limits(),
+        domains: geminga_broker::Domains::ALL,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

@@ -89,6 +89,8 @@ keys! {
     "topicLoadTimeoutSeconds" topic_load_timeout_seconds: u64 = "60";
     /// SENDs in flight on one connection; beyond it the connection is not read.
     "maxPendingPublishRequestsPerConnection" max_pending_publish_requests_per_connection: u64 = "1000";
+    /// SENDs in flight of one connection to non-persistent topics; what comes beyond is dropped.
+    "maxConcurrentNonPersistentMessagePerConnection" max_concurrent_non_persistent_message_per_connection: u64 = "1000";
     /// Bytes of publishes in flight over all connections, MiB; −1 is 256.
     "maxMessagePublishBufferSizeInMB" max_message_publish_buffer_size_in_mb: i64 = "-1";
     /// Seconds after which a topic that nobody uses and that stores nothing is unloaded, until it is used
@@ -101,6 +103,10 @@ keys! {
     "managedLedgerCacheSizeMB" managed_ledger_cache_size_mb: u64 = "128";
     /// Pages of the embedded metadata store in memory, MiB. The file may be far larger.
     "embeddedMetadataCacheSizeMb" embedded_metadata_cache_size_mb: u64 = "8";
+    /// Whether persistent topics are served.
+    "enablePersistentTopics" enable_persistent_topics: bool = "true";
+    /// Whether non-persistent topics are served.
+    "enableNonPersistentTopics" enable_non_persistent_topics: bool = "true";
     /// Whether using a topic that does not exist creates it.
     "allowAutoTopicCreation" allow_auto_topic_creation: bool = "true";
     /// `non-partitioned` or `partitioned`: what is created so.

@@ -14,6 +14,7 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("maxConcurrentTopicLoadRequest", 1, COUNT_MAX),
     ("topicLoadTimeoutSeconds", 1, YEAR_SECONDS),
     ("maxPendingPublishRequestsPerConnection", 1, COUNT_MAX),
+    ("maxConcurrentNonPersistentMessagePerConnection", 1, COUNT_MAX),
     ("maxMessagePublishBufferSizeInMB", -1, MIB_MAX),
     ("defaultNumPartitions", 1, 10_000),
     ("defaultNumberOfNamespaceBundles", 1, 4_096),

@@ -89,6 +89,10 @@ pub(super) fn broker(
         cluster: config.cluster_name.clone(),
         advertised,
         limits: limits(config, plan),
+        domains: geminga_broker::Domains {
+            persistent: config.enable_persistent_topics,
+            nonpersistent: config.enable_non_persistent_topics,
+        },
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,
@@ -379,6 +383,9 @@ pub(super) fn pulsar(config: &Config, plan: &Plan) -> geminga_pulsar::Options {
         connections_in_memory_max: in_memory.unwrap_or(0),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
         pending_publishes_per_connection: size(config.max_pending_publish_requests_per_connection),
+        nonpersistent_publishes_per_connection: size(
+            config.max_concurrent_non_persistent_message_per_connection,
+        ),
         large_frames: Budget::new("large_frames", size(plan.large_frames)),
         ..geminga_pulsar::Options::for_messages_of(size(config.max_message_size))
     }

@@ -13,8 +13,12 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let (message_rate_in, byte_rate_in) = self.flow_in.rates(now);
         let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
+        let publishers = self.producers.stats(now);
         TopicStats {
             topic: self.name.clone(),
+            message_rate_dropped: publishers
+                .iter()
+                .fold(0.0, |sum, it| sum + it.message_rate_dropped),
             message_rate_in,
             byte_rate_in,
             message_rate_out,
@@ -33,7 +37,7 @@ impl Topic {
             compaction: CompactionStats::default(),
             compacted_ledger: None,
             ledgers: Vec::new(),
-            publishers: self.producers.stats(now),
+            publishers,
             subscriptions: self.subscription_stats(),
         }
     }
@@ -46,11 +50,13 @@ impl Topic {
             let consumers = keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect();
             let sub = self.subscriptions.get_mut(&name)?;
             let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
+            sub.dropped.messages = sub.dispatch.dropped_messages();
+            let (message_rate_dropped, _) = sub.dropped.rates(now);
             let active = sub.dispatch.active().and_then(|key| self.consumers.get(&key.0));
             Some(SubscriptionStats {
                 name: name.to_string(),
                 kind: sub.kind.as_str(),
-                is_durable: false,
+                is_durable: sub.is_durable,
                 backlog_entries: 0,
                 delayed_entries: 0,
                 dead_letter_entries: 0,
@@ -61,7 +67,8 @@ impl Topic {
                 message_rate_redeliver: 0.0,
                 messages_out: sub.flow.messages,
                 bytes_out: sub.flow.bytes,
-                messages_dropped: sub.dispatch.dropped_messages(),
+                messages_dropped: sub.dropped.messages,
+                message_rate_dropped,
                 mark_delete: Position::EARLIEST,
                 acked_ranges: 0,
                 cursor_log: None,

@@ -13,7 +13,7 @@ use super::{
     },
     Sub, Topic,
 };
-use crate::{Consumer, Outgoing, RequestError, SubscribeError, consumer::OpenConsumer};
+use crate::{AdminError, Consumer, Outgoing, RequestError, SubscribeError, consumer::OpenConsumer};
 
 impl Topic {
     pub(super) fn open_consumer(&mut self, open: OpenConsumer) -> Result<Consumer, SubscribeError> {
@@ -33,11 +33,16 @@ impl Topic {
         let sub = self.subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Sub {
             dispatch: Dispatch::new(&options),
             kind: open.request.kind,
+            is_durable: false,
+            unused_since: now,
             flow: Flow::new(now),
+            dropped: Flow::new(now),
         });
-        sub.dispatch
-            .attach(ConsumerKey(key), info_of(&open.request))
-            .map_err(|error| refusal(&name, error))?;
+        if let Err(error) = sub.dispatch.attach(ConsumerKey(key), info_of(&open.request)) {
+            self.drop_unwanted(&name);
+            return Err(refusal(&name, error));
+        }
+        sub.is_durable |= open.request.is_durable;
         sub.kind = open.request.kind;
         let env = &self.deps.ledger.env;
         let opened = OpenedConsumer::new(key, open, Arc::clone(&name), env);
@@ -72,19 +77,52 @@ impl Topic {
             }
             self.detach(other);
         }
+        self.subscriptions.remove(&name);
         Ok(())
     }
 
     pub(super) fn detach(&mut self, key: u64) {
         let Some(consumer) = self.consumers.remove(&key) else { return };
         let name = consumer.subscription;
+        self.unused_since = self.now();
         if let Some(sub) = self.subscriptions.get_mut(&name) {
             sub.dispatch.detach(ConsumerKey(key));
-            if sub.dispatch.is_empty() {
-                self.subscriptions.remove(&name);
-            }
+            sub.unused_since = self.unused_since;
         }
+        self.drop_unwanted(&name);
         self.announce(&name);
+    }
+
+    /// A reader's goes with its last consumer.
+    fn drop_unwanted(&mut self, name: &str) {
+        let is_unwanted = |sub: &Sub| sub.dispatch.is_empty() && !sub.is_durable;
+        if self.subscriptions.get(name).is_some_and(is_unwanted) {
+            self.subscriptions.remove(name);
+        }
+    }
+
+    pub(super) fn delete_subscription(
+        &mut self,
+        name: &str,
+        force: bool,
+    ) -> Result<(), AdminError> {
+        if !self.subscriptions.contains_key(name) {
+            let text = format!("Subscription {name} not found on topic {}", self.name);
+            return Err(AdminError::NotFound(text));
+        }
+        let keys = keys_of(name, &self.consumers);
+        if !keys.is_empty() && !force {
+            let text = format!("Subscription {name} has {} consumers connected", keys.len());
+            return Err(AdminError::Busy(text));
+        }
+        for key in keys {
+            if let Some(consumer) = self.consumers.get(&key) {
+                consumer.tell_closed();
+            }
+            self.detach(key);
+        }
+        self.subscriptions.remove(name);
+        Ok(())
     }
 }
 
