@@ -47,13 +47,14 @@ pub use explain::{
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
 pub use geminga_subscription::AutoSplit;
+pub use geminga_subscription::Chunk;
 pub use options::{
     Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
     Domains, Limits, Listener, MemoryPart, Options, PhaseHook, PublishingOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
-pub use producer::{AccessMode, Producer, ProducerRequest, Publish};
+pub use producer::{AccessMode, Producer, ProducerRequest, Publish, chunk_of};
 pub use publish_gate::PublishRate;
 pub use rate::DispatchRate;
 pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};

@@ -8,7 +8,9 @@ use std::sync::{
 use bytes::Bytes;
 use geminga_checksum::Sum;
 use geminga_dedup::Identity;
+use geminga_subscription::Chunk;
 use geminga_types::TopicName;
+use geminga_wire::entry::{EntryMeta, key_hash};
 
 use crate::{
     BudgetPermit, ClientKey, Outbox, PublishError, Schema, SchemaVersion,
@@ -87,6 +89,8 @@ pub struct Publish {
     pub published_at: u64,
     /// Whether consumers see it; markers are for brokers.
     pub is_visible: bool,
+    /// Which part of a message in chunks it is.
+    pub chunk: Option<Chunk>,
     /// The name in its metadata, which is the one that a load finds: a replicator sends under others'.
     pub name: Bytes,
     /// What it is known by under that name, if the topic looks for duplicates.
@@ -109,6 +113,13 @@ pub struct Producer {
     pub(crate) is_encrypted: bool,
     pub(crate) gate: Arc<PublishGate>,
     pub(crate) dropped: Arc<AtomicU64>,
+}
+
+/// Which part of a message in chunks an entry is, if it is one.
+#[must_use]
+pub fn chunk_of(meta: &EntryMeta<'_>) -> Option<Chunk> {
+    let chunk = meta.chunk.filter(|chunk| 1 < chunk.num_chunks)?;
+    Some(Chunk { message: key_hash(chunk.uuid), is_first: chunk.chunk_id == 0 })
 }
 
 impl Publish {
@@ -267,6 +278,7 @@ mod tests {
                 deliver_at: None,
                 published_at: 0,
                 is_visible: true,
+                chunk: None,
                 name,
                 identity: Identity::Sequence(Sequence::of(0)),
                 permit: None,

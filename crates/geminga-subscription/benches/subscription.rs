@@ -74,6 +74,7 @@ fn entry(ordinal: u64) -> Entry<u64> {
         deliver_at: None,
         published_at: 0,
         visible: true,
+        chunk: None,
         payload: ordinal,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use geminga_types::Ordinal;
+use geminga_types::{KEY_SLOTS, Ordinal, key_slot};
 
 use crate::{AckChange, ConsumerKey};
 
@@ -23,8 +23,28 @@ pub struct Entry<P> {
     pub published_at: u64,
     /// Whether consumers may see it; an entry that is not visible is acked without delivery.
     pub visible: bool,
+    /// Which part of a message in chunks it is, if it is one.
+    pub chunk: Option<Chunk>,
     /// Handed through.
     pub payload: P,
+}
+
+/// A part of a message that is larger than an entry may be. On Shared all parts go to one consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Hash of the message's id. Two messages with the same one just go to the same consumer.
+    pub message: u32,
+    /// Whether it is the first part.
+    pub is_first: bool,
+}
+
+impl<P> Entry<P> {
+    /// What decides with which other entries it goes to one consumer: the slot of its key, or behind
+    /// those the message of which it is a chunk.
+    pub(crate) fn slot(&self) -> u32 {
+        let slot_of = |chunk: Chunk| KEY_SLOTS + chunk.message % (u32::MAX - KEY_SLOTS);
+        self.chunk.map_or_else(|| key_slot(self.key_hash), slot_of)
+    }
 }
 
 /// An entry on its way to a consumer.

@@ -19,7 +19,8 @@ pub struct Explanation {
     pub parked_entries: u64,
     /// None of those is due before, in milliseconds of wall time.
     pub parked_due: Option<u64>,
-    /// Entries that are known and wait for their consumers. `Key_Shared` only.
+    /// Entries that are known and wait for their consumers: on `Key_Shared`, and on Shared chunks of
+    /// messages that one has begun to get.
     pub held_back_entries: u64,
     /// How many of those there may be before nothing new is read; `None`: any number.
     pub held_back_entries_max: Option<u64>,
@@ -145,7 +146,8 @@ pub struct ConsumerState {
     pub permits: i64,
     /// Messages at it that are not acked.
     pub unacked_messages: u64,
-    /// Entries that wait for it. `Key_Shared` only.
+    /// Entries that wait for it: on `Key_Shared`, and on Shared chunks of messages that it has begun to
+    /// get.
     pub waiting_entries: u64,
 }
 

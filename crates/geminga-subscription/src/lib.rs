@@ -30,8 +30,8 @@ mod subscription;
 
 pub use acks::{Ack, AckChange, AckState, NotCumulative};
 pub use action::{
-    Action, DeadLetter, DelayedEntry, Delivery, Entry, LoadedDelayed, ParkedEntries, ReadFailed,
-    ReadId,
+    Action, Chunk, DeadLetter, DelayedEntry, Delivery, Entry, LoadedDelayed, ParkedEntries,
+    ReadFailed, ReadId,
 };
 pub use allowance::Allowance;
 pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySharedOptions, Kind};

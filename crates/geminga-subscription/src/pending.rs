@@ -4,12 +4,13 @@
 //! # Invariants
 //!
 //! 1. An entry is at one consumer at most.
-//! 2. Where slots are tracked, all pending entries of a slot are at one consumer.
+//! 2. All pending entries of a slot that is tracked are at one consumer: those of keys where their order
+//!    is kept, and those behind, which are messages in chunks, always.
 //! 3. The sums are those of the entries: [`Pending::is_consistent`] counts again.
 
 use std::{collections::BTreeMap, ops::Range};
 
-use geminga_types::Ordinal;
+use geminga_types::{KEY_SLOTS, Ordinal};
 
 use crate::{ConsumerKey, dead_letters::DeadLetters};
 
@@ -26,7 +27,7 @@ pub(crate) struct Unacked {
 /// What is at the consumers.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    tracks_slots: bool,
+    tracks_keys: bool,
     entries: BTreeMap<Ordinal, (ConsumerKey, Unacked)>,
     held: BTreeMap<ConsumerKey, Held>,
     messages: u64,
@@ -44,10 +45,14 @@ struct Held {
 }
 
 impl Pending {
-    /// Nothing is at a consumer; with `tracks_slots`, [`Self::slot_holder`] will know who holds a slot.
-    pub(crate) fn begin(&mut self, tracks_slots: bool) {
+    /// Nothing is at a consumer; with `tracks_keys`, [`Self::slot_holder`] will know who holds a key's.
+    pub(crate) fn begin(&mut self, tracks_keys: bool) {
         let dead = std::mem::take(&mut self.dead);
-        *self = Self { tracks_slots, dead, ..Self::default() };
+        *self = Self { tracks_keys, dead, ..Self::default() };
+    }
+
+    const fn tracks(&self, slot: u32) -> bool {
+        self.tracks_keys || KEY_SLOTS <= slot
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -90,7 +95,7 @@ impl Pending {
         let before = self.entries.insert(at, (consumer, unacked));
         debug_assert_eq!(before, None, "an entry is at one consumer at most");
         self.messages += u64::from(unacked.messages);
-        if self.tracks_slots {
+        if self.tracks(unacked.slot) {
             let (holder, entries) = self.slots.entry(unacked.slot).or_insert((consumer, 0));
             debug_assert_eq!(*holder, consumer, "a slot is at one consumer at most");
             *entries += 1;
@@ -107,6 +112,29 @@ impl Pending {
         if is_there { self.take_anywhere(at) } else { None }
     }
 
+    /// Takes an entry away from `consumer`, if it is there, and with a chunk the others of its message,
+    /// in order: clients ask for one of them when they want all.
+    pub(crate) fn take_whole(
+        &mut self,
+        consumer: ConsumerKey,
+        at: Ordinal,
+    ) -> Vec<(Ordinal, Unacked)> {
+        let Some(taken) = self.take(consumer, at) else { return Vec::new() };
+        let slot = taken.slot;
+        let others = self.slots.get(&slot).filter(|_| KEY_SLOTS <= slot).map_or(0, |of| of.1);
+        let is_other =
+            |(_, (_, unacked)): &(&Ordinal, &(ConsumerKey, Unacked))| unacked.slot == slot;
+        let before = self.entries.range(..at).rev();
+        // They lie side by side, and clients ask for the last one.
+        let others = before.chain(self.entries.range(at..)).filter(is_other).take(others);
+        let others: Vec<Ordinal> = others.map(|(&at, _)| at).collect();
+        let take = |at| self.take_anywhere(at).map(|unacked| (at, unacked));
+        let mut whole: Vec<_> = others.into_iter().filter_map(take).collect();
+        whole.push((at, taken));
+        whole.sort_unstable_by_key(|&(at, _)| at);
+        whole
+    }
+
     /// Takes an entry away from whoever has it.
     pub(crate) fn take_anywhere(&mut self, at: Ordinal) -> Option<Unacked> {
         let (consumer, unacked) = self.entries.remove(&at)?;
@@ -118,7 +146,7 @@ impl Pending {
                 self.held.remove(&consumer);
             }
         }
-        if self.tracks_slots
+        if self.tracks(unacked.slot)
             && let Some((_, entries)) = self.slots.get_mut(&unacked.slot)
         {
             *entries -= 1;
@@ -161,7 +189,7 @@ impl Pending {
 
     /// Everything is read anew.
     pub(crate) fn rewind(&mut self) {
-        self.begin(self.tracks_slots);
+        self.begin(self.tracks_keys);
         self.dead.rewind();
     }
 
@@ -173,13 +201,13 @@ impl Pending {
             let held = held.entry(consumer).or_default();
             held.entries += 1;
             held.messages += u64::from(unacked.messages);
-            slots.entry(unacked.slot).or_insert((consumer, 0)).1 += 1;
+            if self.tracks(unacked.slot) {
+                slots.entry(unacked.slot).or_insert((consumer, 0)).1 += 1;
+            }
         }
-        let same_slots =
-            if self.tracks_slots { slots == self.slots } else { self.slots.is_empty() };
         let messages: u64 = held.values().map(|held| held.messages).sum();
         let no_longer_here = self.entries.keys().all(|&at| !self.dead.contains(at));
-        same_slots
+        slots == self.slots
             && held == self.held
             && messages == self.messages
             && no_longer_here

@@ -12,7 +12,7 @@ use std::{
     ops::Range,
 };
 
-use geminga_types::{Ordinal, key_slot};
+use geminga_types::Ordinal;
 
 use crate::{
     ConsumerKey, Entry,
@@ -55,7 +55,7 @@ impl<P> Queue<P> {
 
     pub(crate) fn push_buffer(&mut self, entry: Entry<P>, router: Router<'_>) {
         self.has_unsorted |= entry.deliver_at.is_some();
-        self.lanes.insert(router.lane(key_slot(entry.key_hash)), entry.ordinal);
+        self.lanes.insert(router.lane(entry.slot()), entry.ordinal);
         self.buffered_bytes += entry.bytes;
         self.buffer.insert(entry.ordinal, entry);
     }
@@ -107,7 +107,7 @@ impl<P> Queue<P> {
             return;
         }
         let replay = self.replay.iter().map(|(&at, &slot)| (at, slot));
-        let buffer = self.buffer.iter().map(|(&at, entry)| (at, key_slot(entry.key_hash)));
+        let buffer = self.buffer.iter().map(|(&at, entry)| (at, entry.slot()));
         self.lanes.sort(replay.chain(buffer).map(|(at, slot)| (router.lane(slot), at)));
     }
 
@@ -165,7 +165,7 @@ impl<P> Queue<P> {
             };
             for (at, entry) in self.buffer.extract_if(.., is_early) {
                 let due = entry.deliver_at.unwrap_or(now_wall_ms);
-                let slot = key_slot(entry.key_hash);
+                let slot = entry.slot();
                 self.buffered_bytes -= entry.bytes;
                 self.lanes.remove(router.lane(slot), at);
                 self.delayed.insert(at, (due, slot));
@@ -185,7 +185,7 @@ impl<P> Queue<P> {
     pub(crate) fn evict_buffer(&mut self) {
         self.buffered_bytes = 0;
         for (at, entry) in std::mem::take(&mut self.buffer) {
-            self.replay.insert(at, key_slot(entry.key_hash));
+            self.replay.insert(at, entry.slot());
         }
     }
 
@@ -193,7 +193,7 @@ impl<P> Queue<P> {
     pub(crate) fn forget(&mut self, range: Range<Ordinal>, router: Router<'_>) {
         for (at, entry) in self.buffer.extract_if(range.clone(), |_, _| true) {
             self.buffered_bytes -= entry.bytes;
-            self.lanes.remove(router.lane(key_slot(entry.key_hash)), at);
+            self.lanes.remove(router.lane(entry.slot()), at);
         }
         for (at, slot) in self.replay.extract_if(range.clone(), |_, _| true) {
             self.lanes.remove(router.lane(slot), at);
@@ -214,7 +214,7 @@ impl<P> Queue<P> {
     pub(crate) fn is_consistent(&self, router: Router<'_>) -> bool {
         let by_time = self.delayed.iter().map(|(&at, &(due, _))| (due, at)).collect();
         let bytes = self.buffer.values().map(|entry| entry.bytes).sum::<usize>();
-        let buffered = self.buffer.iter().map(|(&at, entry)| (at, key_slot(entry.key_hash)));
+        let buffered = self.buffer.iter().map(|(&at, entry)| (at, entry.slot()));
         let waiting = self.replay.iter().map(|(&at, &slot)| (at, slot)).chain(buffered);
         let waiting = waiting.map(|(at, slot)| (at, router.lane(slot))).collect();
         self.delayed_by_time == by_time

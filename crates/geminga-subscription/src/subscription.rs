@@ -292,7 +292,8 @@ impl<P> Subscription<P> {
     }
 
     /// Delivers again what a consumer has not acked. On Shared and `Key_Shared`: the entries `ids`, as
-    /// far as they are at this consumer, or all that are, with their redelivery counts raised. On
+    /// far as they are at this consumer, or all that are, with their redelivery counts raised; on Shared,
+    /// with a chunk all those of its message that are there. On
     /// Exclusive and Failover: everything from the mark-delete position on, in order, if this is the
     /// consumer that has it; the counts of `ids` are raised. An `epoch` older than the consumer's is void.
     pub fn redeliver(
@@ -451,10 +452,7 @@ impl<P> Subscription<P> {
     fn redeliver_shared(&mut self, key: ConsumerKey, ids: Option<&[Ordinal]>) -> Redelivered {
         let again = match ids {
             None => self.pending.take_all(key),
-            Some(ids) => {
-                let take = |&at| self.pending.take(key, at).map(|unacked| (at, unacked));
-                ids.iter().filter_map(take).collect()
-            }
+            Some(ids) => ids.iter().flat_map(|&at| self.pending.take_whole(key, at)).collect(),
         };
         let mut raised = Vec::with_capacity(again.len());
         for (at, unacked) in again {

@@ -241,6 +241,7 @@ fn publish(sequence_id: u64) -> Publish {
         deliver_at: None,
         published_at: 1_000 + sequence_id,
         is_visible: true,
+        chunk: None,
         name: "p".into(),
         identity: Identity::Sequence(Sequence::of(sequence_id)),
         permit: None,

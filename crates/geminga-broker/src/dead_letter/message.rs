@@ -12,7 +12,7 @@ use geminga_wire::{
 };
 use prost::Message as _;
 
-use crate::{Publish, batch};
+use crate::{Publish, batch, producer::chunk_of};
 
 /// As Java's client says where a dead letter comes from; the one before last is from its former days.
 const REAL_TOPIC: &str = "REAL_TOPIC";
@@ -223,9 +223,9 @@ fn property(key: &str, value: &str) -> KeyValue {
 fn publish_of(metadata: &MessageMetadata, payload: &[u8]) -> Publish {
     let entry = encode_entry(metadata, payload);
     let sequence_id = metadata.sequence_id;
-    let (messages, key_hash, identity) = match EntryMeta::parse(&entry) {
-        Ok(meta) => (meta.messages, meta.key_hash(), Identity::of_entry(&meta)),
-        Err(_) => (1, 0, Identity::Sequence(Sequence::of(sequence_id))),
+    let (messages, key_hash, identity, chunk) = match EntryMeta::parse(&entry) {
+        Ok(meta) => (meta.messages, meta.key_hash(), Identity::of_entry(&meta), chunk_of(&meta)),
+        Err(_) => (1, 0, Identity::Sequence(Sequence::of(sequence_id)), None),
     };
     Publish {
         sequence_id,
@@ -236,6 +236,7 @@ fn publish_of(metadata: &MessageMetadata, payload: &[u8]) -> Publish {
         deliver_at: None,
         published_at: metadata.publish_time,
         is_visible: true,
+        chunk,
         name: Bytes::copy_from_slice(metadata.producer_name.as_bytes()),
         identity,
         entry,

@@ -260,6 +260,7 @@ pub(crate) fn publish_with(number: u64, change: impl FnOnce(&mut MessageMetadata
         deliver_at: None,
         published_at: metadata.publish_time,
         is_visible: true,
+        chunk: None,
         name: "test".into(),
         identity: Identity::Sequence(Sequence::of(number)),
         permit: None,

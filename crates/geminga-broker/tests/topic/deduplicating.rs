@@ -87,6 +87,7 @@ fn of_entry(entry: bytes::Bytes, sequence_id: u64, highest_sequence_id: Option<u
         deliver_at: None,
         published_at: 1,
         is_visible: true,
+        chunk: None,
         permit: None,
     }
 }

@@ -74,6 +74,7 @@ fn publish(sequence_id: u64, items: &[Item], is_batch: bool) -> Publish {
         deliver_at: None,
         published_at: sequence_id,
         is_visible: true,
+        chunk: None,
         name: "p".into(),
         identity: Identity::Sequence(Sequence::of(sequence_id)),
         permit: None,

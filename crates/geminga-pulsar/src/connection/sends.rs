@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use geminga_broker::{BudgetPermit, Identity, Producer, Publish};
+use geminga_broker::{BudgetPermit, Identity, Producer, Publish, chunk_of};
 use geminga_wire::{
     entry::{EntryError, EntryHeader, EntryMeta},
     frame::SendCommand,
@@ -240,6 +240,7 @@ fn publish_of(send: &SendCommand, entry: Bytes, must_encrypt: bool) -> Result<Pu
         deliver_at,
         published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
         is_visible: meta.marker_type.is_none(),
+        chunk: chunk_of(&meta),
         name: entry.slice_ref(meta.producer_name),
         identity: Identity::of_entry(&meta),
         entry,

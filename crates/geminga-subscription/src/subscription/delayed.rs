@@ -161,13 +161,13 @@ impl<P> Subscription<P> {
     /// Whether more that is due can be held. Of what waits for its key only that counts which consumers
     /// that are ready can take, up to a limit: so one that takes nothing does not stop the others.
     pub(super) fn has_room_for_due(&self) -> bool {
-        let lanes = self.queue.lanes.turns();
-        let for_ready =
-            lanes.filter(|&(key, _)| self.members.is_ready(key)).map(|(_, it)| it.len());
-        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
-        let held = match is_by_key && 0 < self.members.ready_permits() {
-            true => for_ready.sum(),
-            false => self.held_back(),
+        let held = match self.members.kind() {
+            _ if self.members.ready_permits() == 0 => self.held_back(),
+            Some(Kind::KeyShared) => {
+                let lanes = self.queue.lanes.turns();
+                lanes.filter(|&(key, _)| self.members.is_ready(key)).map(|(_, it)| it.len()).sum()
+            }
+            _ => self.readable_replay().count(),
         };
         held < self.delayed_half() && self.held_back() < self.due_max()
     }

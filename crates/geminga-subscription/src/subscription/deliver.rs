@@ -1,9 +1,17 @@
 //! Which buffered entries go to whom.
 
-use geminga_types::{Ordinal, key_slot};
+use geminga_types::{KEY_SLOTS, Ordinal};
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Delivery, Kind, acks, members::Member, pending::Unacked};
+use crate::{Action, ConsumerKey, Delivery, Entry, Kind, acks, members::Member, pending::Unacked};
+
+/// Who may take an entry now.
+enum Taker {
+    Anyone,
+    /// Who has other chunks of the message.
+    Only(ConsumerKey),
+    Nobody,
+}
 
 impl<P> Subscription<P> {
     /// Deliveries to one consumer, if one can take something that is buffered. What is past its time is
@@ -36,6 +44,20 @@ impl<P> Subscription<P> {
         if self.blocked.is_so() {
             return None;
         }
+        let mut takers = self.queue.buffer().values().map(|entry| self.taker(entry));
+        let taker = takers.find(|taker| match taker {
+            Taker::Anyone => true,
+            Taker::Only(holder) => self.members.is_ready(*holder),
+            Taker::Nobody => false,
+        });
+        let consumer = match taker? {
+            Taker::Only(holder) => holder,
+            Taker::Anyone | Taker::Nobody => self.take_turn()?,
+        };
+        Some((consumer, self.hand_out_first(consumer, self.turn_entries.max(1), now)))
+    }
+
+    fn take_turn(&mut self) -> Option<ConsumerKey> {
         let (consumer, peers) = self.members.take_turn()?;
         if self.turn_entries == 0 {
             let (entries, peers) = (self.queue.buffer().len(), peers.max(1));
@@ -43,7 +65,7 @@ impl<P> Subscription<P> {
             let turns = peers.saturating_mul(entries.div_ceil(round));
             self.turn_entries = (entries / turns.max(1)).max(1);
         }
-        Some((consumer, self.hand_out_first(consumer, self.turn_entries, now)))
+        Some(consumer)
     }
 
     fn hand_out_first(
@@ -53,15 +75,59 @@ impl<P> Subscription<P> {
         now: u64,
     ) -> Vec<Delivery<P>> {
         let mut deliveries = Vec::new();
+        let mut from = Ordinal(0);
         while deliveries.len() < entries_max
             && !self.blocked.is_so()
             && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
-            && let Some((&at, _)) = self.queue.buffer().first_key_value()
+            && let Some(at) = self.first_for(consumer, from)
         {
             deliveries.extend(self.hand_out(consumer, at, now));
+            from = at.plus(1);
         }
         deliveries
+    }
+
+    /// The first buffered entry that a consumer may take, of those from `from` on.
+    fn first_for(&self, consumer: ConsumerKey, from: Ordinal) -> Option<Ordinal> {
+        let may_take = |entry: &Entry<P>| match self.taker(entry) {
+            Taker::Anyone => true,
+            Taker::Only(holder) => holder == consumer,
+            Taker::Nobody => false,
+        };
+        let mut buffered = self.queue.buffer().range(from..);
+        buffered.find(|(_, entry)| may_take(entry)).map(|(&at, _)| at)
+    }
+
+    /// Who may take an entry of a Shared subscription, or of one that is in order: all chunks of a message
+    /// go to one consumer, one after the other, since none can put it together otherwise.
+    fn taker(&self, entry: &Entry<P>) -> Taker {
+        let Some(chunk) = entry.chunk else { return Taker::Anyone };
+        let earlier = self.readable_replay().find(|&at| at < entry.ordinal);
+        if !chunk.is_first && earlier.is_some() {
+            return Taker::Nobody; // Among those are perhaps the chunks before.
+        }
+        self.pending.slot_holder(entry.slot()).map_or(Taker::Anyone, Taker::Only)
+    }
+
+    /// Chunks that wait for a consumer of a Shared subscription, which has others of their message.
+    pub(super) fn chunks_for(&self, key: ConsumerKey) -> impl Iterator<Item = Ordinal> {
+        let buffered = self.queue.buffer().values().map(|entry| (entry.ordinal, entry.slot()));
+        let waiting = buffered.chain(self.queue.replay().iter().map(|(&at, &slot)| (at, slot)));
+        let is_its = move |slot| KEY_SLOTS <= slot && self.pending.slot_holder(slot) == Some(key);
+        waiting.filter(move |&(_, slot)| is_its(slot)).map(|(at, _)| at)
+    }
+
+    /// What is to be read again, in order, but for chunks that wait for a consumer that takes nothing
+    /// now.
+    pub(super) fn readable_replay(&self) -> impl Iterator<Item = Ordinal> {
+        let waits = |slot: u32| {
+            let holder = Some(slot).filter(|&slot| KEY_SLOTS <= slot);
+            let holder = holder.and_then(|slot| self.pending.slot_holder(slot));
+            holder.is_some_and(|holder| !self.members.is_ready(holder))
+        };
+        let replay = self.queue.replay().iter();
+        replay.filter(move |&(_, &slot)| !waits(slot)).map(|(&at, _)| at)
     }
 
     /// What waits at the front of a lane, for the next consumer that can take it. An entry that is yet
@@ -88,8 +154,9 @@ impl<P> Subscription<P> {
     /// not want to see it.
     fn hand_out(&mut self, consumer: ConsumerKey, at: Ordinal, now: u64) -> Option<Delivery<P>> {
         let entry = self.queue.take_buffered(at)?;
+        let slot = entry.slot();
         let is_over = |ttl| entry.published_at.saturating_add(ttl) <= now;
-        let wants = |member: &Member| member.wants(key_slot(entry.key_hash));
+        let wants = |member: &Member| member.wants(slot);
         if self.options.ttl_ms.is_some_and(is_over)
             || !self.members.get(consumer).is_some_and(wants)
         {
@@ -111,8 +178,7 @@ impl<P> Subscription<P> {
             member.charge(messages);
         }
         if self.is_shared() {
-            let (batch_size, slot) = (entry.messages.max(1), key_slot(entry.key_hash));
-            let unacked = Unacked { messages, batch_size, slot };
+            let unacked = Unacked { messages, batch_size: entry.messages.max(1), slot };
             let unacked_messages = self.pending.insert(consumer, at, unacked);
             self.refresh_blocked_of(consumer, unacked_messages);
         }

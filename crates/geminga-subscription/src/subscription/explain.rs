@@ -12,6 +12,10 @@ impl<P> Subscription<P> {
     #[must_use]
     pub fn explain(&self) -> Explanation {
         let is_by_key = self.members.kind() == Some(Kind::KeyShared);
+        let held_back = match self.members.kind() {
+            Some(Kind::KeyShared) => self.held_back(),
+            _ => self.members.iter().map(|(key, _)| self.chunks_for(key).count()).sum(),
+        };
         let max = u64::try_from(self.look_ahead_entries_max()).unwrap_or(u64::MAX);
         Explanation {
             state: self.explain_state(),
@@ -20,8 +24,8 @@ impl<P> Subscription<P> {
             next_due: self.queue.next_due(),
             parked_entries: self.parked_entries(),
             parked_due: self.parked.known_until().map(|(due, _)| due),
-            held_back_entries: if is_by_key { self.held_back() as u64 } else { 0 },
-            held_back_entries_max: (is_by_key && max < u64::MAX).then_some(max),
+            held_back_entries: held_back as u64,
+            held_back_entries_max: ((is_by_key || 0 < held_back) && max < u64::MAX).then_some(max),
             consumers: self
                 .members
                 .iter()
@@ -111,7 +115,10 @@ impl<P> Subscription<P> {
                 Some(holder) if holder == key => self.acks.unacked_before(self.delivered_end()),
                 _ => self.pending.messages_of(key),
             },
-            waiting_entries: self.queue.lanes.waiting_for(key) as u64,
+            waiting_entries: match self.members.kind() {
+                Some(Kind::Shared) => self.chunks_for(key).count() as u64,
+                _ => self.queue.lanes.waiting_for(key) as u64,
+            },
         }
     }
 

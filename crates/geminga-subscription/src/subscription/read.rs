@@ -99,7 +99,8 @@ impl<P> Subscription<P> {
 
     /// Buffers an entry that was read, if it is wanted: to be read again, or the next unread one. What
     /// follows a hole is not taken, so that nothing is passed over.
-    fn accept(&mut self, entry: Entry<P>) -> bool {
+    fn accept(&mut self, mut entry: Entry<P>) -> bool {
+        entry.chunk = entry.chunk.filter(|_| self.members.kind() == Some(Kind::Shared));
         let at = entry.ordinal;
         let is_next = at < self.end && at == self.acks.next_unacked_from(self.queue.next_read);
         let router = Router { members: &self.members, pending: &self.pending };
@@ -209,7 +210,7 @@ impl<P> Subscription<P> {
                 plan.push_one(at);
             }
         } else {
-            for &at in self.queue.replay().keys().take(plan.entries_max) {
+            for at in self.readable_replay().take(plan.entries_max) {
                 plan.push_one(at);
             }
         }
@@ -262,16 +263,18 @@ impl<P> Subscription<P> {
     }
 
     fn plan_unread(&mut self, plan: &mut Plan, end: Ordinal) {
-        let key_room = self.look_ahead_entries_max().saturating_sub(self.held_back());
-        let has_key_room = self.members.kind() == Some(Kind::Shared) || 0 < key_room;
+        let is_by_key = self.members.kind() == Some(Kind::KeyShared);
+        // On Shared, what is to be read again and is not in this read waits for one consumer.
+        let held_back = self.held_back() - if is_by_key { 0 } else { plan.entries };
+        let key_room = self.look_ahead_entries_max().saturating_sub(held_back);
+        let has_key_room = 0 < key_room;
         let has_unread = self.acks.unacked(self.queue.next_read..end).next().is_some();
         if self.is_shared() && has_key_room && has_unread && !plan.is_full() {
             self.make_room_for_delayed();
         }
         let delayed_room = self.delayed_max().saturating_sub(self.queue.delayed_len());
         let room = match self.members.kind() {
-            Some(Kind::Shared) => delayed_room,
-            Some(Kind::KeyShared) => delayed_room.min(key_room),
+            Some(Kind::Shared | Kind::KeyShared) => delayed_room.min(key_room),
             Some(Kind::Exclusive | Kind::Failover) | None => usize::MAX,
         };
         plan.entries_max = plan.entries_max.min(plan.entries.saturating_add(room));

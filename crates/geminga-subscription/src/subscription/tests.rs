@@ -6,6 +6,7 @@ use crate::{
 
 mod auditing;
 mod by_key;
+mod chunks;
 mod dead;
 mod delayed;
 mod explaining;
@@ -43,6 +44,7 @@ fn entry(at: u64) -> Entry<u64> {
         deliver_at: None,
         published_at: at,
         visible: true,
+        chunk: None,
         payload: at,
     }
 }

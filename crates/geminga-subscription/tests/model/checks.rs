@@ -19,7 +19,28 @@ impl World {
         } else if self.keeps_order {
             let why = self.key_is_held_back(key, at);
             assert_eq!(why, None, "seed {seed}: {at} overtakes or splits its key");
+        } else if self.kind == Kind::Shared {
+            let why = self.chunk_is_held_back(key, at);
+            assert_eq!(why, None, "seed {seed}: {at} overtakes or splits its message");
         }
+    }
+
+    /// The chunk of the same message for which `at` must wait before it goes to `key`.
+    fn chunk_is_held_back(&self, key: ConsumerKey, at: u64) -> Option<u64> {
+        let chunk_at = |at: u64| self.entries[usize::try_from(at).unwrap()].chunk;
+        let chunk = chunk_at(at)?;
+        let stands_in_the_way = |other: &u64| {
+            let entry = &self.entries[usize::try_from(*other).unwrap()];
+            let is_elsewhere = entry.at.is_some_and(|holder| holder != key);
+            let is_coming = entry.visible && !self.is_over(*other) && !self.is_dead(*other);
+            let is_before = *other < at && entry.at.is_none() && entry.deliver_at.is_none();
+            let is_same = chunk_at(*other).is_some_and(|other| other.message == chunk.message);
+            *other != at
+                && is_same
+                && entry.remaining != 0
+                && (is_elsewhere || !chunk.is_first && is_before && is_coming)
+        };
+        (0..self.end()).find(stands_in_the_way)
     }
 
     /// The entry of the same key for which `at` must wait before it goes to `key`.
@@ -171,7 +192,7 @@ impl World {
         // What is too much holds back what was never read, and nothing else.
         let delayed = stats.delayed_entries - stats.parked_entries;
         let is_full = self.is_shared() && self.is_full_of_delayed(delayed)
-            || self.kind == Kind::KeyShared && limit <= held_back;
+            || self.is_shared() && limit <= held_back;
         let may_wait = self.may_wait_to_be_loaded(&stats);
         let ready: Vec<_> =
             self.consumers.keys().copied().filter(|&key| self.is_ready(key)).collect();
@@ -205,7 +226,9 @@ impl World {
         match self.kind {
             _ if entry.remaining == 0 || self.is_dead(at) => false,
             Kind::Exclusive | Kind::Failover => self.active() == Some(key) && self.cursor <= at,
-            Kind::Shared => entry.at.is_none() && is_due,
+            Kind::Shared => {
+                entry.at.is_none() && is_due && self.chunk_is_held_back(key, at).is_none()
+            }
             Kind::KeyShared => {
                 let is_owner = match &self.consumers[&key].slots {
                     Some(slots) => slots.contains(&entry.slot),

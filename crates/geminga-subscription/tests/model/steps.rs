@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use geminga_subscription::{
-    Ack, ConsumerKey, DelayedEntry, Entry, Kind, LoadedDelayed, NotCumulative, Options,
+    Ack, Chunk, ConsumerKey, DelayedEntry, Entry, Kind, LoadedDelayed, NotCumulative, Options,
     ParkedEntries, ReadFailed, Redelivered, Scarce, Subscription,
 };
 use geminga_types::Ordinal;
@@ -150,12 +150,14 @@ impl World {
             let is_delayed = self.random.random_bool(self.delayed_share);
             let is_old = self.random.random_bool(0.1);
             let age = self.random.random_range(0..3_000);
+            let chunk = self.any_chunk();
             self.entries.push(Published {
                 messages,
                 slot: 1 + self.random.random_range(0..8) * 8000,
                 deliver_at: is_delayed.then(|| self.now + self.random.random_range(0..3000)),
                 published_at: if is_old { self.now.saturating_sub(age) } else { self.now },
                 visible: self.random.random_bool(0.93),
+                chunk,
                 remaining: whole(messages),
                 count: 0,
                 flushed_count: 0,
@@ -164,6 +166,25 @@ impl World {
             });
         }
         self.sub.extend(Ordinal(self.end()));
+    }
+
+    /// Messages in chunks are published side by side; of some the first chunk is missing.
+    fn any_chunk(&mut self) -> Option<Chunk> {
+        if !self.random.random_bool(self.chunk_share) {
+            return None;
+        }
+        if self.chunked.len() < 3 && self.random.random_bool(0.3) {
+            self.messages_in_chunks += 1;
+            self.chunked.push(self.messages_in_chunks);
+            let is_first = self.random.random_bool(0.9);
+            return Some(Chunk { message: self.messages_in_chunks, is_first });
+        }
+        let index = self.random.random_range(0..self.chunked.len().max(1));
+        let message = *self.chunked.get(index)?;
+        if self.random.random_bool(0.2) {
+            self.chunked.swap_remove(index);
+        }
+        Some(Chunk { message, is_first: false })
     }
 
     fn attach(&mut self) {
@@ -321,6 +342,7 @@ impl World {
             deliver_at: entry.deliver_at,
             published_at: entry.published_at,
             visible: entry.visible,
+            chunk: entry.chunk,
             payload: at,
         }
     }
@@ -415,9 +437,23 @@ impl World {
             ids = its.map(|(at, _)| at).take(2 * count).collect();
         }
         ids.extend(ids.first().copied().filter(|_| self.is_shared()));
+        let whole = ids.iter().flat_map(|&at| self.whole_message(key, at)).collect::<Vec<_>>();
         let ordinals: Vec<Ordinal> = ids.iter().copied().map(Ordinal).collect();
         let given_back = self.sub.redeliver(key, Some(&ordinals), None);
-        self.expect_again(key, &ids, true, given_back);
+        self.expect_again(key, &whole, true, given_back);
+    }
+
+    /// On Shared, a chunk is given back with all of its message that its consumer has.
+    fn whole_message(&self, key: ConsumerKey, at: u64) -> Vec<u64> {
+        let of = |at: u64| &self.entries[usize::try_from(at).unwrap()];
+        let chunk = of(at).chunk.filter(|_| self.kind == Kind::Shared && of(at).at == Some(key));
+        let Some(chunk) = chunk else { return vec![at] };
+        let is_part = |&at: &u64| {
+            let entry = of(at);
+            let is_same = entry.chunk.is_some_and(|other| other.message == chunk.message);
+            is_same && entry.at == Some(key) && entry.remaining != 0
+        };
+        (0..self.end()).filter(is_part).collect()
     }
 
     fn expect_again(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use geminga_subscription::{
-    AckChange, AckState, Action, Allowance, AutoSplit, ConsumerInfo, ConsumerKey,
+    AckChange, AckState, Action, Allowance, AutoSplit, Chunk, ConsumerInfo, ConsumerKey,
     DeadLetterOptions, Delivery, KeySharedMode, KeySharedOptions, Kind, Options, ReadId, Scarce,
     Subscription,
 };
@@ -19,6 +19,7 @@ pub(crate) struct Published {
     pub(crate) deliver_at: Option<u64>,
     pub(crate) published_at: u64,
     pub(crate) visible: bool,
+    pub(crate) chunk: Option<Chunk>,
     /// One bit for each message that is not acked.
     pub(crate) remaining: u128,
     pub(crate) count: u32,
@@ -79,6 +80,10 @@ pub(crate) struct World {
     pub(crate) is_sticky: bool,
     /// Of the entries, how many have a time.
     pub(crate) delayed_share: f64,
+    /// Of the entries, how many are chunks, of which messages they are now, and how many there were.
+    pub(crate) chunk_share: f64,
+    pub(crate) chunked: Vec<u32>,
+    pub(crate) messages_in_chunks: u32,
     pub(crate) keeps_order: bool,
     pub(crate) sub: Subscription<u64>,
     pub(crate) now: u64,
@@ -170,6 +175,9 @@ impl World {
             sub: Subscription::new(options.clone(), start, Ordinal(0), Ordinal(0)),
             is_sticky: false,
             delayed_share: if random.random_bool(0.3) { 0.7 } else { 0.15 },
+            chunk_share: if random.random_bool(0.3) { 0.5 } else { 0.05 },
+            chunked: Vec::new(),
+            messages_in_chunks: 0,
             keeps_order: false,
             random,
             seed,

@@ -265,6 +265,7 @@ pub(super) fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta
         deliver_at: meta.deliver_at,
         published_at: meta.published_at,
         visible: meta.is_visible,
+        chunk: meta.chunk,
         payload: Stored { position: entry.position, entry: body },
     }
 }

@@ -180,6 +180,7 @@ impl Topic {
                     deliver_at: publish.deliver_at,
                     published_at: publish.published_at,
                     is_visible: publish.is_visible,
+                    chunk: publish.chunk,
                 },
                 _permit: publish.permit,
             });

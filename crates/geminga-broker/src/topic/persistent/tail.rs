@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
+use geminga_subscription::Chunk;
 use geminga_types::Ordinal;
+
+use crate::producer::chunk_of;
 
 /// How many entries are remembered; older ones are parsed when they are read.
 const ENTRIES_MAX: usize = 8_192;
@@ -15,6 +18,7 @@ pub(super) struct Meta {
     pub(super) deliver_at: Option<u64>,
     pub(super) published_at: u64,
     pub(super) is_visible: bool,
+    pub(super) chunk: Option<Chunk>,
 }
 
 /// The newest entries' metas, without gaps.
@@ -59,6 +63,7 @@ impl Meta {
                 deliver_at: meta.deliver_at.and_then(|at| u64::try_from(at).ok()),
                 published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
                 is_visible: meta.marker_type.is_none(),
+                chunk: chunk_of(&meta),
             },
             // Who cannot tell when it was published does not let it go for its age.
             Err(_) => Self {
@@ -67,6 +72,7 @@ impl Meta {
                 deliver_at: None,
                 published_at: u64::MAX,
                 is_visible: true,
+                chunk: None,
             },
         }
     }
@@ -77,7 +83,14 @@ mod tests {
     use super::*;
 
     const fn meta(messages: u32) -> Meta {
-        Meta { messages, key_hash: 0, deliver_at: None, published_at: 1, is_visible: true }
+        Meta {
+            messages,
+            key_hash: 0,
+            deliver_at: None,
+            published_at: 1,
+            is_visible: true,
+            chunk: None,
+        }
     }
 
     #[test]
