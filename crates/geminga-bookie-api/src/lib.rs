@@ -23,9 +23,11 @@ pub struct AddEntry {
     pub entry_id: EntryId,
     /// First part of the stored bytes: BookKeeper's envelope with its CRC32C digest.
     pub head: [u8; ENVELOPE_HEAD_BYTES],
+    /// What comes before `body`, in a piece of its own; mostly empty.
+    pub front: Bytes,
     /// The rest of the stored bytes; not copied until the journal.
     pub body: Bytes,
-    /// Sum of `head` then `body`.
+    /// Sum of `head`, `front` and `body`.
     pub sum: Sum,
     /// Whether recovery writes it, which a fence lets through.
     pub is_recovery: bool,

@@ -39,6 +39,7 @@ fn entries(first: i64, count: i64, ledgers: i64, bytes: usize) -> Vec<AddEntry> 
             ledger_id: LedgerId(number % ledgers),
             entry_id: EntryId(number / ledgers),
             head: [0; 36],
+            front: Bytes::new(),
             body: body.clone(),
             sum: Sum::of(&[0; 36]).then(body_sum),
             is_recovery: false,

@@ -38,7 +38,8 @@ fn entry(ledger: i64, entry: i64) -> AddEntry {
     head[32..].copy_from_slice(&digest.crc().to_be_bytes());
     let sum = Sum::of(&head).append(&body);
     let (ledger_id, entry_id) = (LedgerId(ledger), EntryId(entry));
-    AddEntry { ledger_id, entry_id, head, body, sum, is_recovery: false, may_use_reserve: false }
+    let (is_recovery, may_use_reserve, front) = (false, false, Bytes::new());
+    AddEntry { ledger_id, entry_id, head, front, body, sum, is_recovery, may_use_reserve }
 }
 
 async fn add(storage: &Storage, entries: Vec<AddEntry>) {

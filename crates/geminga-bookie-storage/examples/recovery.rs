@@ -49,6 +49,7 @@ async fn fill(storage: &Storage, entries: i64, body: &Bytes) {
                     ledger_id: LedgerId(number % 100),
                     entry_id: EntryId(number / 100),
                     head,
+                    front: Bytes::new(),
                     body: body.clone(),
                     sum: Sum::of(&head).then(body_sum),
                     is_recovery: false,

@@ -46,11 +46,11 @@ pub use explain::{
 };
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
-pub use geminga_subscription::AutoSplit;
-pub use geminga_subscription::Chunk;
+pub use geminga_subscription::{AutoSplit, Chunk};
 pub use options::{
-    Advertised, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions, DispatchRates,
-    Domains, Limits, Listener, MemoryPart, Options, PhaseHook, PublishingOptions,
+    Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
+    DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
+    PhaseHook, PublishingOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

@@ -222,6 +222,11 @@ impl Topics {
             return Ok(topic::spawn_nonpersistent(name.clone(), policies, grant, deps, shutdown));
         }
         let mut ledger = self.open_ledger(name, create, &policies).await?;
+        let counted = topic::recover_index(&mut ledger, &deps).await;
+        counted.map_err(|reason| {
+            warn!(topic = %name, reason, "a topic was not loaded");
+            unavailable(name, &reason)
+        })?;
         let known = topic::recover_deduplication(&mut ledger, &policies, &deps).await;
         let known = known.map_err(|reason| {
             warn!(topic = %name, reason, "a topic was not loaded");

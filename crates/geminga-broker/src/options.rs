@@ -217,6 +217,16 @@ impl Default for DeduplicationOptions {
     }
 }
 
+/// What is noted of each entry of a persistent topic when it is stored
+/// (`brokerEntryMetadataInterceptors`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerMetadataOptions {
+    /// When it was taken (`AppendBrokerTimestampMetadataInterceptor`).
+    pub timestamp: bool,
+    /// The index of its last message in the topic (`AppendIndexMetadataInterceptor`).
+    pub index: bool,
+}
+
 /// What is asked of producers, by Pulsar's names.
 #[derive(Clone, Debug, Default)]
 pub struct PublishingOptions {
@@ -308,6 +318,8 @@ pub struct Options {
     pub compaction: CompactionOptions,
     /// Delayed delivery.
     pub delayed: DelayedDeliveryOptions,
+    /// What is noted of each entry.
+    pub broker_metadata: BrokerMetadataOptions,
     /// Deduplication.
     pub deduplication: DeduplicationOptions,
     /// How ledgers are written, rolled and kept.

@@ -141,8 +141,17 @@ pub struct OutMessage {
     pub redelivery_count: u32,
     /// What is left of a batch; 1 is not acked.
     pub ack_set: Option<Box<[i64]>>,
-    /// The entry as it is at rest: metadata and payload with their checksum.
+    /// What the broker noted, while it is in a piece of its own; else it is how `entry` begins, if it
+    /// noted anything.
+    pub front: Bytes,
+    /// The entry as it is at rest, from there on: metadata and payload with their checksum.
     pub entry: Bytes,
+}
+
+impl OutMessage {
+    fn size_bytes(&self) -> usize {
+        self.front.len() + self.entry.len() + OVERHEAD_BYTES
+    }
 }
 
 /// Called once when a full outbox has room again.
@@ -180,9 +189,7 @@ impl Outgoing {
         let carried = match self {
             Self::Frame(frame) => frame.len(),
             Self::Receipts { receipts, .. } => receipts.len() * OVERHEAD_BYTES,
-            Self::Messages { messages, .. } => {
-                messages.iter().map(|message| message.entry.len() + OVERHEAD_BYTES).sum()
-            }
+            Self::Messages { messages, .. } => messages.iter().map(OutMessage::size_bytes).sum(),
             _ => 0,
         };
         carried + OVERHEAD_BYTES

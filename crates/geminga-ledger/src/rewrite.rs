@@ -44,7 +44,7 @@ pub(crate) async fn rewrite(
     let sink: Arc<dyn AddSink> = Arc::new(Answers(sender));
     let mut outboxes = vec![Vec::new(); fenced.ensemble().len()];
     for opened in entries {
-        let entry_id = window.add(Bytes::new());
+        let entry_id = window.add(Bytes::new(), Bytes::new());
         assert!(entry_id == opened.head.entry_id, "recovery reads forward without gaps");
         for bookie in quorums.write_set(entry_id) {
             outboxes[bookie.get()].push(recovery_add(opened));
@@ -104,6 +104,7 @@ fn recovery_add(opened: &Opened) -> AddEntry {
         ledger_id: opened.head.ledger_id,
         entry_id: opened.head.entry_id,
         head,
+        front: Bytes::new(),
         body: opened.body(),
         sum: Sum::of(&opened.stored),
         is_recovery: true,

@@ -46,6 +46,7 @@ struct Member {
 #[must_use = "a confirmed entry must be acknowledged"]
 pub struct Confirmed {
     position: Position,
+    front: Bytes,
     body: Bytes,
 }
 
@@ -94,17 +95,29 @@ impl Writer {
     /// If there is no room (the caller takes work only when [`Self::has_room`]), or `body_sum` is
     /// of another length.
     pub fn add(&mut self, body: Bytes, body_sum: Sum) -> EntryId {
-        assert!(body_sum.len() == body.len(), "the sum is not this body's");
-        debug_assert_eq!(body_sum, Sum::of(&body), "the sum is not this body's");
+        self.add_with_front(Bytes::new(), body, body_sum)
+    }
+
+    /// The same for a body of which the first part, `front`, is in a piece of its own; the sum is that
+    /// of both.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::add`].
+    pub fn add_with_front(&mut self, front: Bytes, body: Bytes, body_sum: Sum) -> EntryId {
+        let body_len = front.len() + body.len();
+        assert!(body_sum.len() == body_len, "the sum is not this body's");
+        debug_assert_eq!(body_sum, Sum::of(&front).append(&body), "the sum is not this body's");
         let last_add_confirmed = self.window.last_add_confirmed();
-        let entry_id = self.window.add(body.clone());
-        self.length_added += body.len() as u64;
+        let entry_id = self.window.add(front.clone(), body.clone());
+        self.length_added += body_len as u64;
         let ledger_id = self.ledger_id;
         let length = self.length_added;
         let (head, sum) =
             Head { ledger_id, entry_id, last_add_confirmed, length }.enclose(body_sum);
         let (is_recovery, may_use_reserve) = (false, self.may_use_reserve);
-        let entry = AddEntry { ledger_id, entry_id, head, body, sum, is_recovery, may_use_reserve };
+        let entry =
+            AddEntry { ledger_id, entry_id, head, front, body, sum, is_recovery, may_use_reserve };
         let mut write_set = self.quorums.write_set(entry_id);
         let first = write_set.next().expect("a write set is not empty");
         for bookie in write_set {
@@ -153,8 +166,9 @@ impl Writer {
 
     /// Takes out the next confirmed entry, in entry order. Call until `None`.
     pub fn poll_confirmed(&mut self) -> Option<Confirmed> {
-        let (entry_id, body) = self.window.poll_confirmed()?;
-        Some(Confirmed { position: Position { ledger_id: self.ledger_id, entry_id }, body })
+        let (entry_id, front, body) = self.window.poll_confirmed()?;
+        let position = Position { ledger_id: self.ledger_id, entry_id };
+        Some(Confirmed { position, front, body })
     }
 
     /// Why this writer is of no more use, if it is: it was fenced, or an entry cannot reach its ack
@@ -220,16 +234,22 @@ impl Confirmed {
         self.position.entry_id
     }
 
-    /// The entry's body, as it was added.
+    /// The entry's body, as it was added: without what was added as its front.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Takes the body out.
+    /// How long the stored body is, with its front.
     #[must_use]
-    pub fn into_body(self) -> Bytes {
-        self.body
+    pub const fn body_len(&self) -> usize {
+        self.front.len() + self.body.len()
+    }
+
+    /// Takes the front and the rest of the body out, as they were added.
+    #[must_use]
+    pub fn into_parts(self) -> (Bytes, Bytes) {
+        (self.front, self.body)
     }
 }
 

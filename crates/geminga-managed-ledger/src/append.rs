@@ -30,7 +30,7 @@ pub struct Confirmed {
     pub position: Position,
     /// Its place in the chain.
     pub ordinal: Ordinal,
-    /// What was appended.
+    /// What was appended, without its front.
     pub body: Bytes,
 }
 
@@ -55,29 +55,41 @@ pub enum AppendError {
     Closed,
 }
 
+/// An append not yet sent.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) front: Bytes,
+    pub(crate) body: Bytes,
+    /// Of both.
+    pub(crate) sum: Sum,
+}
+
 /// Appends not yet sent, and outcomes not yet taken.
 #[derive(Debug, Default)]
 pub(crate) struct AppendQueue {
-    waiting: VecDeque<(Bytes, Sum)>,
+    waiting: VecDeque<Append>,
     outcomes: VecDeque<Outcome>,
 }
 
 impl Confirmed {
-    pub(crate) fn prove(proof: geminga_ledger::Confirmed, ordinal: Ordinal) -> Self {
-        Self { position: proof.position(), ordinal, body: proof.into_body() }
+    /// With the front that it was appended with.
+    pub(crate) fn prove(proof: geminga_ledger::Confirmed, ordinal: Ordinal) -> (Bytes, Self) {
+        let position = proof.position();
+        let (front, body) = proof.into_parts();
+        (front, Self { position, ordinal, body })
     }
 }
 
 impl AppendQueue {
-    pub(crate) fn push(&mut self, body: Bytes, sum: Sum) {
-        self.waiting.push_back((body, sum));
+    pub(crate) fn push(&mut self, append: Append) {
+        self.waiting.push_back(append);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(Bytes, Sum)> {
+    pub(crate) fn pop(&mut self) -> Option<Append> {
         self.waiting.pop_front()
     }
 

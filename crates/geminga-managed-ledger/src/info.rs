@@ -26,7 +26,7 @@ use geminga_metadata::{
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
             decode_ledger, encode,
         },
-        topic_epoch,
+        message_index, topic_epoch,
     },
 };
 use geminga_types::{EntryId, LedgerId, Position, TopicName};
@@ -52,6 +52,7 @@ pub(crate) struct Listing {
     /// What a compaction was writing.
     pub(crate) compacting: Option<LedgerId>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) message_index: Option<u64>,
     pub(crate) buckets: Vec<DelayedBucket>,
     /// In what a bucket was being written.
     pub(crate) indexing: Option<LedgerId>,
@@ -66,6 +67,7 @@ pub(crate) struct Edit {
     pub(crate) terminate: Option<Position>,
     pub(crate) compaction: Option<CompactionEdit>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) message_index: Option<u64>,
     pub(crate) delayed: Option<DelayedEdit>,
 }
 
@@ -123,6 +125,7 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
         compacted: compaction::compacted(&info)?,
         compacting: compaction::compacting(&info)?,
         epoch: topic_epoch::epoch(&info)?,
+        message_index: message_index::last_index(&info)?,
         buckets: delayed::buckets(&info)?,
         indexing: delayed::indexing(&info)?,
     })
@@ -159,6 +162,9 @@ pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
     }
     if let Some(epoch) = edit.epoch {
         topic_epoch::set_epoch(&mut info, epoch);
+    }
+    if let Some(index) = edit.message_index {
+        message_index::set_last_index(&mut info, index);
     }
     match &edit.compaction {
         None => {}
@@ -334,6 +340,7 @@ mod tests {
             add: Some(LedgerId(4)),
             terminate: Some(Position::new(3, 7)),
             epoch: Some(3),
+            message_index: Some(41),
             ..Edit::default()
         };
         let value = encode(&before);
@@ -344,7 +351,7 @@ mod tests {
         assert_eq!(info.properties[0], property);
         assert_eq!(info.ledger_info[0], pulsar_ledger(2));
         let listing = decode(&edited).unwrap();
-        assert_eq!(listing.epoch, Some(3));
+        assert_eq!((listing.epoch, listing.message_index), (Some(3), Some(41)));
         assert_eq!(listing.ledgers[1..], [Ok(closed), Err(LedgerId(4))]);
         assert_eq!(listing.terminated, Some(Position::new(3, 7)));
         assert_eq!(listed_ledgers(&edited).unwrap(), [LedgerId(2), LedgerId(3), LedgerId(4)]);

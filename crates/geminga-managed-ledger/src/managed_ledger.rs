@@ -16,6 +16,7 @@ mod compaction;
 mod delayed;
 mod epoch;
 mod lifecycle;
+mod message_index;
 mod transition;
 mod views;
 
@@ -39,7 +40,7 @@ pub use self::{
 };
 pub(crate) use self::{compaction::Step, delayed::DelayedStep};
 use crate::{
-    append::{AppendError, AppendQueue, Confirmed, Outcome},
+    append::{Append, AppendError, AppendQueue, Confirmed, Outcome},
     chain::Spans,
     compacted::CompactedLedger,
     cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
@@ -69,6 +70,8 @@ pub struct ManagedLedger {
     cursors: Cursors,
     compaction: Compaction,
     epoch: Epoch,
+    /// That of the last message that got one.
+    message_index: Option<u64>,
     delayed: Delayed,
     recovered: BTreeMap<String, CursorState>,
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
@@ -92,6 +95,7 @@ pub(crate) struct Opened {
     /// What a compaction was writing when it was cut short.
     pub(crate) compacting: Option<LedgerId>,
     pub(crate) epoch: Option<u64>,
+    pub(crate) message_index: Option<u64>,
     pub(crate) buckets: Vec<DelayedBucket>,
     /// In what a bucket was being written when that was cut short.
     pub(crate) indexing: Option<LedgerId>,
@@ -119,6 +123,7 @@ impl ManagedLedger {
             cursors: Cursors::new(opened.key.path().clone(), cursor_keys),
             compaction: Compaction::new(opened.compacted, opened.compacting),
             epoch: Epoch::new(opened.epoch),
+            message_index: opened.message_index,
             recovered: opened.cursors,
             spans: opened.spans,
             ledgers: Ledgers::new(opened.key, opened.unrecorded, opened.empty),
@@ -132,7 +137,13 @@ impl ManagedLedger {
     /// Queues an entry; `sum` is that of `body`. Its outcome comes from [`Self::poll_outcome`]. The
     /// caller bounds what it queues.
     pub fn append(&mut self, body: Bytes, sum: Sum) {
-        self.appends.push(body, sum);
+        self.append_with_front(Bytes::new(), body, sum);
+    }
+
+    /// The same for an entry of which the first part, `front`, is in a piece of its own; the sum is that
+    /// of both.
+    pub fn append_with_front(&mut self, front: Bytes, body: Bytes, sum: Sum) {
+        self.appends.push(Append { front, body, sum });
         self.refuse_waiting();
     }
 
@@ -336,9 +347,9 @@ impl ManagedLedger {
                     && !open.is_full(&self.options)
                     && !open.is_old()
                     && open.has_room()
-                    && let Some((body, sum)) = self.appends.pop()
+                    && let Some(append) = self.appends.pop()
                 {
-                    open.add(body, sum);
+                    open.add(append);
                 }
             }
             while let Some(send) = open.poll_send() {
@@ -352,9 +363,9 @@ impl ManagedLedger {
     fn confirm(&mut self) {
         let Some(open) = &mut self.ledgers.open else { return };
         while let Some(proof) = open.poll_confirmed() {
-            let ordinal = self.spans.confirm(proof.body().len());
-            let confirmed = Confirmed::prove(proof, ordinal);
-            self.cache.push(confirmed.body.clone());
+            let ordinal = self.spans.confirm(proof.body_len());
+            let (front, confirmed) = Confirmed::prove(proof, ordinal);
+            self.cache.push(front, confirmed.body.clone());
             self.appends.confirm(confirmed);
             self.ledgers.backoff.on_success();
         }

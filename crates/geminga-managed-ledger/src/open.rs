@@ -105,6 +105,7 @@ pub async fn open(
             compacted: listing.compacted,
             compacting: listing.compacting,
             epoch: listing.epoch,
+            message_index: listing.message_index,
             buckets: listing.buckets,
             indexing: listing.indexing,
         },

@@ -1,14 +1,15 @@
 //! The ledger that appends go to, and when it has had enough.
 
-use bytes::Bytes;
 use geminga_bookie_api::{AddEntry, AddError, BookieId};
-use geminga_checksum::Sum;
 use geminga_env::Instant;
 use geminga_ledger::{Confirmed, Sealed, Writer};
 use geminga_types::{EntryId, LedgerId};
 use tracing::warn;
 
-use crate::{append::AppendError, options::Options};
+use crate::{
+    append::{Append, AppendError},
+    options::Options,
+};
 
 #[derive(Debug)]
 pub(crate) struct OpenLedger {
@@ -40,9 +41,9 @@ impl OpenLedger {
         self.writer.has_room()
     }
 
-    pub(crate) fn add(&mut self, body: Bytes, sum: Sum) {
-        self.bytes_added += body.len() as u64;
-        let entry_id = self.writer.add(body, sum);
+    pub(crate) fn add(&mut self, Append { front, body, sum }: Append) {
+        self.bytes_added += sum.len() as u64;
+        let entry_id = self.writer.add_with_front(front, body, sum);
         self.next = EntryId(entry_id.0 + 1);
     }
 

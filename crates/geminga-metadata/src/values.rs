@@ -5,6 +5,7 @@ pub mod cursor_log;
 pub mod delayed;
 pub mod ledger;
 pub mod managed_ledger;
+pub mod message_index;
 pub mod policies;
 mod property;
 pub mod topic_epoch;

@@ -47,6 +47,9 @@ pub struct Options {
     /// How long a connection stays unread because of a full window before the producer that fills
     /// it gets CLOSE_PRODUCER.
     pub window_timeout: Duration,
+    /// `exposingBrokerEntryMetadataToClientEnabled`: whether clients that say that they understand it get
+    /// what the broker noted of entries.
+    pub exposes_broker_metadata: bool,
     /// Bytes of frames larger than a read block that have begun to come, over all connections.
     pub large_frames: Budget,
     /// Announced in CONNECTED.
@@ -74,6 +77,7 @@ impl Options {
             producer_window_messages: 1_000,
             producer_window_bytes: 16 << 20,
             window_timeout: Duration::from_secs(30),
+            exposes_broker_metadata: false,
             large_frames: Budget::new("large_frames", LARGE_FRAMES_BYTES),
             server_version: concat!("Geminga-", env!("CARGO_PKG_VERSION")).to_owned(),
             counters: Arc::default(),

@@ -21,9 +21,9 @@ mod build;
 mod key_hash;
 mod meta;
 
-pub use build::{encode_broker_entry_metadata, encode_entry};
+pub use build::{BROKER_METADATA_LEN_MAX, encode_broker_entry_metadata, encode_entry};
 pub use key_hash::key_hash;
-pub use meta::{Chunk, EntryMeta, SOURCE_POSITION};
+pub use meta::{BrokerMeta, Chunk, EntryMeta, SOURCE_POSITION};
 
 /// Opens the broker's part.
 const MAGIC_BROKER: u16 = 0x0e02;
@@ -31,6 +31,8 @@ const MAGIC_BROKER: u16 = 0x0e02;
 const MAGIC_CHECKSUM: u16 = 0x0e01;
 const MAGIC_LEN: usize = 2;
 const SIZE_LEN: usize = 4;
+/// What errors call it.
+const BROKER_PART: &str = "broker entry metadata";
 
 /// The most messages that a batch may claim: what a frame of 5 MiB could hold uncompressed.
 ///
@@ -109,13 +111,9 @@ impl EntryHeader {
     ///
     /// [`EntryError::Truncated`].
     pub fn parse(entry: &[u8]) -> Result<Self, EntryError> {
-        let mut at = 0;
-        let mut broker_metadata = 0..0;
-        if magic(entry, at) == Some(MAGIC_BROKER) {
-            broker_metadata = sized(entry, at + MAGIC_LEN, "broker entry metadata")?;
-            at = broker_metadata.end;
-        }
-        let start = at;
+        let broker_metadata = broker_part(entry)?;
+        let start = broker_metadata.end;
+        let mut at = start;
         let mut checksum = None;
         if magic(entry, at) == Some(MAGIC_CHECKSUM) {
             checksum = Some(number(entry, at + MAGIC_LEN, "checksum")?);
@@ -141,6 +139,14 @@ impl EntryHeader {
             }
             _ => Ok(Checked { header, sum: Sum::of(before).then(checked) }),
         }
+    }
+}
+
+/// Where the broker's metadata lies; empty, at the beginning, when there is none.
+fn broker_part(entry: &[u8]) -> Result<Range<usize>, EntryError> {
+    match magic(entry, 0) {
+        Some(MAGIC_BROKER) => sized(entry, MAGIC_LEN, BROKER_PART),
+        _ => Ok(0..0),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The same parts as a cluster's, with E = Qw = Qa = 1 and the embedded store.
 
 mod identity;
+mod interceptors;
 mod memory;
 mod options;
 mod process;

@@ -55,6 +55,7 @@ pub(crate) fn encode(
     }
     for entry in entries {
         group.extend_from_slice(&entry.head);
+        group.extend_from_slice(&entry.front);
         group.extend_from_slice(&entry.body);
     }
     group.resize(padded, 0);
@@ -73,7 +74,8 @@ fn entry_head(entry: &AddEntry) -> RecordHead {
 }
 
 fn place(entry: &AddEntry, offset: u32) -> Placed {
-    debug_assert_eq!(Sum::of(&entry.head).append(&entry.body), entry.sum, "a wrong sum is damage");
+    let sum = || Sum::of(&entry.head).append(&entry.front).append(&entry.body);
+    debug_assert_eq!(sum(), entry.sum, "a wrong sum is damage");
     Placed {
         ledger_id: entry.ledger_id,
         entry_id: entry.entry_id,

@@ -314,7 +314,7 @@ impl Group {
 
     fn refusal(&self, decider: &Decider<'_>, entry: &AddEntry) -> Option<AddError> {
         let (ledger_id, state) = (entry.ledger_id, decider.state);
-        let bytes = ENVELOPE_HEAD_BYTES + entry.body.len();
+        let bytes = ENVELOPE_HEAD_BYTES + entry.front.len() + entry.body.len();
         if ledger_id.0 < 0 || entry.entry_id.0 < 0 || entry.sum.len() != bytes {
             let entry_id = entry.entry_id;
             return Some(AddError::Failed(format!(

@@ -368,8 +368,9 @@ impl Run {
             Pending { attempt, is_recovery, must_be_refused },
         );
         let sum = Sum::of(&head).append(&body);
-        let (body, may_use_reserve) = (body.into(), is_recovery);
-        AddEntry { ledger_id, entry_id, head, body, sum, is_recovery, may_use_reserve }
+        let (mut body, may_use_reserve) = (Bytes::from(body), is_recovery);
+        let front = body.split_to(length % 8);
+        AddEntry { ledger_id, entry_id, head, front, body, sum, is_recovery, may_use_reserve }
     }
 
     fn take_results(&mut self) -> Check {

@@ -273,6 +273,7 @@ impl Topic {
                         position: NOWHERE,
                         redelivery_count: 0,
                         ack_set: None,
+                        front: bytes::Bytes::new(),
                         entry: delivery.payload,
                     });
                 }

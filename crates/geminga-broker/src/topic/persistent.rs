@@ -13,6 +13,7 @@
 
 mod ack;
 mod background;
+mod broker_metadata;
 mod close;
 mod compacted_view;
 mod compaction;
@@ -62,6 +63,7 @@ use crate::{
     publisher::TopicPublishers, rate::Limiter, schema::Registry, unacked::UnackedInAll,
 };
 
+pub(crate) use broker_metadata::recover_index;
 pub(crate) use deduplication::{
     CURSOR as DEDUPLICATION_CURSOR, Deduplication, recover as recover_deduplication,
 };
@@ -73,7 +75,15 @@ type SubscriptionName = Arc<str>;
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     position: Position,
+    /// Its first bytes, while they are in a piece of their own.
+    front: Bytes,
     entry: Bytes,
+}
+
+impl Stored {
+    const fn len(&self) -> usize {
+        self.front.len() + self.entry.len()
+    }
 }
 
 pub(super) type ReadEntry = geminga_subscription::Entry<Stored>;

@@ -3,6 +3,7 @@
 
 mod acking;
 mod bookie;
+mod broker_metadata;
 mod client;
 mod compacting;
 mod compacting_model;

@@ -136,6 +136,7 @@ fn options() -> Options {
         memory_parts: Vec::new(),
         compaction: geminga_broker::CompactionOptions::default(),
         delayed: geminga_broker::DelayedDeliveryOptions::default(),
+        broker_metadata: geminga_broker::BrokerMetadataOptions::default(),
         deduplication: geminga_broker::DeduplicationOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             tail_caches: geminga_env::Gauge::new(64 << 20),

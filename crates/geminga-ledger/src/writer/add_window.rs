@@ -31,6 +31,7 @@ pub(crate) struct AddWindow {
 
 #[derive(Debug)]
 struct InFlight {
+    front: Bytes,
     body: Bytes,
     stored_by: u64,
     failed_by: u64,
@@ -73,11 +74,11 @@ impl AddWindow {
     }
 
     /// Takes the next entry id. The caller sends the entry to its write set.
-    pub(crate) fn add(&mut self, body: Bytes) -> EntryId {
+    pub(crate) fn add(&mut self, front: Bytes, body: Bytes) -> EntryId {
         assert!(self.has_room());
         let entry_id = EntryId(self.next);
         self.next += 1;
-        let entry = InFlight { body, stored_by: 0, failed_by: 0, refused_by: 0 };
+        let entry = InFlight { front, body, stored_by: 0, failed_by: 0, refused_by: 0 };
         self.in_flight.push_back(entry);
         entry_id
     }
@@ -126,11 +127,11 @@ impl AddWindow {
     }
 
     /// Takes the oldest confirmed entry out. Call until `None`.
-    pub(crate) fn poll_confirmed(&mut self) -> Option<(EntryId, Bytes)> {
+    pub(crate) fn poll_confirmed(&mut self) -> Option<(EntryId, Bytes, Bytes)> {
         self.ready = self.ready.checked_sub(1)?;
         let entry_id = self.oldest();
         let entry = self.in_flight.pop_front()?;
-        Some((entry_id, entry.body))
+        Some((entry_id, entry.front, entry.body))
     }
 
     /// The bookies that certainly do not have an entry that is in flight and not confirmed.
@@ -159,7 +160,7 @@ impl AddWindow {
             && self.quorums.ack() <= entry.stored_by.count_ones()
         {
             self.ready += 1;
-            self.confirmed_bytes += entry.body.len() as u64;
+            self.confirmed_bytes += (entry.front.len() + entry.body.len()) as u64;
         }
     }
 

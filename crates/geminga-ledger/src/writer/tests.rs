@@ -110,9 +110,31 @@ fn a_confirmed_entry_has_its_place_and_its_body() {
     let confirmed = writer.poll_confirmed().unwrap();
     assert_eq!(confirmed.position(), Position::new(7, 0));
     assert_eq!(confirmed.body(), b"abc".as_slice());
-    assert_eq!(confirmed.into_body(), b"abc".as_slice());
+    assert_eq!(confirmed.into_parts(), (Bytes::new(), Bytes::from_static(b"abc")));
     assert!(writer.poll_confirmed().is_none());
     assert_eq!((writer.last_add_confirmed(), writer.length()), (EntryId(0), 3));
+}
+
+#[test]
+fn a_front_is_a_part_of_the_body_that_is_not_joined_with_it() {
+    let mut writer = writer(1, 1, 1);
+    add(&mut writer, b"abc");
+    let (front, body) = (Bytes::from_static(b"de"), Bytes::from_static(b"fgh"));
+    let sum = Sum::of(b"defgh");
+    let entry_id = writer.add_with_front(front.clone(), body.clone(), sum);
+    let (_, entries) = writer.poll_send().unwrap();
+    let sent = &entries[1];
+    assert_eq!((entry_id, &sent.front, &sent.body), (EntryId(1), &front, &body));
+    let stored = Bytes::from([&sent.head[..], b"defgh"].concat());
+    assert_eq!(sent.sum, Sum::of(&stored));
+    let opened = envelope::open(LedgerId(7), EntryId(1), &stored).unwrap();
+    assert_eq!((opened.head.length, opened.body()), (8, Bytes::from_static(b"defgh")));
+    ok(&mut writer, 0, 0);
+    ok(&mut writer, 0, 1);
+    _ = writer.poll_confirmed().unwrap();
+    let confirmed = writer.poll_confirmed().unwrap();
+    assert_eq!((confirmed.body_len(), confirmed.into_parts()), (5, (front, body)));
+    assert_eq!(writer.length(), 8);
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub struct Entry {
     pub ordinal: Ordinal,
     /// Where it lies.
     pub position: Position,
-    /// What was appended.
+    /// Its first bytes, while they are in a piece of their own; mostly empty.
+    pub front: Bytes,
+    /// What was appended, from there on.
     pub body: Bytes,
 }
 
@@ -121,7 +123,8 @@ impl Chain {
                 return Err(ReadError::Corrupt(ledger_id, entry.entry_id));
             }
             let position = Position { ledger_id, entry_id: entry.entry_id };
-            entries.push(Entry { ordinal: Ordinal(ordinal), position, body: entry.body });
+            let (ordinal, front) = (Ordinal(ordinal), Bytes::new());
+            entries.push(Entry { ordinal, position, front, body: entry.body });
         }
         Ok(entries)
     }

@@ -139,6 +139,7 @@ impl ManagedLedger {
                 remove: ledgers.orphans.union(&ledgers.trimming).copied().collect(),
                 terminate: terminates,
                 epoch: self.epoch.start_step(),
+                message_index: self.message_index,
                 ..Edit::default()
             },
             compaction: self.compaction.start_step(),

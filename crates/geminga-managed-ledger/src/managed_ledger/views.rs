@@ -112,10 +112,11 @@ impl ManagedLedger {
     #[must_use]
     pub fn cached(&self, from: Ordinal, to: Ordinal, bytes_max: usize) -> Option<Vec<Entry>> {
         let mut spans = self.chain_ref().spans_from(from).peekable();
-        let entries = self.cache.get(from..to, bytes_max, |ordinal, body| {
+        let entries = self.cache.get(from..to, bytes_max, |ordinal, front, body| {
             while spans.next_if(|span| span.end() <= ordinal).is_some() {}
             let position = spans.peek().and_then(|span| span.position_of(ordinal));
-            position.map(|position| Entry { ordinal, position, body: body.clone() })
+            let (front, body) = (front.clone(), body.clone());
+            position.map(|position| Entry { ordinal, position, front, body })
         })?;
         entries.into_iter().collect()
     }

@@ -125,7 +125,7 @@ impl State {
         if self.fenced.contains(&entry.ledger_id) && !entry.is_recovery {
             return Err(AddError::Fenced(entry.ledger_id));
         }
-        let bytes = Bytes::from([entry.head.as_slice(), &entry.body].concat());
+        let bytes = Bytes::from([entry.head.as_slice(), &entry.front, &entry.body].concat());
         self.entries.insert((entry.ledger_id, entry.entry_id), bytes);
         self.written.insert(entry.ledger_id);
         Ok(())

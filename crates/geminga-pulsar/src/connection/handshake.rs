@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) version: String,
     /// The protocol version to speak with it.
     pub(super) protocol: i32,
+    /// Whether it gets what the broker noted of entries.
+    pub(super) takes_broker_metadata: bool,
 }
 
 /// Waits for CONNECT and answers it.
@@ -90,18 +92,23 @@ async fn accept(
         server_version: options.server_version.clone(),
         protocol_version: Some(protocol),
         max_message_size: Some(i32::try_from(options.max_message_size).unwrap_or(i32::MAX)),
-        feature_flags: Some(features()),
+        feature_flags: Some(features(options)),
     };
     stream.write_all(&frame(connected)).await.map_err(Ended::Failed)?;
     stream.flush().await.map_err(Ended::Failed)?;
-    Ok(Client { version: connect.client_version.replace(' ', "-"), protocol })
+    let announced = connect.feature_flags.is_some_and(|it| it.supports_broker_entry_metadata());
+    Ok(Client {
+        version: connect.client_version.replace(' ', "-"),
+        protocol,
+        takes_broker_metadata: options.exposes_broker_metadata && announced,
+    })
 }
 
 /// What this server can do beyond protocol version 21. What is left out is absent, which means no.
-fn features() -> FeatureFlags {
+fn features(options: &crate::Options) -> FeatureFlags {
     FeatureFlags {
         supports_auth_refresh: Some(false),
-        supports_broker_entry_metadata: Some(false),
+        supports_broker_entry_metadata: Some(options.exposes_broker_metadata),
         supports_partial_producer: Some(true),
         supports_topic_watchers: Some(true),
         supports_get_partitioned_metadata_without_auto_creation: Some(true),

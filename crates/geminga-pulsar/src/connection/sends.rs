@@ -224,7 +224,13 @@ fn publish_of(send: &SendCommand, entry: Bytes, must_encrypt: bool) -> Result<Pu
         return Err(Refusal::not_allowed("Transactions are not enabled on this server"));
     }
     let refused = |error: EntryError| error.refusal();
-    let checked = EntryHeader::check(&entry).map_err(refused)?;
+    let mut entry = entry;
+    let mut checked = EntryHeader::check(&entry).map_err(refused)?;
+    if 0 < checked.header.start {
+        // Only the broker says what the broker noted.
+        entry = entry.slice(checked.header.start..);
+        checked = EntryHeader::check(&entry).map_err(refused)?;
+    }
     let meta = EntryMeta::parse_with(checked.header, &entry).map_err(refused)?;
     if must_encrypt && !meta.is_encrypted {
         return Err(Refusal::not_allowed("Messages must be encrypted"));
@@ -238,7 +244,7 @@ fn publish_of(send: &SendCommand, entry: Bytes, must_encrypt: bool) -> Result<Pu
         sum: checked.sum,
         key_hash,
         deliver_at,
-        published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
+        published_at: meta.publish_time,
         is_visible: meta.marker_type.is_none(),
         chunk: chunk_of(&meta),
         name: entry.slice_ref(meta.producer_name),

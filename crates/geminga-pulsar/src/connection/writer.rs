@@ -35,7 +35,7 @@ use super::{
 };
 use crate::errors::{Coded, Refusal, SendFailure, send_failure};
 
-/// How entries with metadata of the broker begin; clients get them without it.
+/// How entries with metadata of the broker begin; most clients get them without it.
 const BROKER_METADATA: [u8; 2] = [0x0e, 0x02];
 
 /// What the receipt of a message names that a non-persistent topic has dropped, as in Pulsar.
@@ -231,12 +231,16 @@ impl Writer {
             consumer.topic().partition()
         };
         let partition = partition.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1);
+        let takes_notes = self.connection.client.takes_broker_metadata;
         for message in messages {
-            let mut entry = message.entry;
-            if entry.starts_with(&BROKER_METADATA)
-                && let Ok(header) = EntryHeader::parse(&entry)
-            {
-                entry = entry.slice(header.start..);
+            let OutMessage { mut front, mut entry, .. } = message;
+            if !takes_notes {
+                front.clear();
+                if entry.starts_with(&BROKER_METADATA)
+                    && let Ok(header) = EntryHeader::parse(&entry)
+                {
+                    entry = entry.slice(header.start..);
+                }
             }
             let header = MessageHeader {
                 consumer_id: key.id,
@@ -246,7 +250,9 @@ impl Writer {
                 ack_set: message.ack_set.as_deref().unwrap_or_default(),
                 consumer_epoch: epoch,
             };
-            encode_message_header(&header, entry.len(), self.pieces.message_head());
+            let len = front.len() + entry.len();
+            encode_message_header(&header, len, self.pieces.message_head());
+            self.pieces.push(front);
             self.pieces.push(entry);
         }
     }

@@ -13,7 +13,8 @@ use geminga_wire::{
     proto::{
         BaseCommand, Body, CommandCloseConsumer, CommandCloseProducer, CommandConnect,
         CommandConnected, CommandError, CommandMessage, CommandProducer, CommandProducerSuccess,
-        CommandSendReceipt, CommandSubscribe, MessageIdData, MessageMetadata, ServerError,
+        CommandSendReceipt, CommandSubscribe, FeatureFlags, MessageIdData, MessageMetadata,
+        ServerError,
         command_subscribe::{InitialPosition, SubType},
     },
 };
@@ -41,9 +42,17 @@ impl Client {
     }
 
     pub(crate) async fn connect(&mut self) -> CommandConnected {
+        self.connect_with(None).await
+    }
+
+    pub(crate) async fn connect_with(
+        &mut self,
+        features: Option<FeatureFlags>,
+    ) -> CommandConnected {
         self.send(CommandConnect {
             client_version: "Test client 1.0".to_owned(),
             protocol_version: Some(21),
+            feature_flags: features,
             ..CommandConnect::default()
         })
         .await;

@@ -6,6 +6,7 @@
 //! client here knows nothing but frames, so that it can break every rule.
 
 mod access;
+mod broker_metadata;
 mod client;
 mod consuming;
 mod handshake;

@@ -171,6 +171,7 @@ fn broker_options() -> geminga_broker::Options {
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
         delayed: geminga_broker::DelayedDeliveryOptions::default(),
+        broker_metadata: geminga_broker::BrokerMetadataOptions::default(),
         deduplication: geminga_broker::DeduplicationOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             ledger: ledger(1_000),

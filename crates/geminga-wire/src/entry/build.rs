@@ -27,6 +27,9 @@ pub fn encode_entry(metadata: &MessageMetadata, payload: &[u8]) -> Bytes {
     entry.freeze()
 }
 
+/// The longest part that [`encode_broker_entry_metadata`] makes: two numbers of up to 10 bytes.
+pub const BROKER_METADATA_LEN_MAX: usize = MAGIC_LEN + SIZE_LEN + 2 * (1 + 10);
+
 /// Appends the broker's part of an entry; what the producer sent must follow.
 ///
 /// # Panics

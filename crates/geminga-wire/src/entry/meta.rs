@@ -2,7 +2,9 @@
 //!
 //! Only what routing, storing and answering need. Nothing is copied and nothing allocated.
 
-use super::{EntryError, EntryHeader, MESSAGES_IN_BATCH_MAX, key_hash, malformed};
+use super::{
+    BROKER_PART, EntryError, EntryHeader, MESSAGES_IN_BATCH_MAX, broker_part, key_hash, malformed,
+};
 use crate::{
     frame::TxnId,
     proto::CompressionType,
@@ -59,10 +61,17 @@ pub struct EntryMeta<'a> {
     pub source_position: Option<&'a [u8]>,
     /// The cluster that the entry was replicated from.
     pub replicated_from: Option<&'a [u8]>,
+    /// What the broker noted.
+    pub broker: BrokerMeta,
+}
+
+/// What the broker noted of an entry: the front that it put before what the producer sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerMeta {
     /// When the broker took it, in milliseconds since 1970, if it noted that.
-    pub broker_timestamp: Option<u64>,
+    pub timestamp: Option<u64>,
     /// Its last message's index in the topic, if the broker noted that.
-    pub broker_index: Option<u64>,
+    pub index: Option<u64>,
 }
 
 /// Which part of a larger message an entry is.
@@ -93,6 +102,30 @@ struct Parts<'a> {
     total_size: i32,
 }
 
+impl BrokerMeta {
+    /// Reads what `entry` begins with, which may be the front alone: all `None` if there is no such part.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Truncated`] or [`EntryError::Malformed`].
+    pub fn parse(entry: &[u8]) -> Result<Self, EntryError> {
+        let part = broker_part(entry)?;
+        Self::read(&entry[part]).map_err(malformed(BROKER_PART))
+    }
+
+    fn read(metadata: &[u8]) -> Result<Self, Malformed> {
+        let mut meta = Self::default();
+        for field in Fields::of(metadata) {
+            match field? {
+                (1, value) => meta.timestamp = Some(value.uint64()?),
+                (2, value) => meta.index = Some(value.uint64()?),
+                _ => {}
+            }
+        }
+        Ok(meta)
+    }
+}
+
 impl<'a> EntryMeta<'a> {
     /// Reads the metadata of `entry`. The checksum is not verified: see [`EntryHeader::check`].
     ///
@@ -115,11 +148,11 @@ impl<'a> EntryMeta<'a> {
         let metadata =
             entry.get(header.metadata.clone()).ok_or_else(|| truncated("message metadata"))?;
         let broker = entry.get(header.broker_metadata.clone());
-        let broker = broker.ok_or_else(|| truncated("broker entry metadata"))?;
+        let broker = broker.ok_or_else(|| truncated(BROKER_PART))?;
         let mut meta = Self::empty(header);
         let mut parts = Parts::default();
         meta.read(&mut parts, metadata).map_err(malformed("message metadata"))?;
-        meta.read_broker(broker).map_err(malformed("broker entry metadata"))?;
+        meta.broker = BrokerMeta::read(broker).map_err(malformed(BROKER_PART))?;
         meta.check(&parts)?;
         Ok(meta)
     }
@@ -137,6 +170,13 @@ impl<'a> EntryMeta<'a> {
     #[must_use]
     pub fn compression(&self) -> Option<CompressionType> {
         CompressionType::try_from(self.compression).ok()
+    }
+
+    /// When it was published, in milliseconds since 1970: by the broker's clock if it noted that, else by
+    /// the producer's.
+    #[must_use]
+    pub fn published_at(&self) -> u64 {
+        self.broker.timestamp.unwrap_or(self.publish_time)
     }
 
     /// Sequence id of the last message, which is the first's unless the entry is a batch.
@@ -169,8 +209,7 @@ impl<'a> EntryMeta<'a> {
             schema_version: None,
             source_position: None,
             replicated_from: None,
-            broker_timestamp: None,
-            broker_index: None,
+            broker: BrokerMeta { timestamp: None, index: None },
         }
     }
 
@@ -221,17 +260,6 @@ impl<'a> EntryMeta<'a> {
             28 => parts.total_size = value.int32()?,
             29 => parts.chunk_id = Some(value.int32()?),
             _ => {}
-        }
-        Ok(())
-    }
-
-    fn read_broker(&mut self, metadata: &'a [u8]) -> Result<(), Malformed> {
-        for field in Fields::of(metadata) {
-            match field? {
-                (1, value) => self.broker_timestamp = Some(value.uint64()?),
-                (2, value) => self.broker_index = Some(value.uint64()?),
-                _ => {}
-            }
         }
         Ok(())
     }

@@ -95,12 +95,51 @@ fn what_the_broker_noted_is_read() {
     let [_, plain, with_both, with_broker] = variants(&encode_entry(&metadata(), b""));
     for entry in [&with_both, &with_broker] {
         let meta = EntryMeta::parse(entry).unwrap();
-        assert_eq!((meta.broker_timestamp, meta.broker_index), (Some(5), Some(6)));
+        assert_eq!((meta.broker.timestamp, meta.broker.index), (Some(5), Some(6)));
         assert_eq!(meta.sequence_id, 7);
     }
     assert_eq!(with_broker[EntryHeader::parse(&with_broker).unwrap().start..], plain);
     let meta = EntryMeta::parse(&plain).unwrap();
-    assert_eq!((meta.broker_timestamp, meta.broker_index), (None, None));
+    assert_eq!((meta.broker.timestamp, meta.broker.index), (None, None));
+}
+
+#[test]
+fn the_brokers_part_has_the_bytes_that_the_protocol_says() {
+    let golden = |broker_timestamp, index, bytes: &[u8]| {
+        let mut buf = BytesMut::new();
+        encode_broker_entry_metadata(&BrokerEntryMetadata { broker_timestamp, index }, &mut buf);
+        assert_eq!(buf, bytes);
+        assert!(buf.len() <= BROKER_METADATA_LEN_MAX);
+        let read = BrokerMeta::parse(&buf).unwrap();
+        assert_eq!(read, BrokerMeta { timestamp: broker_timestamp, index });
+        buf.put_slice(&encode_entry(&metadata(), b"payload"));
+        assert_eq!(BrokerMeta::parse(&buf).unwrap(), read);
+        assert_eq!(EntryMeta::parse(&buf).unwrap().broker, read);
+        assert_eq!(EntryHeader::parse(&buf).unwrap().start, bytes.len());
+    };
+    golden(Some(5), None, b"\x0e\x02\0\0\0\x02\x08\x05");
+    golden(None, Some(300), b"\x0e\x02\0\0\0\x03\x10\xac\x02");
+    golden(
+        Some(1_700_000_000_000),
+        Some(0),
+        b"\x0e\x02\0\0\0\x09\x08\x80\xd0\x95\xff\xbc\x31\x10\0",
+    );
+    golden(
+        Some(u64::MAX),
+        Some(u64::MAX),
+        &[&b"\x0e\x02\0\0\0\x16\x08"[..], &[0xff; 9], b"\x01\x10", &[0xff; 9], b"\x01"].concat(),
+    );
+    assert_eq!(BrokerMeta::parse(b"").unwrap(), BrokerMeta::default());
+    assert_eq!(BrokerMeta::parse(&encode_entry(&metadata(), b"")).unwrap(), BrokerMeta::default());
+    let malformed = EntryError::Malformed { part: "broker entry metadata" };
+    assert_eq!(BrokerMeta::parse(b"\x0e\x02\0\0\0\x01\x08").unwrap_err(), malformed);
+}
+
+#[test]
+fn the_time_is_the_brokers_where_it_noted_one() {
+    let [entry, _, noted, _] = variants(&encode_entry(&metadata(), b""));
+    assert_eq!(EntryMeta::parse(&entry).unwrap().published_at(), 1_700_000_000_000);
+    assert_eq!(EntryMeta::parse(&noted).unwrap().published_at(), 5);
 }
 
 #[test]
@@ -269,8 +308,7 @@ proptest! {
             schema_version: metadata.schema_version.as_deref(),
             source_position: None,
             replicated_from: text(metadata.replicated_from.as_ref()),
-            broker_timestamp: None,
-            broker_index: None,
+            broker: BrokerMeta::default(),
         };
         prop_assert_eq!(meta.compression().is_some(), metadata.compression != Some(5));
         prop_assert_eq!(meta, expected);

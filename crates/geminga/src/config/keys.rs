@@ -223,6 +223,13 @@ keys! {
     /// What is done beyond: `producer_request_hold`, `producer_exception` or
     /// `consumer_backlog_eviction`.
     "backlogQuotaDefaultRetentionPolicy" backlog_quota_default_retention_policy: String = "producer_request_hold";
+    /// What is noted of each entry when it is stored, by the names of Pulsar's classes:
+    /// `org.apache.pulsar.common.intercept.AppendBrokerTimestampMetadataInterceptor` (when the broker took
+    /// it), `org.apache.pulsar.common.intercept.AppendIndexMetadataInterceptor` (which number its messages
+    /// have in the topic), both with a comma between them, or nothing.
+    "brokerEntryMetadataInterceptors" broker_entry_metadata_interceptors: String = "";
+    /// Whether clients that understand what was noted so get it with each message.
+    "exposingBrokerEntryMetadataToClientEnabled" exposing_broker_entry_metadata_to_client_enabled: bool = "false";
     /// Bytes of a topic that are not compacted above which it is compacted; 0 is by request alone. A
     /// namespace's `compactionThreshold` overrides it.
     "brokerServiceCompactionThresholdInBytes" broker_service_compaction_threshold_in_bytes: u64 = "0";

@@ -13,7 +13,7 @@ use geminga_broker::{
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
-use super::memory::Plan;
+use super::{interceptors, memory::Plan};
 use crate::{config::Config, data_dir::DataDir};
 
 const MIB: u64 = 1 << 20;
@@ -140,6 +140,7 @@ pub(super) fn broker(
                 .unwrap_or(usize::MAX),
             ..DelayedDeliveryOptions::default()
         },
+        broker_metadata: interceptors::parse(&config.broker_entry_metadata_interceptors)?,
         deduplication: deduplication(config),
         managed_ledger: managed_ledger(config, plan),
     })
@@ -386,6 +387,7 @@ pub(super) fn pulsar(config: &Config, plan: &Plan) -> geminga_pulsar::Options {
         nonpersistent_publishes_per_connection: size(
             config.max_concurrent_non_persistent_message_per_connection,
         ),
+        exposes_broker_metadata: config.exposing_broker_entry_metadata_to_client_enabled,
         large_frames: Budget::new("large_frames", size(plan.large_frames)),
         ..geminga_pulsar::Options::for_messages_of(size(config.max_message_size))
     }

@@ -81,6 +81,7 @@ fn entry(id: i64) -> AddEntry {
         ledger_id: LedgerId(1),
         entry_id: EntryId(id),
         head,
+        front: Bytes::new(),
         body: Bytes::new(),
         sum: Sum::of(&head),
         is_recovery: false,

@@ -112,7 +112,12 @@ impl View {
                     found.absent.push(next..ordinal);
                 }
                 let meta = Meta::parse(&entry);
-                let entry = geminga_managed_ledger::Entry { ordinal, position, body: entry };
+                let entry = geminga_managed_ledger::Entry {
+                    ordinal,
+                    position,
+                    front: bytes::Bytes::new(),
+                    body: entry,
+                };
                 found.entries.push(read_entry(entry, Some(meta)));
                 next = ordinal.plus(1);
                 number += 1;

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use geminga_managed_ledger::{Chain, ManagedLedger};
 use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId, Scarce};
 use geminga_types::Ordinal;
@@ -153,7 +153,7 @@ impl Topic {
         let mut messages = Vec::with_capacity(deliveries.len());
         let (mut message_count, mut bytes) = (0, 0);
         for delivery in deliveries {
-            let size = delivery.payload.entry.len() as u64;
+            let size = delivery.payload.len() as u64;
             opened.note_delivered(delivery.messages, size, delivery.redelivery_count);
             sub.note_delivered(delivery.messages, size, delivery.redelivery_count);
             message_count += u64::from(delivery.messages);
@@ -162,6 +162,7 @@ impl Topic {
                 position: delivery.payload.position,
                 redelivery_count: delivery.redelivery_count,
                 ack_set: delivery.ack_set,
+                front: delivery.payload.front,
                 entry: delivery.payload.entry,
             });
         }
@@ -206,7 +207,7 @@ fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
         let Some(found) = ledger.cached(range.start, to, read.bytes_max - bytes) else { break };
         let is_whole = found.last().is_some_and(|last| last.ordinal.plus(1) == range.end);
         for entry in found {
-            bytes += entry.body.len();
+            bytes += entry.front.len() + entry.body.len();
             let meta = tail.get(entry.ordinal);
             entries.push(read_entry(entry, meta));
         }
@@ -220,11 +221,11 @@ fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
 /// What stays for a while is not to keep the blocks alive that it was read with: small entries are
 /// copied, into one allocation, since they leave one after the other.
 fn detach(deliveries: &mut [Delivery<Stored>]) {
-    let small =
-        |delivery: &&mut Delivery<Stored>| delivery.payload.entry.len() <= DETACHED_BYTES_MAX;
-    let bytes = deliveries.iter_mut().filter(small).map(|it| it.payload.entry.len()).sum();
+    let small = |delivery: &&mut Delivery<Stored>| delivery.payload.len() <= DETACHED_BYTES_MAX;
+    let bytes = deliveries.iter_mut().filter(small).map(|it| it.payload.len()).sum();
     let mut copies = BytesMut::with_capacity(bytes);
     for delivery in deliveries.iter_mut().filter(small) {
+        copies.extend_from_slice(&std::mem::take(&mut delivery.payload.front));
         copies.extend_from_slice(&delivery.payload.entry);
         delivery.payload.entry = copies.split().freeze();
     }
@@ -255,17 +256,17 @@ pub(super) async fn read_ranges(
 }
 
 pub(super) fn read_entry(entry: geminga_managed_ledger::Entry, meta: Option<Meta>) -> ReadEntry {
-    let meta = meta.unwrap_or_else(|| Meta::parse(&entry.body));
-    let body: Bytes = entry.body;
+    let meta = meta.unwrap_or_else(|| Meta::parse_with_front(&entry.front, &entry.body));
+    let payload = Stored { position: entry.position, front: entry.front, entry: entry.body };
     ReadEntry {
         ordinal: entry.ordinal,
         messages: meta.messages,
-        bytes: body.len(),
+        bytes: payload.len(),
         key_hash: meta.key_hash,
         deliver_at: meta.deliver_at,
         published_at: meta.published_at,
         visible: meta.is_visible,
         chunk: meta.chunk,
-        payload: Stored { position: entry.position, entry: body },
+        payload,
     }
 }

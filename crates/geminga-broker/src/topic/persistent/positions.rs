@@ -93,7 +93,7 @@ impl Topic {
 /// Broker timestamp if the entry has one, else the client's publish time; 0 if unreadable.
 pub(super) fn published_at(entry: &[u8]) -> u64 {
     match geminga_wire::entry::EntryMeta::parse(entry) {
-        Ok(meta) => meta.broker_timestamp.unwrap_or(meta.publish_time),
+        Ok(meta) => meta.published_at(),
         Err(_) => 0,
     }
 }

@@ -16,6 +16,7 @@ use super::{
         producers::{OpenedProducer, Opening},
     },
     Topic,
+    broker_metadata::Notes,
     close::Phase,
     tail::Meta,
 };
@@ -154,6 +155,7 @@ impl Topic {
         }
         let now = self.deps.ledger.env.clock.now();
         let options = &self.deps.options.deduplication;
+        let mut notes = Notes::of(&self.deps, batch.len());
         for publish in batch {
             let is_sourced = matches!(publish.identity, Identity::Source(_));
             let fate = match &mut self.deduplication {
@@ -178,14 +180,15 @@ impl Topic {
                     messages: publish.messages,
                     key_hash: publish.key_hash,
                     deliver_at: publish.deliver_at,
-                    published_at: publish.published_at,
+                    published_at: notes.taken_at().unwrap_or(publish.published_at),
                     is_visible: publish.is_visible,
                     chunk: publish.chunk,
                 },
                 _permit: publish.permit,
             });
             if is_append {
-                self.ledger.append(publish.entry, publish.sum);
+                let (front, sum) = notes.next(&mut self.ledger, publish.messages, publish.sum);
+                self.ledger.append_with_front(front, publish.entry, sum);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use geminga_subscription::Chunk;
 use geminga_types::Ordinal;
+use geminga_wire::entry::{BrokerMeta, EntryMeta};
 
 use crate::producer::chunk_of;
 
@@ -54,14 +55,23 @@ impl Tail {
 }
 
 impl Meta {
+    /// The same for an entry whose front is in a piece of its own, or empty.
+    pub(super) fn parse_with_front(front: &[u8], entry: &[u8]) -> Self {
+        let meta = Self::parse(entry);
+        match BrokerMeta::parse(front).ok().and_then(|noted| noted.timestamp) {
+            Some(published_at) => Self { published_at, ..meta },
+            None => meta,
+        }
+    }
+
     /// Reads it from an entry at rest; damaged metadata makes an entry that is handed out as it is.
     pub(super) fn parse(entry: &[u8]) -> Self {
-        match geminga_wire::entry::EntryMeta::parse(entry) {
+        match EntryMeta::parse(entry) {
             Ok(meta) => Self {
                 messages: meta.messages,
                 key_hash: meta.key_hash(),
                 deliver_at: meta.deliver_at.and_then(|at| u64::try_from(at).ok()),
-                published_at: meta.broker_timestamp.unwrap_or(meta.publish_time),
+                published_at: meta.published_at(),
                 is_visible: meta.marker_type.is_none(),
                 chunk: chunk_of(&meta),
             },

@@ -14,7 +14,7 @@ fn bookie(index: u8) -> BookieIndex {
 }
 
 fn add(window: &mut AddWindow) -> EntryId {
-    window.add(Bytes::from_static(b"abc"))
+    window.add(Bytes::from_static(b"a"), Bytes::from_static(b"bc"))
 }
 
 fn stored(window: &mut AddWindow, entry_id: i64, by: &[u8]) {
@@ -24,7 +24,7 @@ fn stored(window: &mut AddWindow, entry_id: i64, by: &[u8]) {
 }
 
 fn confirmed(window: &mut AddWindow) -> Vec<i64> {
-    std::iter::from_fn(|| window.poll_confirmed()).map(|(entry_id, _)| entry_id.0).collect()
+    std::iter::from_fn(|| window.poll_confirmed()).map(|(entry_id, ..)| entry_id.0).collect()
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn run(seed: u64) {
                 model.stored[entry] |= from.bit();
             }
             _ => {
-                while let Some((entry_id, _)) = window.poll_confirmed() {
+                while let Some((entry_id, ..)) = window.poll_confirmed() {
                     assert_eq!(entry_id.0, i64::try_from(model.confirmed).unwrap(), "{at}");
                     model.confirmed += 1;
                 }
