@@ -2,7 +2,7 @@
 
 The command finds PULSAR_URL, PULSAR_WEB and GEMINGA_RESTART in its environment. It asks for a
 restart (kill -9, same data and ports) by creating the file GEMINGA_RESTART names and waiting until
-it is gone.
+it is gone. Each line KEY=VALUE of the file is a setting that the server has from then on.
 """
 
 import os
@@ -28,6 +28,8 @@ def main():
         def restart_when_asked():
             while not ended.wait(0.05):
                 if flag.exists():
+                    lines = flag.read_text().splitlines()
+                    server.settings.update(line.split("=", 1) for line in lines if line)
                     server.restart()
                     flag.unlink()
 

@@ -129,6 +129,7 @@ pub(crate) async fn handle(
         Route::Compact => topics::compact(broker, request).await,
         Route::CompactionStatus => topics::compaction_status(broker, request).await,
         Route::LastMessageId => topics::last_message_id(broker, request).await,
+        Route::MessageIdByIndex => topics::message_id_by_index(broker, request).await,
         Route::Subscriptions => subscriptions::list(broker, request).await,
         Route::CreateSubscription => subscriptions::create(broker, request).await,
         Route::DeleteSubscription => subscriptions::delete(broker, request).await,

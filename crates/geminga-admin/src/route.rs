@@ -265,6 +265,8 @@ routes! {
     CompactionStatus = GET "/admin/v2/{domain}/{}/{}/{}/compaction", TenantAdmin;
     /// The last message.
     LastMessageId = GET "/admin/v2/{domain}/{}/{}/{}/lastMessageId", Topic;
+    /// The message with an index.
+    MessageIdByIndex = GET "/admin/v2/{domain}/{}/{}/{}/getMessageIdByIndex", Topic;
     /// A topic's subscriptions.
     Subscriptions = GET "/admin/v2/{domain}/{}/{}/{}/subscriptions", Topic;
     /// Creates a subscription.

@@ -101,6 +101,10 @@ pub(crate) enum Event {
     LastMessageId {
         reply: Reply<Result<LastMessage, AdminError>>,
     },
+    PositionOfIndex {
+        index: u64,
+        reply: Reply<Result<Position, AdminError>>,
+    },
     CreateSubscription {
         name: String,
         at: StartAt,

@@ -8,7 +8,7 @@ use geminga_broker::{AdminError, Broker, CompactionStatus};
 use geminga_types::{Domain, TopicName};
 
 use super::Answered;
-use crate::{answer::Answer, request::Request, stats};
+use crate::{answer::Answer, failure::Failure, request::Request, stats};
 
 pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
     let (domain, namespace) = request.domain_and_namespace()?;
@@ -132,6 +132,22 @@ pub(super) async fn last_message_id(broker: &Broker, request: &Request) -> Answe
         entry_id: last.position.entry_id.0,
         partition_index: partition_index(&topic),
         batch_index: (0 <= last.batch_index).then_some(last.batch_index),
+    }))
+}
+
+pub(super) async fn message_id_by_index(broker: &Broker, request: &Request) -> Answered {
+    let (topic, index) = (request.topic()?, request.query("index").unwrap_or_default());
+    let number: i64 = index.parse().map_err(|_| {
+        Failure::InvalidParameter(format!("Query parameter index={index}: expected a number"))
+    })?;
+    let number = u64::try_from(number)
+        .map_err(|_| AdminError::NotFound(format!("No message has the index {number}")))?;
+    let found = broker.position_of_index(&topic, number).await?;
+    Ok(Answer::json(&MessageId {
+        ledger_id: found.ledger_id.0,
+        entry_id: found.entry_id.0,
+        partition_index: partition_index(&topic),
+        batch_index: None,
     }))
 }
 

@@ -52,6 +52,7 @@ impl Bookie for MemoryBookie {
                 return (ledger_id, entry_id, Err(AddError::Fenced(ledger_id)));
             }
             let mut bytes = BytesMut::from(&entry.head[..]);
+            bytes.extend_from_slice(&entry.front);
             bytes.extend_from_slice(&entry.body);
             state.entries.insert((ledger_id, entry_id), bytes.freeze());
             (ledger_id, entry_id, Ok(()))

@@ -301,7 +301,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         phases: None,
         compaction: geminga_broker::CompactionOptions::default(),
         delayed: geminga_broker::DelayedDeliveryOptions::default(),
-        broker_metadata: geminga_broker::BrokerMetadataOptions::default(),
+        broker_metadata: geminga_broker::BrokerMetadataOptions { timestamp: false, index: true },
         deduplication: geminga_broker::DeduplicationOptions::default(),
         managed_ledger: geminga_managed_ledger::Options {
             cursor_ledger: ledger.clone(),

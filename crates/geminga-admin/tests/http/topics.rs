@@ -244,3 +244,31 @@ fn a_topic_is_compacted_by_request() {
         server.get(&format!("{DEFAULT}/p-partition-1/compaction")).await.is(200);
     });
 }
+
+#[test]
+fn a_message_is_found_by_its_index() {
+    with_server(async |server| {
+        server.publish("t", 3).await;
+        let at = async |index: &str| {
+            server.get(&format!("{DEFAULT}/t/getMessageIdByIndex?index={index}")).await
+        };
+        let last = server.get(&format!("{DEFAULT}/t/lastMessageId")).await.is(200).json();
+        assert_eq!(at("2").await.is(200).json(), last);
+        let first = json!({"ledgerId": last["ledgerId"], "entryId": 0, "partitionIndex": -1});
+        assert_eq!(at("0").await.is(200).json(), first);
+        at("3").await.is(404);
+        at("-1").await.is(404);
+        at("9223372036854775807").await.is(404);
+        at("").await.is(412);
+        at("x").await.is(412);
+        server.get(&format!("{DEFAULT}/none/getMessageIdByIndex?index=0")).await.is(404);
+        let path = "/admin/v2/non-persistent/public/default/t/getMessageIdByIndex?index=0";
+        server.get(path).await.is(405);
+        server.put(&format!("{DEFAULT}/p/partitions"), "2").await.is(204);
+        server.get(&format!("{DEFAULT}/p/getMessageIdByIndex?index=0")).await.is(405);
+        server.publish("p-partition-1", 1).await;
+        let part =
+            server.get(&format!("{DEFAULT}/p-partition-1/getMessageIdByIndex?index=0")).await;
+        assert_eq!(part.is(200).json()["partitionIndex"], 1);
+    });
+}

@@ -179,6 +179,26 @@ impl Broker {
         self.topic(topic, false).await?.last_message().await
     }
 
+    /// Where the entry with the message of this index lies, or the next one if that message was never
+    /// stored; [`Position::EARLIEST`] if it is not stored any more.
+    ///
+    /// # Errors
+    ///
+    /// If the topic does not exist, has partitions, is not persistent or has no message behind the index, or
+    /// if messages get no index.
+    pub async fn position_of_index(
+        &self,
+        topic: &TopicName,
+        index: u64,
+    ) -> Result<Position, AdminError> {
+        self.refuse_partitioned(topic, "getMessageIdByIndex").await?;
+        if topic.domain() == Domain::NonPersistent {
+            let message = format!("The messages of the non-persistent topic {topic} have no index");
+            return Err(AdminError::NotAllowed(message));
+        }
+        self.topic(topic, false).await?.position_of_index(index).await
+    }
+
     /// Whether a topic (or partition) exists: stored, or in use when not persistent.
     pub(super) async fn has_topic(&self, topic: &TopicName) -> Result<bool, AdminError> {
         Ok(match topic.domain() {

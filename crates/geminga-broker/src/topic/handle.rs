@@ -166,6 +166,10 @@ impl TopicHandle {
         self.ask(|reply| Event::LastMessageId { reply }).await?
     }
 
+    pub(crate) async fn position_of_index(&self, index: u64) -> Result<Position, AdminError> {
+        self.ask(|reply| Event::PositionOfIndex { index, reply }).await?
+    }
+
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
         self.mailbox.send(event(reply)).await.map_err(|_| Gone)?;

@@ -202,7 +202,9 @@ impl Topic {
             | Event::Compact { reply }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
-            Event::Terminate { reply } => _ = reply.send(Err(error())),
+            Event::Terminate { reply } | Event::PositionOfIndex { reply, .. } => {
+                _ = reply.send(Err(error()));
+            }
             Event::Explain { reply, .. } => _ = reply.send(Err(error())),
             Event::LastMessageId { reply } => {
                 _ = reply.send(Err::<LastMessage, _>(error()));

@@ -25,6 +25,7 @@ mod delayed;
 mod dispatch;
 mod expiry;
 mod explain;
+mod index_search;
 mod positions;
 mod publish;
 mod quota;
@@ -224,6 +225,7 @@ impl Topic {
             }
             Event::IsIdle { reply } => _ = reply.send(self.is_idle()),
             Event::LastMessageId { reply } => self.last_message_id(reply),
+            Event::PositionOfIndex { index, reply } => self.position_of_index(index, reply),
             Event::CreateSubscription { name, at, properties, reply } => {
                 self.create_subscription(&name, at, properties, reply);
             }

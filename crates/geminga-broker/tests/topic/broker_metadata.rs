@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use geminga_broker::{BrokerMetadataOptions, Options, OutMessage, Outgoing, Producer, Publish};
+use geminga_broker::{
+    AdminError, BrokerMetadataOptions, CompactionStatus, Options, OutMessage, Outgoing, Producer,
+    Publish, SeekTo,
+};
 use geminga_types::Position;
 use geminga_wire::entry::{BrokerMeta, EntryMeta};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     bookie::Adds,
-    client::{Client, ack, publish, publish_with},
+    client::{Client, ack, publish, publish_at, publish_with},
+    keyed::{all_seen, item},
     world::{World, topic},
 };
 
@@ -251,4 +256,175 @@ async fn a_topic_whose_last_index_cannot_be_read_is_not_loaded_unless_nobody_wan
     let off = |options: &mut Options| options.broker_metadata = BrokerMetadataOptions::default();
     let world = world.crash(off).await;
     world.client().produce("t").await;
+}
+
+async fn at_index(world: &World, index: u64) -> Option<Position> {
+    match world.broker.position_of_index(&topic("t"), index).await {
+        Ok(position) => Some(position),
+        Err(AdminError::NotFound(_)) => None,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_found_by_its_index_with_few_reads() {
+    let world = World::with(both).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    assert_eq!(at_index(&world, 0).await, None);
+    // 60 ledgers of 5 entries, each of up to 3 messages.
+    let mut at = Vec::new();
+    for number in 0..300 {
+        let messages = u32::try_from(number % 3).unwrap() + 1;
+        producer.publish(vec![batch(number, messages)]).await.unwrap();
+        let Outgoing::Receipts { receipts, .. } = client.next().await else { panic!() };
+        at.extend((0..messages).map(|_| receipts[0].position));
+    }
+    for index in (0..at.len()).step_by(7).chain(at.len() - 8..at.len()) {
+        let before = world.bookie.entries_read();
+        assert_eq!(at_index(&world, index as u64).await, Some(at[index]), "{index}");
+        let reads = world.bookie.entries_read() - before;
+        assert!(reads <= 6 + 3 + 2, "{reads} reads");
+    }
+    assert_eq!(at_index(&world, at.len() as u64).await, None);
+    assert_eq!(at_index(&world, u64::MAX).await, None);
+}
+
+/// Rounds that give indexes or do not; after each, every index is looked for.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_found_by_its_index_among_entries_without() {
+    let off = |options: &mut Options| {
+        both(options);
+        options.broker_metadata = BrokerMetadataOptions::default();
+    };
+    for seed in 0..8_u64 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut world = World::with(off).await;
+        let mut at = Vec::new();
+        for round in 0..8 {
+            let is_on = rng.random_bool(0.5);
+            world = if is_on { world.crash(both).await } else { world.crash(off).await };
+            let mut client = world.client();
+            let producer = client.produce("t").await;
+            for number in 0..rng.random_range(1..20) {
+                let messages = rng.random_range(1..4);
+                producer.publish(vec![batch(number, messages)]).await.unwrap();
+                let Outgoing::Receipts { receipts, .. } = client.next().await else { panic!() };
+                if is_on {
+                    at.extend((0..messages).map(|_| receipts[0].position));
+                }
+            }
+            if !is_on {
+                let refused = world.broker.position_of_index(&topic("t"), 0).await.unwrap_err();
+                assert!(matches!(refused, AdminError::Invalid(_)), "{refused}");
+                world = world.crash(both).await;
+                world.client().produce("t").await;
+            }
+            for (index, position) in (0..).zip(&at) {
+                let found = at_index(&world, index).await;
+                assert_eq!(found, Some(*position), "seed {seed}, round {round}, index {index}");
+            }
+            assert_eq!(at_index(&world, at.len() as u64).await, None, "seed {seed}, round {round}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_trimmed_is_found_at_the_earliest_and_one_in_a_gap_behind_it() {
+    let set = |options: &mut Options| options.broker_metadata = BOTH;
+    let world = World::with(set).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let mut positions = client.publish(&producer, 0..12).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    // Nobody needs what is before the open ledger.
+    assert_eq!(at_index(&world, 0).await, Some(Position::EARLIEST));
+    assert_eq!(at_index(&world, 9).await, Some(Position::EARLIEST));
+    assert_eq!(at_index(&world, 10).await, Some(positions[10]));
+    world.bookie.set_adds(Adds::Failed);
+    producer.publish(vec![batch(12, 5)]).await.unwrap();
+    while !matches!(client.next().await, Outgoing::SendFailed { .. }) {}
+    world.bookie.set_adds(Adds::Stored);
+    let mut other = world.client();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let producer = other.produce("t").await;
+    positions.extend(other.publish(&producer, 0..1).await);
+    assert_eq!(at_index(&world, 11).await, Some(positions[11]));
+    for index in 12..18 {
+        assert_eq!(at_index(&world, index).await, Some(positions[12]), "{index}");
+    }
+    assert_eq!(at_index(&world, 18).await, None);
+}
+
+/// Producers' clocks say what they like: here each message is older than the one before.
+#[tokio::test(start_paused = true)]
+async fn times_are_the_brokers_where_it_noted_them() {
+    let world = World::with(both).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let mut times = Vec::new();
+    for number in 0..12 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        times.push(world.env.clock.wall().0);
+        publish_all(&mut client, &producer, vec![publish_at(number, 1_000 - number)]).await;
+    }
+    let world = world.crash(both).await;
+    let mut client = world.client();
+    for first in [0, 3, 7, 11] {
+        let consumer = client.subscribe("t", 1, "s").await;
+        consumer.seek(SeekTo::PublishTime(times[first])).await.unwrap();
+        client.consumer_closed().await;
+        let consumer = client.subscribe("t", 1, "s").await;
+        consumer.flow(100).await;
+        let found = indexes(&client.all_messages().await);
+        assert_eq!(found, some(first as u64..12));
+        consumer.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_live_from_when_the_broker_took_them() {
+    let set = |options: &mut Options| {
+        both(options);
+        options.message_ttl = Some(Duration::from_secs(100));
+    };
+    let world = World::with(set).await;
+    let mut client = world.client();
+    let mut other = world.client();
+    let reader = other.read("t", 1).await;
+    reader.flow(100).await;
+    let producer = client.produce("t").await;
+    // By its producer's clock from 1970, by another's from the year 2100.
+    let late = 4_102_444_800_000;
+    publish_all(&mut client, &producer, vec![publish_at(0, 0), publish_at(1, late)]).await;
+    assert_eq!(indexes(&other.messages(2).await), some([0, 1]));
+    let consumer = other.subscribe("t", 2, "s").await;
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    publish_all(&mut client, &producer, vec![publish_at(2, 0)]).await;
+    assert_eq!(indexes(&other.messages(1).await), some([2]));
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    consumer.flow(100).await;
+    assert_eq!(indexes(&other.messages(1).await), some([2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compacted_topic_keeps_what_was_noted() {
+    let world = World::with(both).await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    client.publish_keyed(&producer, &[("a", "1"), ("b", "1"), ("a", "2"), ("c", "1")]).await;
+    client.publish_items(&producer, 4, &[item("d", "1"), item("b", "2")], true).await;
+    world.broker.compact(&topic("t")).await.unwrap();
+    let deadline = world.env.clock.now() + Duration::from_secs(60);
+    while world.broker.compaction_status(&topic("t")).await.unwrap() != CompactionStatus::Success {
+        assert!(world.env.clock.now() < deadline, "never compacted");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut other = world.client();
+    let reader = other.read_compacted("t", 1).await;
+    reader.flow(100).await;
+    let messages = other.all_messages().await;
+    assert_eq!(indexes(&messages), some([2, 3, 5]));
+    assert!(messages.iter().all(|message| noted(message).timestamp.is_some()));
+    assert_eq!(all_seen(&messages).len(), 4);
 }

@@ -12,9 +12,11 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -185,8 +187,15 @@ abstract class Topic {
 
     /** Kills the server with SIGKILL and returns when it is up again, with the same data and ports. */
     static void restartServer() throws Exception {
+        restartServer(Map.of());
+    }
+
+    /** The same with other settings, which stay. */
+    static void restartServer(Map<String, String> settings) throws Exception {
         Path flag = Path.of(System.getenv("GEMINGA_RESTART"));
-        Files.createFile(flag);
+        Path written = Path.of(flag + ".new");
+        Files.write(written, settings.entrySet().stream().map(it -> it.getKey() + "=" + it.getValue()).toList());
+        Files.move(written, flag, StandardCopyOption.ATOMIC_MOVE);
         waitFor("restart", () -> !Files.exists(flag));
     }
 
