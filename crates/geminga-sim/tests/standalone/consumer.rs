@@ -7,7 +7,7 @@ use geminga_types::Position;
 use geminga_wire::{
     ack_set,
     batch::BatchReader,
-    entry::EntryHeader,
+    entry::{BrokerMeta, EntryHeader},
     frame::{AckCommand, AckedId, Command, FlowCommand, encode_ack, encode_flow},
     proto::{
         Body, CommandAckResponse, CommandMessage, CommandRedeliverUnacknowledgedMessages,
@@ -186,6 +186,7 @@ impl Consumer {
 
     async fn on_message(&mut self, message: &CommandMessage, entry: &Bytes) -> io::Result<()> {
         let position = message.message_id.position();
+        let index = BrokerMeta::parse(entry).ok().and_then(|noted| noted.index);
         let Some((entry, messages)) = self.read(position, entry) else { return Ok(()) };
         let mut mask = all(messages);
         if !message.ack_set.is_empty() {
@@ -194,6 +195,7 @@ impl Consumer {
         if mask == 0 {
             self.violate(format!("{position:?} came although all of it is acked"));
         }
+        self.clients.model().noted(self.kind.id.topic, position, messages, index);
         self.check_order(position);
         let now = self.clients.now();
         self.clients.model().delivered(self.kind.id, (entry, position, mask), now);

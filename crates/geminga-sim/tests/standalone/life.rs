@@ -41,6 +41,8 @@ pub(crate) const KINDS: [Kind; 8] = [
 ];
 
 const BROKER: &str = "127.0.0.1:6650";
+const INTERCEPTORS: &str = "org.apache.pulsar.common.intercept.AppendBrokerTimestampMetadataInterceptor,\
+     org.apache.pulsar.common.intercept.AppendIndexMetadataInterceptor";
 const HOSTS: u8 = 6;
 /// For a start, a stop, a disconnect: in simulated time.
 const BOUND: Duration = Duration::from_secs(60);
@@ -73,6 +75,12 @@ pub(crate) fn run(seed: u64, lies: bool) -> (u64, Counts, Vec<String>) {
             2..4 => End::PowerCut,
             _ => End::Shutdown,
         };
+        // In some worlds never, in some always, in some in each life anew.
+        let is_noting = match seed % 4 {
+            0 => false,
+            1 => true,
+            _ => rng.random_bool(0.6),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -82,7 +90,7 @@ pub(crate) fn run(seed: u64, lies: bool) -> (u64, Counts, Vec<String>) {
             let world = world.get_or_insert_with(|| World::new(seed));
             world.disk().ignore_syncs(lies);
             world.clock().rebase(elapsed);
-            live(world, &model, end, &mut rng).await;
+            live(world, &model, end, is_noting, &mut rng).await;
             (elapsed, hash) = (world.clock().elapsed(), world.event_hash());
         });
         // With its tasks, which stand for the process.
@@ -96,7 +104,13 @@ pub(crate) fn run(seed: u64, lies: bool) -> (u64, Counts, Vec<String>) {
 }
 
 /// One life of the server and its clients.
-async fn live(world: &World, model: &Arc<Mutex<Model>>, end: End, rng: &mut StdRng) {
+async fn live(
+    world: &World,
+    model: &Arc<Mutex<Model>>,
+    end: End,
+    is_noting: bool,
+    rng: &mut StdRng,
+) {
     model.lock().unwrap().restarted();
     let clients = Clients {
         world: world.clone(),
@@ -113,7 +127,7 @@ async fn live(world: &World, model: &Arc<Mutex<Model>>, end: End, rng: &mut StdR
     if is_cut_early {
         world.disk().cut_power_after(rng.random_range(0..60));
     }
-    let config = config();
+    let config = config(is_noting);
     let starting = standalone::start(world.env(), &config, Path::new("/data"));
     let server = match timeout(BOUND, starting).await {
         Ok(Ok(server)) => server,
@@ -232,8 +246,11 @@ async fn suffer(clients: &Clients, server: &Standalone, length: Duration, rng: &
 }
 
 /// Limits so small that ledgers and journals roll, and everything periodic happens often.
-fn config() -> Config {
+fn config(is_noting: bool) -> Config {
+    let interceptors = if is_noting { INTERCEPTORS } else { "" };
     Config {
+        broker_entry_metadata_interceptors: interceptors.to_owned(),
+        exposing_broker_entry_metadata_to_client_enabled: true,
         managed_ledger_max_entries_per_ledger: 15,
         managed_ledger_min_ledger_rollover_time_minutes: 0,
         managed_ledger_cursor_max_entries_per_ledger: 12,

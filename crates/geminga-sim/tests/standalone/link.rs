@@ -9,7 +9,7 @@ use geminga_env::{
 };
 use geminga_wire::{
     frame::{Command, Frame, FrameDecoder, encode_command, encode_pong},
-    proto::{BaseCommand, Body, CommandConnect, ServerError},
+    proto::{BaseCommand, Body, CommandConnect, FeatureFlags, ServerError},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -40,6 +40,10 @@ impl Link {
         link.send(CommandConnect {
             client_version: "sim".to_owned(),
             protocol_version: Some(21),
+            feature_flags: Some(FeatureFlags {
+                supports_broker_entry_metadata: Some(true),
+                ..FeatureFlags::default()
+            }),
             ..CommandConnect::default()
         })
         .await?;

@@ -103,9 +103,9 @@ fn keeps_its_promises_and_repeats_itself() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     if seeds.count() >= SEEDS {
         let Counts { receipts, deliveries, acks, nacks, seeks, crashes, .. } = totals;
-        let Counts { unloads, creations, deletions, .. } = totals;
+        let Counts { unloads, creations, deletions, indexes, .. } = totals;
         let least = receipts.min(deliveries).min(acks).min(nacks).min(seeks).min(crashes);
-        let least = least.min(unloads).min(creations).min(deletions);
+        let least = least.min(unloads).min(creations).min(deletions).min(indexes);
         assert!(least >= 50, "too little was tested: {totals:?}");
     }
     seeds.passed(format_args!("{totals:?}"));

@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     time::Duration,
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Counts {
     pub(crate) unloads: u64,
     pub(crate) creations: u64,
     pub(crate) deletions: u64,
+    pub(crate) indexes: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -68,6 +70,7 @@ impl std::ops::AddAssign for Counts {
         self.unloads += other.unloads;
         self.creations += other.creations;
         self.deletions += other.deletions;
+        self.indexes += other.indexes;
     }
 }
 
@@ -84,6 +87,8 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Topic {
     pub(crate) by_position: BTreeMap<Position, usize>,
+    /// Of what was delivered: how many messages it has, and the index of the last, if it has one.
+    noted: BTreeMap<Position, (u32, Option<u64>)>,
     pub(crate) subscriptions: BTreeMap<&'static str, Subscription>,
 }
 
@@ -209,6 +214,42 @@ impl Model {
         if let Some(when) = acked.max() {
             self.violate(format!(
                 "{id:?} got {position:?} (entry {entry}, {mask:#x}) at {now:?}, its ack was confirmed at {when:?}"
+            ));
+        }
+    }
+
+    /// Checks that an entry keeps its index, and that indexes grow with the positions by at least the
+    /// messages: none is given out twice.
+    pub(crate) fn noted(
+        &mut self,
+        topic: usize,
+        position: Position,
+        messages: u32,
+        index: Option<u64>,
+    ) {
+        let noted = &mut self.topics[topic].noted;
+        let before = noted.insert(position, (messages, index));
+        self.counts.indexes += u64::from(index.is_some());
+        if before.is_some() {
+            if before != Some((messages, index)) {
+                self.violate(format!("{position:?} has index {index:?}, and had {before:?}"));
+            }
+            return;
+        }
+        let Some(last) = index else { return };
+        let first = last.checked_sub(u64::from(messages) - 1);
+        let indexed = |(at, (messages, index)): (&Position, &(u32, Option<u64>))| {
+            index.map(|index| (*at, *messages, index))
+        };
+        let lower = noted.range(..position).rev().find_map(indexed);
+        let rest = noted.range((Bound::Excluded(position), Bound::Unbounded));
+        let upper = { rest }.find_map(indexed);
+        let is_wrong = first.is_none()
+            || lower.is_some_and(|(.., lower)| first <= Some(lower))
+            || upper.is_some_and(|(_, messages, upper)| upper < last + u64::from(messages));
+        if is_wrong {
+            self.violate(format!(
+                "{position:?} of {messages} messages has index {last} between {lower:?} and {upper:?}"
             ));
         }
     }
