@@ -84,6 +84,8 @@ const fn of_admin(error: &AdminError) -> StatusCode {
         AdminError::NotFound(_) => StatusCode::NOT_FOUND,
         AdminError::Conflict(_) => StatusCode::CONFLICT,
         AdminError::Busy(_) | AdminError::Invalid(_) => StatusCode::PRECONDITION_FAILED,
+        AdminError::OutOfRange(_) => StatusCode::NOT_ACCEPTABLE,
+        AdminError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         AdminError::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
         AdminError::Unavailable(_) | AdminError::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -91,7 +93,9 @@ const fn of_admin(error: &AdminError) -> StatusCode {
 
 const fn of_topic(error: &TopicError) -> StatusCode {
     match error {
-        TopicError::InvalidName(_) => StatusCode::PRECONDITION_FAILED,
+        TopicError::InvalidName(_) | TopicError::TooManyTopics { .. } => {
+            StatusCode::PRECONDITION_FAILED
+        }
         TopicError::NotFound(_) | TopicError::NamespaceNotFound(_) => StatusCode::NOT_FOUND,
         TopicError::NotServed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         TopicError::NotOwned(_)

@@ -3,6 +3,7 @@
 mod backup;
 mod brokers;
 mod clusters;
+mod creation_policies;
 mod lookup;
 mod namespaces;
 mod policies;
@@ -110,6 +111,17 @@ pub(crate) async fn handle(
         | Route::SetNamespaceSchemaValidation
         | Route::NamespaceSchemaUpdates
         | Route::SetNamespaceSchemaUpdates => schema_policies::handle(route, broker, request).await,
+        Route::NamespaceAutoTopics
+        | Route::SetNamespaceAutoTopics
+        | Route::RemoveNamespaceAutoTopics
+        | Route::NamespaceAutoSubscriptions
+        | Route::SetNamespaceAutoSubscriptions
+        | Route::RemoveNamespaceAutoSubscriptions
+        | Route::NamespaceTopicsMax
+        | Route::SetNamespaceTopicsMax
+        | Route::RemoveNamespaceTopicsMax => {
+            creation_policies::handle(route, broker, request).await
+        }
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,
@@ -117,6 +129,7 @@ pub(crate) async fn handle(
         Route::Partitions => topics::partitions(broker, request).await,
         Route::CreatePartitions => topics::create_partitions(broker, request).await,
         Route::UpdatePartitions => topics::update_partitions(broker, request).await,
+        Route::CreateMissedPartitions => topics::create_missed_partitions(broker, request).await,
         Route::DeletePartitions => topics::delete_partitions(broker, request).await,
         Route::TopicStats => topics::stats(broker, request).await,
         Route::PartitionedStats => topics::partitioned_stats(broker, request).await,

@@ -18,9 +18,9 @@ mod tenants;
 mod topics;
 
 pub use geminga_metadata::values::policies::{
-    BacklogQuota, BundlesData, ClusterData, DelayedDeliveryPolicies, DispatchRate,
-    InactiveTopicPolicies, PartitionedTopicMetadata, Policies, PublishRate, RetentionPolicies,
-    TenantInfo,
+    AutoSubscriptionCreationOverride, AutoTopicCreationOverride, BacklogQuota, BundlesData,
+    ClusterData, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
+    PartitionedTopicMetadata, Policies, PublishRate, RetentionPolicies, TenantInfo,
 };
 
 pub use subscriptions::CursorStart;
@@ -39,6 +39,7 @@ impl From<TopicError> for AdminError {
                 Self::NotFound(error.to_string())
             }
             TopicError::NotServed { .. } => Self::NotAllowed(error.to_string()),
+            TopicError::TooManyTopics { .. } => Self::Invalid(error.to_string()),
             TopicError::Unreadable { .. } => Self::Unreadable(error.to_string()),
             TopicError::NotOwned(_)
             | TopicError::Unavailable { .. }

@@ -16,6 +16,7 @@ use crate::{
     AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
     ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
     consumer::OpenConsumer,
+    creation::Purpose,
     formats,
     load::{Topics, store_error},
     namespace,
@@ -289,55 +290,6 @@ impl Broker {
         self.0.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many partitions a topic has, 0 for one that has none (and may not exist yet, when
-    /// `create` and it may be created by using it).
-    ///
-    /// # Errors
-    ///
-    /// See [`TopicError`].
-    pub async fn partitions(&self, topic: &TopicName, create: bool) -> Result<u32, TopicError> {
-        let deps = self.deps();
-        let error = |error: MetadataError| store_error(topic, &error);
-        let policies = namespace::policies(deps, topic.namespace()).await.map_err(error)?;
-        if policies.is_none() {
-            return Err(TopicError::NamespaceNotFound(topic.namespace().to_string()));
-        }
-        if let Some(count) = namespace::partition_count(deps, topic).await.map_err(error)? {
-            return Ok(count);
-        }
-        if topic.partition().is_some() || self.is_known(topic).await? {
-            return Ok(0);
-        }
-        if !create || !self.options().auto_topic_creation {
-            return Err(TopicError::NotFound(topic.clone()));
-        }
-        let Some(count) = self.options().auto_partitions else { return Ok(0) };
-        match namespace::create_partitions(deps, topic, count, None).await {
-            Ok(()) => Ok(count),
-            Err(AdminError::Conflict(_)) => {
-                let found = namespace::partition_count(deps, topic).await.map_err(error)?;
-                found.ok_or_else(|| TopicError::NotFound(topic.clone()))
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                Err(TopicError::Unavailable { topic: topic.clone(), reason })
-            }
-        }
-    }
-
-    pub(crate) async fn is_known(&self, topic: &TopicName) -> Result<bool, TopicError> {
-        if self.loaded_topic(topic).is_some() {
-            return Ok(true);
-        }
-        match topic.domain() {
-            Domain::NonPersistent => Ok(false),
-            Domain::Persistent => {
-                let found = namespace::topic_exists(self.deps(), topic).await;
-                found.map_err(|error| store_error(topic, &error))
-            }
-        }
-    }
-
     /// Where a topic is served, as the listener `listener` shows it.
     ///
     /// # Errors
@@ -406,7 +358,7 @@ impl Broker {
             check_subscription_name(name)
                 .map_err(|error| ProduceError::NotAllowed(error.to_string()))?;
         }
-        let handle = self.topic(topic, self.options().auto_topic_creation).await?;
+        let handle = self.topic(topic, Purpose::UseOrCreate).await?;
         // Not kept: it may be large.
         let schema_version = self.schema_of_producer(topic, request.schema.take()).await?;
         if let Some(name) = &request.initial_subscription {
@@ -452,8 +404,8 @@ impl Broker {
     ) -> Result<Consumer, SubscribeError> {
         check_subscription_name(&request.subscription)
             .map_err(|error| SubscribeError::NotAllowed(error.to_string()))?;
-        let create = request.create_topic && self.options().auto_topic_creation;
-        let handle = self.topic(topic, create).await?;
+        let purpose = if request.create_topic { Purpose::UseOrCreate } else { Purpose::Use };
+        let handle = self.topic(topic, purpose).await?;
         // Not kept: it may be large.
         if let Some(schema) = request.schema.take() {
             let is_idle = handle.is_idle().await;
@@ -479,13 +431,13 @@ impl Broker {
         self.0.shutdown.cancel();
     }
 
-    /// The topic, loaded now if need be, and created if it does not exist and `create`.
+    /// The topic, loaded now if need be, and created if it does not exist and `purpose` lets it.
     pub(crate) async fn topic(
         &self,
         name: &TopicName,
-        create: bool,
+        purpose: Purpose,
     ) -> Result<TopicHandle, TopicError> {
-        self.0.topics.get(name, create).await
+        self.0.topics.get(name, purpose).await
     }
 
     /// Forgets what is stored in a topic that cannot be loaded because it is not known.

@@ -53,6 +53,16 @@ pub enum TopicError {
         /// The configured limit.
         limit: usize,
     },
+    /// Its namespace has as many topics as it may have.
+    #[error(
+        "Topic {topic} is not created: a namespace may have {limit} topics (maxTopicsPerNamespace)"
+    )]
+    TooManyTopics {
+        /// The topic.
+        topic: TopicName,
+        /// The limit.
+        limit: u64,
+    },
     /// Stored data is damaged. A person must look.
     #[error("Topic {topic} has corrupt data: {reason}")]
     Corrupt {
@@ -247,6 +257,12 @@ pub enum AdminError {
     /// The request makes no sense; says what would.
     #[error("{0}")]
     Invalid(String),
+    /// A number beyond what is allowed; says what is.
+    #[error("{0}")]
+    OutOfRange(String),
+    /// It is not something that this can be done with; says why.
+    #[error("{0}")]
+    Unprocessable(String),
     /// Not possible in this state.
     #[error("{0}")]
     NotAllowed(String),

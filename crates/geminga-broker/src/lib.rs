@@ -10,6 +10,7 @@ mod batch;
 mod broker;
 mod budget;
 mod consumer;
+mod creation;
 mod dead_letter;
 mod error;
 mod explain;
@@ -50,7 +51,7 @@ pub use geminga_subscription::{AutoSplit, Chunk};
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
     DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
-    PhaseHook, PublishingOptions,
+    PARTITIONS_MAX, PhaseHook, PublishingOptions, TopicOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

@@ -17,8 +17,8 @@ use std::{
 
 use futures_util::{FutureExt as _, future::Shared};
 use geminga_env::Instant;
-use geminga_managed_ledger::OpenError;
-use geminga_metadata::MetadataError;
+use geminga_managed_ledger::{ManagedLedger, OpenError};
+use geminga_metadata::{MetadataError, values::policies::Policies};
 use geminga_types::{Domain, TopicName};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,9 @@ use tracing::{Instrument as _, info_span, warn};
 
 use self::unreadable::topic_without;
 use crate::{
-    Domains, TopicError, namespace,
+    Domains, TopicError,
+    creation::{AutoCreation, Purpose, check_room},
+    namespace,
     ownership::Ownership,
     policies::{Changes, TopicPolicies},
     topic::{self, TopicDeps, TopicHandle},
@@ -51,7 +53,7 @@ pub(crate) struct Topics {
 #[derive(Debug)]
 enum Slot {
     Loading {
-        creates: bool,
+        purpose: Purpose,
         done: Loaded,
     },
     Loaded {
@@ -96,24 +98,24 @@ impl Topics {
         &self.ownership
     }
 
-    /// The topic, loaded now if need be, and created if it does not exist and `create`.
+    /// The topic, loaded now if need be, and created if it does not exist and `purpose` lets it.
     pub(crate) async fn get(
         self: &Arc<Self>,
         name: &TopicName,
-        create: bool,
+        purpose: Purpose,
     ) -> Result<TopicHandle, TopicError> {
         loop {
-            let (creates, done) = match self.join_or_start(name, create) {
+            let (joined, done) = match self.join_or_start(name, purpose) {
                 Slot::Loaded { handle, .. } => return Ok(handle),
-                Slot::Loading { creates, done } => (creates, done),
+                Slot::Loading { purpose, done } => (purpose, done),
                 Slot::Closing { done, .. } => {
                     _ = done.await; // Nothing is ever sent.
                     continue;
                 }
             };
             match done.await {
-                // Somebody else's load, which did not create: ours may.
-                Ok(Err(TopicError::NotFound(_))) if create && !creates => {}
+                // Somebody else's load, who may have less than we.
+                Ok(Err(TopicError::NotFound(_))) if joined != purpose => {}
                 Ok(answer) => return answer,
                 Err(_) => return Err(unavailable(name, "its load was given up")),
             }
@@ -121,15 +123,15 @@ impl Topics {
     }
 
     /// Joins the load in progress, or starts one on the tracker.
-    fn join_or_start(self: &Arc<Self>, name: &TopicName, create: bool) -> Slot {
+    fn join_or_start(self: &Arc<Self>, name: &TopicName, purpose: Purpose) -> Slot {
         let mut slots = self.lock();
         match slots.get_mut(name) {
             Some(Slot::Loaded { handle, used_at }) if !handle.is_gone() => {
                 *used_at = self.deps.ledger.env.clock.now();
                 return Slot::Loaded { handle: handle.clone(), used_at: *used_at };
             }
-            Some(Slot::Loading { creates, done }) => {
-                return Slot::Loading { creates: *creates, done: done.clone() };
+            Some(Slot::Loading { purpose, done }) => {
+                return Slot::Loading { purpose: *purpose, done: done.clone() };
             }
             Some(Slot::Closing { handle, done }) => {
                 return Slot::Closing { handle: handle.clone(), done: done.clone() };
@@ -138,7 +140,7 @@ impl Topics {
         }
         let (answer, done) = oneshot::channel();
         let done = done.shared();
-        slots.insert(name.clone(), Slot::Loading { creates: create, done: done.clone() });
+        slots.insert(name.clone(), Slot::Loading { purpose, done: done.clone() });
         drop(slots);
         let topics = Arc::clone(self);
         let span = info_span!("load", topic = %name);
@@ -146,7 +148,7 @@ impl Topics {
         let load = async move {
             let guard = LoadGuard { topics: &topics, name: &owned, is_settled: false };
             let changes = topics.policy_changes.count();
-            let loaded = topics.load_in_time(&owned, create).await;
+            let loaded = topics.load_in_time(&owned, purpose).await;
             guard.settle(&loaded);
             let handle = loaded.as_ref().ok().cloned();
             _ = answer.send(loaded); // Those who asked may have gone.
@@ -161,16 +163,16 @@ impl Topics {
             }
         };
         self.deps.tasks.spawn(load.instrument(span));
-        Slot::Loading { creates: create, done }
+        Slot::Loading { purpose, done }
     }
 
     async fn load_in_time(
         &self,
         name: &TopicName,
-        create: bool,
+        purpose: Purpose,
     ) -> Result<TopicHandle, TopicError> {
         let limit = self.deps.options.limits.topic_load_timeout;
-        match tokio::time::timeout(limit, self.load(name, create)).await {
+        match tokio::time::timeout(limit, self.load(name, purpose)).await {
             Ok(loaded) => loaded,
             Err(_) => {
                 let reason = format!("loading it took more than {} s", limit.as_secs());
@@ -179,7 +181,7 @@ impl Topics {
         }
     }
 
-    async fn load(&self, name: &TopicName, create: bool) -> Result<TopicHandle, TopicError> {
+    async fn load(&self, name: &TopicName, purpose: Purpose) -> Result<TopicHandle, TopicError> {
         let _permit = Arc::clone(&self.loads).acquire_owned().await;
         if self.shutdown.is_cancelled() {
             return Err(unavailable(name, "the broker is shutting down"));
@@ -191,37 +193,66 @@ impl Topics {
         let Some(policies) = found else {
             return Err(TopicError::NamespaceNotFound(name.namespace().to_string()));
         };
-        let policies = TopicPolicies::of_topic(&self.deps.options, &policies, name);
-        if let Some(index) = name.partition() {
-            let whole = name.without_partition();
-            let count = namespace::partition_count(deps, &whole).await.map_err(store_error)?;
-            // Without such a partitioned topic it is one that existed before, or nothing.
-            let is_beyond = count.is_some_and(|count| count <= index);
-            if is_beyond {
-                return Err(TopicError::NotFound(name.clone()));
-            }
-            let create = create && count.is_some();
-            return self.open(name, create, policies).await;
-        }
-        self.open(name, create, policies).await
+        let create = match purpose {
+            Purpose::Administer | Purpose::Use => false,
+            Purpose::UseOrCreate => AutoCreation::of(&self.deps.options, &policies).allows(name),
+            Purpose::Create => true,
+        };
+        let create = self.may_create_partition(name, purpose, create).await?;
+        let create = create.then_some(&policies);
+        self.open(name, create, TopicPolicies::of_topic(&self.deps.options, &policies, name)).await
     }
 
+    /// Whether a load may create the topic, if it is named like a partition; else as it was.
+    async fn may_create_partition(
+        &self,
+        name: &TopicName,
+        purpose: Purpose,
+        create: bool,
+    ) -> Result<bool, TopicError> {
+        let Some(index) = name.partition() else { return Ok(create) };
+        let found = namespace::partition_record(&self.deps.ledger, &name.without_partition()).await;
+        let found = found.map_err(|error| store_error(name, &error))?;
+        let is_client = matches!(purpose, Purpose::Use | Purpose::UseOrCreate);
+        match found {
+            // It is one that existed before, or nothing.
+            None => Ok(false),
+            // Clients would keep what is being deleted alive.
+            Some(found) if found.deleted && is_client => Err(TopicError::NotFound(name.clone())),
+            Some(found) if found.deleted => Ok(false),
+            Some(found) if found.partitions <= index && purpose != Purpose::Create => {
+                Err(TopicError::NotFound(name.clone()))
+            }
+            // Of one that is not stored, each partition exists as long as the whole.
+            Some(_) if name.domain() == Domain::NonPersistent => {
+                Ok(create || purpose == Purpose::UseOrCreate)
+            }
+            Some(_) => Ok(create),
+        }
+    }
+
+    /// `create`: where it is created, if it may be.
     async fn open(
         &self,
         name: &TopicName,
-        create: bool,
+        create: Option<&Policies>,
         policies: Arc<TopicPolicies>,
     ) -> Result<TopicHandle, TopicError> {
         let grant = self.ownership.acquire(name);
         let deps = self.deps.clone();
         let shutdown = self.shutdown.clone();
         if name.domain() == Domain::NonPersistent {
-            if !create {
+            if create.is_none() || self.is_partitioned(name).await? {
                 return Err(TopicError::NotFound(name.clone()));
             }
             return Ok(topic::spawn_nonpersistent(name.clone(), policies, grant, deps, shutdown));
         }
-        let mut ledger = self.open_ledger(name, create, &policies).await?;
+        let mut ledger = match (self.open_ledger(name, false, &policies).await, create) {
+            (Err(TopicError::NotFound(_)), Some(namespace)) => {
+                self.create_ledger(name, namespace, &policies).await?
+            }
+            (opened, _) => opened?,
+        };
         let counted = topic::recover_index(&mut ledger, &deps).await;
         counted.map_err(|reason| {
             warn!(topic = %name, reason, "a topic was not loaded");
@@ -236,6 +267,40 @@ impl Topics {
             return Err(TopicError::NotOwned(name.clone()));
         }
         Ok(topic::spawn_persistent(name.clone(), (ledger, known), policies, grant, deps, shutdown))
+    }
+
+    /// Makes a topic, unless there is one of that name with partitions.
+    async fn create_ledger(
+        &self,
+        name: &TopicName,
+        namespace: &Policies,
+        policies: &TopicPolicies,
+    ) -> Result<ManagedLedger, TopicError> {
+        if self.is_partitioned(name).await? {
+            return Err(TopicError::NotFound(name.clone()));
+        }
+        if name.partition().is_none() {
+            let (ledger, options) = (&self.deps.ledger, &self.deps.options);
+            check_room(ledger, options, namespace, name, 1).await?;
+        }
+        let ledger = self.open_ledger(name, true, policies).await?;
+        // Again: whoever makes it a partitioned one looks for it only after its record is written.
+        if self.is_partitioned(name).await? {
+            drop(ledger);
+            if let Err(error) = geminga_managed_ledger::delete(&self.deps.ledger, name).await {
+                warn!(topic = %name, %error, "a topic was created beside its partitions");
+            }
+            return Err(TopicError::NotFound(name.clone()));
+        }
+        Ok(ledger)
+    }
+
+    async fn is_partitioned(&self, name: &TopicName) -> Result<bool, TopicError> {
+        if name.partition().is_some() {
+            return Ok(false);
+        }
+        let found = namespace::partition_record(&self.deps.ledger, name).await;
+        Ok(found.map_err(|error| store_error(name, &error))?.is_some())
     }
 
     /// The topic if it is loaded now.

@@ -26,12 +26,12 @@ use geminga_types::NamespaceName;
 
 pub(crate) use defaults::{ensure_defaults, new_policies};
 pub(crate) use partitions::{
-    create_partitions, finish_delete_partitions, grow_partitions, mark_partitions_deleted,
-    partition_count, partition_record,
+    check_growth, create_partitions, finish_delete_partitions, grow_partitions,
+    mark_partitions_deleted, partition_count, partition_record,
 };
 pub(crate) use topics::{
-    create_topic_record, delete_schema, is_system_topic, partitioned_names, partitioned_topics,
-    stored_names, stored_topics, topic_exists,
+    count_topics, create_topic_record, delete_schema, is_system_topic, partitioned_names,
+    partitioned_topics, stored_names, stored_topics, topic_exists,
 };
 
 use crate::AdminError;

@@ -258,6 +258,33 @@ impl Domains {
     pub const ALL: Self = Self { persistent: true, nonpersistent: true };
 }
 
+/// Which topics there may be, by Pulsar's names.
+#[derive(Clone, Debug, Default)]
+pub struct TopicOptions {
+    /// `maxNumPartitionsPerPartitionedTopic`; 0 is no limit but [`PARTITIONS_MAX`].
+    pub partitions_max: u32,
+    /// `maxTopicsPerNamespace`, for namespaces that say nothing; 0 is no limit.
+    pub per_namespace_max: u64,
+    /// `brokerDeleteInactivePartitionedTopicMetadataEnabled`: whether a partitioned topic goes with the
+    /// last of its partitions that goes for being inactive.
+    pub deletes_inactive_partitioned: bool,
+}
+
+impl TopicOptions {
+    /// Partitions of a topic, at most.
+    #[must_use]
+    pub const fn partitions_max(&self) -> u32 {
+        match self.partitions_max {
+            max if 0 < max && max < PARTITIONS_MAX => max,
+            _ => PARTITIONS_MAX,
+        }
+    }
+}
+
+/// Partitions of a topic, where nothing less is configured: a count beyond it is a mistake, and each
+/// partition costs metadata.
+pub const PARTITIONS_MAX: u32 = 10_000;
+
 /// Everything a broker is told at its start.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -275,6 +302,8 @@ pub struct Options {
     pub auto_partitions: Option<u32>,
     /// `allowAutoSubscriptionCreation`.
     pub auto_subscription_creation: bool,
+    /// Which topics there may be.
+    pub topics: TopicOptions,
     /// How fast messages go out.
     pub dispatch: DispatchRates,
     /// What is asked of producers.

@@ -24,7 +24,7 @@ use geminga_metadata::{
 use geminga_types::{NamespaceName, TopicName};
 use tracing::warn;
 
-use crate::{DispatchRate, Options, PublishRate, load::Topics, namespace};
+use crate::{DispatchRate, Options, PublishRate, creation::AutoCreation, load::Topics, namespace};
 
 /// How long after a failed look at the policies the next one is.
 const RETRY: Duration = Duration::from_secs(1);
@@ -142,6 +142,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) producers_per_address_max: u64,
     /// Whether clients must encrypt.
     pub(crate) requires_encryption: bool,
+    /// Whether subscriptions come into being by being used.
+    pub(crate) creates_subscriptions: bool,
 }
 
 /// Counts the changes of policies that were heard of.
@@ -188,6 +190,7 @@ impl TopicPolicies {
             producers_per_address_max: options.publishing.producers_per_address_max,
             requires_encryption: policies.encryption_required
                 || options.publishing.requires_encryption,
+            creates_subscriptions: AutoCreation::of(options, policies).subscriptions,
         };
         if let Some(retention) = policies.retention_policies {
             let minutes = u64::try_from(retention.retention_time_in_minutes).ok();

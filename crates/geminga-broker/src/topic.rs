@@ -22,7 +22,8 @@ use tokio::sync::oneshot;
 pub(crate) use handle::{StartAt, TopicHandle};
 pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::{
-    DEDUPLICATION_CURSOR, Deduplication, TopicDeps, recover_deduplication, recover_index,
+    DEDUPLICATION_CURSOR, Deduplication, TopicDeps, is_reserved, recover_deduplication,
+    recover_index,
 };
 
 use crate::{

@@ -75,6 +75,7 @@ impl Coded for TopicError {
                 ServerError::ServiceNotReady
             }
             Self::TooManyRequests { .. } => ServerError::TooManyRequests,
+            Self::TooManyTopics { .. } => ServerError::NotAllowedError,
             Self::Corrupt { .. } => ServerError::PersistenceError,
         }
     }
@@ -154,7 +155,10 @@ impl Coded for AdminError {
     fn code(&self) -> ServerError {
         match self {
             Self::NotFound(_) => ServerError::TopicNotFound,
-            Self::Invalid(_) | Self::NotAllowed(_) => ServerError::NotAllowedError,
+            Self::Invalid(_)
+            | Self::NotAllowed(_)
+            | Self::OutOfRange(_)
+            | Self::Unprocessable(_) => ServerError::NotAllowedError,
             Self::Conflict(_) | Self::Busy(_) | Self::Unavailable(_) | Self::Unreadable(_) => {
                 ServerError::ServiceNotReady
             }

@@ -179,19 +179,19 @@ fn check_together(policies: &Policies) -> Result<(), AdminError> {
     Ok(())
 }
 
-fn shown<T: Serialize>(value: Option<&T>) -> Answer {
+pub(super) fn shown<T: Serialize>(value: Option<&T>) -> Answer {
     value.map_or_else(Answer::done, Answer::json)
 }
 
 /// What is to be set; nothing when it is to be removed, or set to nothing.
-fn given<T>(
+pub(super) fn given<T>(
     is_set: bool,
     value: impl FnOnce() -> Result<Option<T>, Failure>,
 ) -> Result<Option<T>, Failure> {
     if is_set { value() } else { Ok(None) }
 }
 
-fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
+pub(super) fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
     let value: Option<i32> = request.json()?;
     match value.filter(|&value| value < 0) {
         None => Ok(value),

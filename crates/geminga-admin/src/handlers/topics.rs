@@ -58,6 +58,11 @@ pub(super) async fn delete_partitions(broker: &Broker, request: &Request) -> Ans
     Ok(Answer::done())
 }
 
+pub(super) async fn create_missed_partitions(broker: &Broker, request: &Request) -> Answered {
+    broker.create_missed_partitions(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
 pub(super) async fn stats(broker: &Broker, request: &Request) -> Answered {
     let found = broker.topic_stats(&request.topic()?).await?;
     Ok(Answer::json(&stats::topic(&found)))

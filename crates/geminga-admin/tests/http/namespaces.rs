@@ -345,3 +345,83 @@ fn backlog_quotas_are_set_by_kind() {
         assert_eq!(map().await.as_object().unwrap().len(), 1);
     });
 }
+
+const TOPICS: &str = "/admin/v2/persistent/public/default";
+
+/// A partitioned topic of the namespace's own choice; what makes no sense is refused.
+#[test]
+fn automatic_creation_of_topics_is_set_read_and_removed() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/autoTopicCreation";
+        server.get(path).await.is(204);
+        let set = |allows: bool, kind: Option<&str>, count: Option<i64>| {
+            let body = json!({
+                "allowAutoTopicCreation": allows, "topicType": kind, "defaultNumPartitions": count,
+            });
+            async move { server.post(path, &body.to_string()).await.status }
+        };
+        assert_eq!(set(true, None, None).await, 412);
+        assert_eq!(set(true, Some("round"), Some(1)).await, 412);
+        assert_eq!(set(true, Some("partitioned"), None).await, 412);
+        assert_eq!(set(true, Some("partitioned"), Some(0)).await, 412);
+        assert_eq!(set(true, Some("partitioned"), Some(-3)).await, 412);
+        assert_eq!(set(true, Some("non-partitioned"), Some(3)).await, 412);
+        assert_eq!(set(true, Some("partitioned"), Some(10_001)).await, 406);
+        server.post(path, "null").await.is(412);
+        server.get(path).await.is(204);
+        let created = format!("{TOPICS}/a/partitions?checkAllowAutoCreation=true");
+        assert_eq!(set(true, Some("partitioned"), Some(3)).await, 204);
+        let found = server.get(path).await.is(200).json();
+        assert_eq!(found["defaultNumPartitions"], 3);
+        assert_eq!(found["topicType"], "partitioned");
+        assert_eq!(server.get(&created).await.is(200).json()["partitions"], 3);
+        assert_eq!(server.get(TOPICS).await.is(200).json().as_array().unwrap().len(), 3);
+        assert_eq!(set(false, None, None).await, 204);
+        let refused = format!("{TOPICS}/b/partitions?checkAllowAutoCreation=true");
+        server.get(&refused).await.is(404);
+        server.put(&format!("{TOPICS}/b/subscription/s"), "").await.is(404);
+        assert_eq!(server.get(&created).await.is(200).json()["partitions"], 3);
+        server.delete(path).await.is(204);
+        server.get(path).await.is(204);
+        assert_eq!(server.get(&refused).await.is(200).json()["partitions"], 0);
+        server.put(&format!("{TOPICS}/b/subscription/s"), "").await.is(204);
+        server.get("/admin/v2/namespaces/public/none/autoTopicCreation").await.is(404);
+    });
+}
+
+#[test]
+fn automatic_creation_of_subscriptions_is_set_read_and_removed() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/autoSubscriptionCreation";
+        server.get(path).await.is(204);
+        server.post(path, "null").await.is(412);
+        server.post(path, r#"{"allowAutoSubscriptionCreation":false}"#).await.is(204);
+        let found = server.get(path).await.is(200).json();
+        assert_eq!(found, json!({"allowAutoSubscriptionCreation": false}));
+        server.put(&format!("{TOPICS}/a/subscription/s"), "").await.is(204);
+        server.delete(path).await.is(204);
+        server.get(path).await.is(204);
+    });
+}
+
+#[test]
+fn a_namespace_has_no_more_topics_than_it_may() {
+    with_server(async |server| {
+        let path = "/admin/v2/namespaces/public/default/maxTopicsPerNamespace";
+        server.get(path).await.is(204);
+        server.post(path, "-1").await.is(412);
+        server.post(path, "3").await.is(204);
+        assert_eq!(server.get(path).await.is(200).json(), 3);
+        server.put(&format!("{TOPICS}/p/partitions"), "4").await.is(412);
+        server.put(&format!("{TOPICS}/p/partitions"), "2").await.is(204);
+        server.put(&format!("{TOPICS}/a"), "").await.is(204);
+        server.put(&format!("{TOPICS}/b"), "").await.is(412);
+        server.put(&format!("{TOPICS}/b/subscription/s"), "").await.is(412);
+        server.post(&format!("{TOPICS}/p/partitions"), "3").await.is(412);
+        server.put(&format!("{TOPICS}/a"), "").await.is(409);
+        server.delete(&format!("{TOPICS}/a")).await.is(204);
+        server.post(&format!("{TOPICS}/p/partitions"), "3").await.is(204);
+        server.delete(path).await.is(204);
+        server.put(&format!("{TOPICS}/b"), "").await.is(204);
+    });
+}

@@ -27,7 +27,7 @@ fn a_partition_count_is_taken_in_every_shape() {
         }
         let found = server.get(&format!("{DEFAULT}/t4/partitions")).await.is(200).json();
         assert_eq!(found, json!({"partitions": 4, "deleted": false, "properties": {"a": "b"}}));
-        for (body, status) in [("0", 406), ("-1", 406), ("x", 400), ("", 400), ("99999", 412)] {
+        for (body, status) in [("0", 406), ("-1", 406), ("x", 400), ("", 400), ("99999", 406)] {
             server.put(&format!("{DEFAULT}/no/partitions"), body).await.is(status);
         }
         server.get(&format!("{DEFAULT}/no/partitions")).await.is(404);
@@ -76,7 +76,7 @@ fn partitions_are_listed_one_by_one() {
 fn partitions_grow_with_their_subscriptions() {
     with_server(async |server| {
         let path = format!("{DEFAULT}/p/partitions");
-        server.post(&path, "2").await.is(404);
+        server.post(&path, "2").await.is(422);
         server.put(&path, "1").await.is(204);
         let body = r#"{"ledgerId":-1,"entryId":-1,"partitionIndex":-1}"#;
         server.put(&format!("{DEFAULT}/p/subscription/s"), body).await.is(204);
@@ -85,7 +85,9 @@ fn partitions_grow_with_their_subscriptions() {
             assert_eq!(partitions(server, "p").await.to_string(), count);
         }
         server.post(&path, "10").await.is(204);
-        server.post(&path, "9").await.is(412);
+        server.post(&path, "9").await.is(422);
+        server.post(&path, "10001").await.is(406);
+        server.post(&path, "0").await.is(406);
         assert_eq!(partitions(server, "p").await, 10);
         for index in 0..10 {
             let part = format!("{DEFAULT}/p-partition-{index}/subscriptions");
@@ -94,6 +96,22 @@ fn partitions_grow_with_their_subscriptions() {
         server.publish("p-partition-9", 2).await;
         let stats = server.get(&format!("{DEFAULT}/p-partition-9/stats")).await.is(200).json();
         assert_eq!(stats["subscriptions"]["s"]["msgBacklog"], 2);
+    });
+}
+
+#[test]
+fn missed_partitions_are_created() {
+    with_server(async |server| {
+        let path = format!("{DEFAULT}/p/createMissedPartitions");
+        server.post(&path, "").await.is(404);
+        server.put(&format!("{DEFAULT}/p/partitions"), "3").await.is(204);
+        server.delete(&format!("{DEFAULT}/p-partition-1")).await.is(204);
+        server.get(&format!("{DEFAULT}/p-partition-1/stats")).await.is(404);
+        for _ in 0..2 {
+            server.post(&path, "").await.is(204);
+            server.get(&format!("{DEFAULT}/p-partition-1/stats")).await.is(200);
+        }
+        assert_eq!(server.get(DEFAULT).await.is(200).json().as_array().unwrap().len(), 3);
     });
 }
 

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use geminga_types::{Domain, NamespaceName, TopicName};
 
-use super::{PartitionedTopicMetadata, TopicStats};
+use super::{PartitionedTopicMetadata, SubscriptionStats, TopicStats};
 use crate::{
-    AdminError, Broker,
+    AdminError, Broker, TopicError,
+    creation::Purpose,
     namespace::{self, record},
-    topic::StartAt,
+    topic::{StartAt, is_reserved},
 };
-
-/// What `maxNumPartitionsPerPartitionedTopic` would be if it were unlimited: a count beyond it is
-/// a mistake, and each partition costs metadata.
-const PARTITIONS_MAX: u32 = 10_000;
 
 impl Broker {
     /// Full names of a namespace's partitioned topics in one domain.
@@ -59,7 +56,7 @@ impl Broker {
         properties: Option<BTreeMap<String, String>>,
     ) -> Result<(), AdminError> {
         let deps = self.deps();
-        check_count(topic, partitions)?;
+        self.check_count(topic, partitions)?;
         namespace::require(deps, topic.namespace()).await?;
         if topic.partition().is_some() {
             let message = format!("Partitioned topic {topic} must not be named like a partition");
@@ -68,14 +65,38 @@ impl Broker {
         if namespace::partition_record(deps, topic).await?.is_some_and(|found| found.deleted) {
             self.erase_partitioned(topic, true).await?;
         }
-        if self.has_topic(topic).await? {
-            return Err(AdminError::Conflict(format!("This topic already exists: {topic}")));
+        if namespace::partition_record(deps, topic).await?.is_some() {
+            let message = format!("Partitioned topic {topic} already exists");
+            return Err(AdminError::Conflict(message));
         }
-        namespace::create_partitions(deps, topic, partitions, properties).await?;
+        self.require_room(topic, partitions).await?;
+        self.make_partitioned(topic, partitions, properties).await
+    }
+
+    /// Writes the record of a topic with partitions, and of each partition. If there is one of that name
+    /// without partitions, nothing is left of it.
+    pub(crate) async fn make_partitioned(
+        &self,
+        topic: &TopicName,
+        partitions: u32,
+        properties: Option<BTreeMap<String, String>>,
+    ) -> Result<(), AdminError> {
+        let exists = || AdminError::Conflict(format!("This topic already exists: {topic}"));
+        if self.has_topic(topic).await? {
+            return Err(exists());
+        }
+        namespace::create_partitions(self.deps(), topic, partitions, properties).await?;
+        // Again: whoever creates it without looks for this record only after its own is written.
+        if self.has_topic(topic).await? {
+            namespace::mark_partitions_deleted(self.deps(), topic).await?;
+            namespace::finish_delete_partitions(self.deps(), topic).await?;
+            return Err(exists());
+        }
         self.create_records(topic, 0, partitions).await
     }
 
-    /// Raises the number of partitions. New partitions get the subscriptions of the first one.
+    /// Raises the number of partitions. New partitions get the subscriptions of the first one before
+    /// they count, so that who uses them misses nothing.
     ///
     /// # Errors
     ///
@@ -85,18 +106,42 @@ impl Broker {
         topic: &TopicName,
         partitions: u32,
     ) -> Result<(), AdminError> {
-        check_count(topic, partitions)?;
-        namespace::grow_partitions(self.deps(), topic, partitions).await?;
+        self.check_count(topic, partitions)?;
+        let before = namespace::partition_count(self.deps(), topic).await?;
+        let before = namespace::check_growth(topic, before, partitions)?;
+        self.require_room(topic, partitions - before).await?;
         // All of them, not the new ones only: a repeated call mends what an interrupted one left.
         self.create_records(topic, 0, partitions).await?;
-        if topic.domain() == Domain::NonPersistent {
-            return Ok(());
+        if topic.domain() == Domain::Persistent {
+            self.copy_subscriptions(topic, partitions).await?;
         }
+        namespace::grow_partitions(self.deps(), topic, partitions).await?;
+        Ok(())
+    }
+
+    /// Creates the partitions of a topic that have no record.
+    ///
+    /// # Errors
+    ///
+    /// If it is no partitioned topic.
+    pub async fn create_missed_partitions(&self, topic: &TopicName) -> Result<(), AdminError> {
+        match namespace::partition_count(self.deps(), topic).await? {
+            Some(count) => self.create_records(topic, 0, count).await,
+            None => Err(TopicError::NotFound(topic.clone()).into()),
+        }
+    }
+
+    /// Gives partitions the subscriptions of the first one.
+    async fn copy_subscriptions(
+        &self,
+        topic: &TopicName,
+        partitions: u32,
+    ) -> Result<(), AdminError> {
         let first = self.topic_stats(&topic.with_partition(0)).await?;
-        for subscription in first.subscriptions.into_iter().filter(|found| found.is_durable) {
+        let is_copied = |found: &&SubscriptionStats| found.is_durable && !is_reserved(&found.name);
+        for subscription in first.subscriptions.iter().filter(is_copied) {
             for index in 1..partitions {
-                let part = topic.with_partition(index);
-                let handle = self.topic(&part, true).await?;
+                let handle = self.topic(&topic.with_partition(index), Purpose::Create).await?;
                 let (name, properties) =
                     (subscription.name.clone(), subscription.properties.clone());
                 match handle.create_subscription(name, StartAt::Earliest, properties).await {
@@ -106,6 +151,16 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    fn check_count(&self, topic: &TopicName, partitions: u32) -> Result<(), AdminError> {
+        let max = self.options().topics.partitions_max();
+        if (1..=max).contains(&partitions) {
+            return Ok(());
+        }
+        Err(AdminError::OutOfRange(format!(
+            "Topic {topic}: the number of partitions should be between 1 and {max}, got {partitions}"
+        )))
     }
 
     /// Deletes a topic with all its partitions: it is marked deleted, then the partitions go, then
@@ -160,8 +215,18 @@ impl Broker {
         force: bool,
     ) -> Result<(), AdminError> {
         let partitions = namespace::mark_partitions_deleted(self.deps(), topic).await?;
-        for index in 0..partitions {
-            match self.erase(&topic.with_partition(index), force).await {
+        let mut partitions: Vec<TopicName> =
+            (0..partitions).map(|index| topic.with_partition(index)).collect();
+        // What an interrupted growth has left: it goes up one by one.
+        for index in (partitions.len()..).filter_map(|index| u32::try_from(index).ok()) {
+            let next = topic.with_partition(index);
+            if topic.domain() == Domain::NonPersistent || !self.has_topic(&next).await? {
+                break;
+            }
+            partitions.push(next);
+        }
+        for partition in partitions {
+            match self.erase(&partition, force).await {
                 Ok(()) | Err(AdminError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -186,14 +251,4 @@ impl Broker {
         }
         Ok(())
     }
-}
-
-fn check_count(topic: &TopicName, partitions: u32) -> Result<(), AdminError> {
-    if (1..=PARTITIONS_MAX).contains(&partitions) {
-        return Ok(());
-    }
-    Err(AdminError::Invalid(format!(
-        "Topic {topic}: the number of partitions should be between 1 and {PARTITIONS_MAX}, got \
-         {partitions}"
-    )))
 }

@@ -6,6 +6,7 @@ use geminga_types::{Domain, Position, TopicName, check_subscription_name};
 
 use crate::{
     AdminError, Broker, SubscriptionExplanation, TopicError,
+    creation::Purpose,
     topic::{DEDUPLICATION_CURSOR, StartAt, TopicHandle},
 };
 
@@ -52,14 +53,16 @@ impl Broker {
     ) -> Result<(), AdminError> {
         persistent_only(topic)?;
         check_subscription_name(name).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        let create = self.options().auto_topic_creation;
-        let parts = match self.parts_of(topic).await {
-            Err(AdminError::NotFound(_)) if create => vec![topic.clone()],
-            parts => parts?,
+        let parts: Vec<TopicName> = match self.partitions(topic, true).await? {
+            0 => vec![topic.clone()],
+            count => (0..count).map(|index| topic.with_partition(index)).collect(),
         };
         let mut is_new = false;
         for part in parts {
-            let handle = self.topic(&part, create || part != *topic).await?;
+            // A partition exists as long as the whole does.
+            let is_partition = part != *topic;
+            let purpose = if is_partition { Purpose::Create } else { Purpose::UseOrCreate };
+            let handle = self.topic(&part, purpose).await?;
             match handle.create_subscription(name.to_owned(), at.into(), properties.clone()).await {
                 Ok(()) => is_new = true,
                 Err(AdminError::Conflict(_)) => {}
@@ -168,7 +171,7 @@ impl Broker {
         topic: &TopicName,
         part: &TopicName,
     ) -> Result<Option<TopicHandle>, AdminError> {
-        match self.topic(part, false).await {
+        match self.topic(part, Purpose::Administer).await {
             Ok(handle) => Ok(Some(handle)),
             Err(TopicError::NotFound(_)) if part != topic => Ok(None),
             Err(error) => Err(error.into()),

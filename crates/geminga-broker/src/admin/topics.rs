@@ -7,6 +7,7 @@ use geminga_types::{Domain, NamespaceName, Position, TopicName};
 use super::TopicStats;
 use crate::{
     AdminError, Broker, CompactionStatus, LastMessage, TopicError,
+    creation::Purpose,
     namespace::{self, record},
 };
 
@@ -66,11 +67,16 @@ impl Broker {
                 )));
             }
         }
+        let exists = || AdminError::Conflict(format!("This topic already exists: {topic}"));
+        if topic.partition().is_none() {
+            if self.has_topic(topic).await? {
+                return Err(exists());
+            }
+            self.require_room(topic, 1).await?;
+        }
         match self.create_record(topic).await? {
             record::Created::New => Ok(()),
-            record::Created::Exists => {
-                Err(AdminError::Conflict(format!("This topic already exists: {topic}")))
-            }
+            record::Created::Exists => Err(exists()),
         }
     }
 
@@ -114,7 +120,7 @@ impl Broker {
             let message = format!("Termination of the non-persistent topic {topic} is not allowed");
             return Err(AdminError::NotAllowed(message));
         }
-        self.topic(topic, false).await?.terminate().await
+        self.topic(topic, Purpose::Administer).await?.terminate().await
     }
 
     /// Begins the compaction of a topic, or of all partitions of one.
@@ -125,7 +131,7 @@ impl Broker {
     pub async fn compact(&self, topic: &TopicName) -> Result<(), AdminError> {
         refuse_compaction(topic)?;
         for topic in self.parts_of(topic).await? {
-            self.topic(&topic, false).await?.compact().await?;
+            self.topic(&topic, Purpose::Administer).await?.compact().await?;
         }
         Ok(())
     }
@@ -141,7 +147,7 @@ impl Broker {
     ) -> Result<CompactionStatus, AdminError> {
         refuse_compaction(topic)?;
         self.refuse_partitioned(topic, "compaction").await?;
-        self.topic(topic, false).await?.compaction_status().await
+        self.topic(topic, Purpose::Administer).await?.compaction_status().await
     }
 
     /// Stats of a topic or of one partition.
@@ -152,7 +158,7 @@ impl Broker {
     pub async fn topic_stats(&self, topic: &TopicName) -> Result<TopicStats, AdminError> {
         self.refuse_partitioned(topic, "stats").await?;
         let gone = || AdminError::Unavailable(format!("Topic {topic} is being closed; try again"));
-        self.topic(topic, false).await?.stats().await.ok_or_else(gone)
+        self.topic(topic, Purpose::Administer).await?.stats().await.ok_or_else(gone)
     }
 
     /// Stats of every topic that is loaded here, by name.
@@ -176,7 +182,7 @@ impl Broker {
             let message = format!("The non-persistent topic {topic} has no last message id");
             return Err(AdminError::NotAllowed(message));
         }
-        self.topic(topic, false).await?.last_message().await
+        self.topic(topic, Purpose::Administer).await?.last_message().await
     }
 
     /// Where the entry with the message of this index lies, or the next one if that message was never
@@ -196,7 +202,7 @@ impl Broker {
             let message = format!("The messages of the non-persistent topic {topic} have no index");
             return Err(AdminError::NotAllowed(message));
         }
-        self.topic(topic, false).await?.position_of_index(index).await
+        self.topic(topic, Purpose::Administer).await?.position_of_index(index).await
     }
 
     /// Whether a topic (or partition) exists: stored, or in use when not persistent.
@@ -224,10 +230,17 @@ impl Broker {
     ) -> Result<record::Created, AdminError> {
         if topic.domain() == Domain::NonPersistent {
             let exists = self.loaded_topic(topic).is_some();
-            self.topic(topic, true).await?;
+            self.topic(topic, Purpose::Create).await?;
             return Ok(if exists { record::Created::Exists } else { record::Created::New });
         }
         let created = namespace::create_topic_record(self.deps(), topic).await?;
+        // Whoever makes it a partitioned one looks for it only after its record is written.
+        if created == record::Created::New
+            && namespace::partition_record(self.deps(), topic).await?.is_some()
+        {
+            self.erase(topic, true).await?;
+            return Err(AdminError::Conflict(format!("Partitioned topic {topic} already exists")));
+        }
         if created == record::Created::New
             && let Err(error) = namespace::require(self.deps(), topic.namespace()).await
         {
@@ -245,7 +258,10 @@ impl Broker {
         let mut busy = None;
         for _ in 0..ERASE_ATTEMPTS {
             self.turn_out(topic, force).await?;
-            if topic.partition().is_none() {
+            // Partitions have the schema of the whole, which may also be a topic of its own.
+            let is_whole = topic.partition().is_none()
+                && namespace::partition_count(self.deps(), topic).await?.is_none();
+            if is_whole {
                 namespace::delete_schema(self.deps(), topic).await?;
             }
             if topic.domain() == Domain::NonPersistent {
@@ -264,7 +280,7 @@ impl Broker {
     /// Ends a topic's task and closes who is attached to it. One that is damaged, or whose
     /// namespace is being deleted, has no task.
     async fn turn_out(&self, topic: &TopicName, force: bool) -> Result<(), AdminError> {
-        match self.topic(topic, false).await {
+        match self.topic(topic, Purpose::Administer).await {
             Ok(handle) => handle.prepare_delete(force).await,
             Err(TopicError::Corrupt { .. }) if force => Ok(()),
             Err(TopicError::NamespaceNotFound(_)) if force => match self.loaded_topic(topic) {

@@ -54,11 +54,34 @@ pub(crate) async fn create_partitions(
     }
 }
 
+/// Refuses to make a topic with `before` partitions (`None`: it has none) one with fewer.
+///
+/// # Errors
+///
+/// `Unprocessable`, as Pulsar has it for both.
+pub(crate) fn check_growth(
+    topic: &TopicName,
+    before: Option<u32>,
+    partitions: u32,
+) -> Result<u32, AdminError> {
+    let Some(before) = before else {
+        let message = format!("Topic {topic} is not a partitioned topic");
+        return Err(AdminError::Unprocessable(message));
+    };
+    if partitions < before {
+        return Err(AdminError::Unprocessable(format!(
+            "Topic {topic}: desired partitions {partitions} can't be less than the current \
+             partitions {before}"
+        )));
+    }
+    Ok(before)
+}
+
 /// Raises the number of partitions and returns the number before. The same number changes nothing.
 ///
 /// # Errors
 ///
-/// `NotFound` when it is no partitioned topic, `Invalid` when it would shrink.
+/// See [`check_growth`].
 pub(crate) async fn grow_partitions(
     deps: &Deps,
     topic: &TopicName,
@@ -67,17 +90,10 @@ pub(crate) async fn grow_partitions(
     let mut before = 0;
     let path = paths::partitioned_topic(topic);
     record::change::<PartitionRecord, AdminError>(deps, &path, |found| {
-        let found = found.filter(|found| !found.deleted).ok_or_else(|| {
-            AdminError::NotFound(format!("Partitioned topic {topic} does not exist"))
-        })?;
-        before = found.partitions;
-        if partitions < before {
-            return Err(AdminError::Invalid(format!(
-                "Topic {topic}: desired partitions {partitions} can't be less than the current \
-                 partitions {before}"
-            )));
-        }
-        Ok((partitions != before).then(|| PartitionRecord { partitions, ..found.clone() }))
+        let found = found.filter(|found| !found.deleted);
+        before = check_growth(topic, found.map(|found| found.partitions), partitions)?;
+        let grown = found.filter(|_| partitions != before);
+        Ok(grown.map(|found| PartitionRecord { partitions, ..found.clone() }))
     })
     .await?;
     Ok(before)

@@ -214,14 +214,14 @@ fn partitions_only_grow() {
         let zero = create_partitions(deps, &topic, 0, None).await;
         assert!(matches!(zero, Err(AdminError::Invalid(_))));
         let missing = grow_partitions(deps, &topic, 2).await;
-        assert!(matches!(missing, Err(AdminError::NotFound(_))));
+        assert!(matches!(missing, Err(AdminError::Unprocessable(_))));
         create_partitions(deps, &topic, 2, properties.clone()).await.unwrap();
         let again = create_partitions(deps, &topic, 2, None).await;
         assert!(matches!(again, Err(AdminError::Conflict(_))), "{again:?}");
         assert_eq!(grow_partitions(deps, &topic, 5).await, Ok(2));
         assert_eq!(grow_partitions(deps, &topic, 5).await, Ok(5));
         let shrunk = grow_partitions(deps, &topic, 4).await;
-        assert!(matches!(shrunk, Err(AdminError::Invalid(_))));
+        assert!(matches!(shrunk, Err(AdminError::Unprocessable(_))));
         let found = partition_record(deps, &topic).await.unwrap().unwrap();
         assert_eq!((found.partitions, found.properties), (5, properties));
     });

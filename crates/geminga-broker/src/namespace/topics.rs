@@ -73,6 +73,22 @@ pub(crate) async fn stored_names(
     Ok(deps.env.workers.blocking(sorted).await)
 }
 
+/// How many persistent topics of a namespace have a record, partitions one by one, without those that
+/// brokers keep for themselves.
+pub(crate) async fn count_topics(
+    deps: &Deps,
+    namespace: &NamespaceName,
+) -> Result<u64, MetadataError> {
+    let folder = paths::managed_ledgers(namespace, Domain::Persistent);
+    let mut count = 0;
+    record::each_page(deps, &folder, |page| {
+        let topics = decoded(&page, namespace, Domain::Persistent);
+        count += topics.filter(|topic| !is_system_topic(topic)).count() as u64;
+    })
+    .await?;
+    Ok(count)
+}
+
 /// All partitioned topics of a namespace and domain, in order, without those being deleted.
 pub(crate) async fn partitioned_topics(
     deps: &Deps,

@@ -68,6 +68,7 @@ pub(crate) use broker_metadata::recover_index;
 pub(crate) use deduplication::{
     CURSOR as DEDUPLICATION_CURSOR, Deduplication, recover as recover_deduplication,
 };
+pub(crate) use subscriptions::is_reserved;
 pub(super) use task::spawn;
 
 type SubscriptionName = Arc<str>;

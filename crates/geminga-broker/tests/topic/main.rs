@@ -7,6 +7,7 @@ mod broker_metadata;
 mod client;
 mod compacting;
 mod compacting_model;
+mod creating;
 mod dead_letters;
 mod deduplicating;
 mod deduplicating_model;

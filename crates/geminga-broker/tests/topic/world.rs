@@ -121,6 +121,7 @@ fn options() -> Options {
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,
+        topics: geminga_broker::TopicOptions::default(),
         schema: geminga_broker::SchemaOptions::default(),
         bundles_default: 4,
         ack_flush_interval: Duration::from_millis(10),

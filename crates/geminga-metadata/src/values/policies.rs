@@ -318,7 +318,7 @@ pub struct AutoTopicCreationOverride {
     pub topic_type: Option<String>,
     /// With how many partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_num_partitions: Option<u32>,
+    pub default_num_partitions: Option<i32>,
 }
 
 /// Whether subscriptions come into being by being used.

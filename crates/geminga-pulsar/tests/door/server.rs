@@ -151,6 +151,7 @@ fn broker_options() -> geminga_broker::Options {
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,
+        topics: geminga_broker::TopicOptions::default(),
         dispatch: geminga_broker::DispatchRates::UNLIMITED,
         publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),

@@ -113,6 +113,11 @@ keys! {
     "allowAutoTopicCreationType" allow_auto_topic_creation_type: String = "non-partitioned";
     /// Partitions of a partitioned topic that is created so.
     "defaultNumPartitions" default_num_partitions: u64 = "1";
+    /// Partitions that a topic may have; 0 is no limit but 10,000.
+    "maxNumPartitionsPerPartitionedTopic" max_num_partitions_per_partitioned_topic: u64 = "0";
+    /// Topics that a namespace may have, each partition counts; 0 is no limit. A namespace's policy
+    /// overrides it.
+    "maxTopicsPerNamespace" max_topics_per_namespace: u64 = "0";
     /// Whether subscribing creates a subscription that does not exist.
     "allowAutoSubscriptionCreation" allow_auto_subscription_creation: bool = "true";
     /// Which schemas may follow each other on a topic: `FULL`, `BACKWARD`, `FORWARD`, the three as
@@ -215,6 +220,8 @@ keys! {
     "brokerDeleteInactiveTopicsMode" broker_delete_inactive_topics_mode: String = "delete_when_no_subscriptions";
     /// Seconds that they must have been unused; if it is empty, the time between two looks.
     "brokerDeleteInactiveTopicsMaxInactiveDurationSeconds" broker_delete_inactive_topics_max_inactive_duration_seconds: String = "";
+    /// Whether a partitioned topic is deleted as a whole once each of its partitions was deleted.
+    "brokerDeleteInactivePartitionedTopicMetadataEnabled" broker_delete_inactive_partitioned_topic_metadata_enabled: bool = "false";
     /// Bytes that may wait for a subscription of a topic; −1 is no limit. A namespace's backlog quota
     /// overrides it, as it does the next two.
     "backlogQuotaDefaultLimitBytes" backlog_quota_default_limit_bytes: i64 = "-1";

@@ -17,6 +17,7 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("maxConcurrentNonPersistentMessagePerConnection", 1, COUNT_MAX),
     ("maxMessagePublishBufferSizeInMB", -1, MIB_MAX),
     ("defaultNumPartitions", 1, 10_000),
+    ("maxNumPartitionsPerPartitionedTopic", 0, 10_000),
     ("defaultNumberOfNamespaceBundles", 1, 4_096),
     ("keySharedLookAheadMsgInReplayThresholdPerConsumer", 0, COUNT_MAX),
     ("keySharedLookAheadMsgInReplayThresholdPerSubscription", 0, COUNT_MAX),

@@ -8,7 +8,7 @@ use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
     DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, PublishRate, PublishingOptions,
-    QuotaAction, SchemaOptions, SchemaStrategy,
+    QuotaAction, SchemaOptions, SchemaStrategy, TopicOptions,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -96,6 +96,7 @@ pub(super) fn broker(
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,
+        topics: topics(config),
         dispatch: dispatch(config),
         publishing: publishing(config),
         failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
@@ -248,25 +249,35 @@ fn publishing(config: &Config) -> PublishingOptions {
     }
 }
 
+fn topics(config: &Config) -> TopicOptions {
+    TopicOptions {
+        partitions_max: u32::try_from(config.max_num_partitions_per_partitioned_topic)
+            .unwrap_or(u32::MAX),
+        per_namespace_max: config.max_topics_per_namespace,
+        deletes_inactive_partitioned: config
+            .broker_delete_inactive_partitioned_topic_metadata_enabled,
+    }
+}
+
 fn auto_partitions(config: &Config) -> anyhow::Result<Option<u32>> {
-    Ok(match config.allow_auto_topic_creation_type.as_str() {
-        "non-partitioned" => None,
-        "partitioned" => Some(
-            u32::try_from(config.default_num_partitions)
-                .ok()
-                .filter(|count| 0 < *count)
-                .with_context(|| {
-                    let value = config.default_num_partitions;
-                    format!(
-                        "defaultNumPartitions={value}: expected a number from 1 to {}",
-                        u32::MAX
-                    )
-                })?,
-        ),
+    let count = config.default_num_partitions;
+    let max = topics(config).partitions_max();
+    match config.allow_auto_topic_creation_type.as_str() {
+        "non-partitioned" => Ok(None),
+        "partitioned" => {
+            let found = u32::try_from(count).ok().filter(|count| (1..=max).contains(count));
+            let wrong = || {
+                format!(
+                    "defaultNumPartitions={count}: expected a number from 1 to {max} \
+                     (maxNumPartitionsPerPartitionedTopic)"
+                )
+            };
+            Ok(Some(found.with_context(wrong)?))
+        }
         other => {
             bail!("allowAutoTopicCreationType={other}: expected non-partitioned or partitioned")
         }
-    })
+    }
 }
 
 fn inactivity(config: &Config) -> anyhow::Result<Option<(InactiveMode, Duration)>> {

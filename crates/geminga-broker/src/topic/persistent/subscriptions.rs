@@ -133,7 +133,7 @@ impl Topic {
         reply: Reply<Result<Consumer, SubscribeError>>,
     ) {
         let request = &open.request;
-        if request.is_durable && !self.deps.options.auto_subscription_creation {
+        if request.is_durable && !self.policies.creates_subscriptions {
             let (topic, subscription) = (self.name.clone(), name.to_string());
             _ = reply.send(Err(SubscribeError::NotFound { topic, subscription }));
             return;
@@ -464,8 +464,8 @@ impl Topic {
     }
 }
 
-/// Whether the topic itself has a cursor of that name.
-fn is_reserved(name: &str) -> bool {
+/// Whether the topic itself has a cursor of that name: no client uses it.
+pub(crate) fn is_reserved(name: &str) -> bool {
     name == compaction::CURSOR || name == deduplication::CURSOR
 }
 
