@@ -50,6 +50,8 @@ pub struct TopicStats {
     pub last_offload_failure_time_stamp: u64,
     /// Wall-clock milliseconds of the last publish since the topic was loaded.
     pub last_publish_time_stamp: u64,
+    /// Wall-clock milliseconds when the topic was created, or the first of its partitions; 0: nobody knows.
+    pub topic_creation_time_stamp: u64,
     /// Transactions under way.
     pub ongoing_txn_count: u64,
     /// Transactions aborted.
@@ -143,6 +145,9 @@ impl TopicStats {
         self.offloaded_storage_size += other.offloaded_storage_size;
         self.last_publish_time_stamp =
             self.last_publish_time_stamp.max(other.last_publish_time_stamp);
+        let created = [self.topic_creation_time_stamp, other.topic_creation_time_stamp];
+        let known = created.into_iter().filter(|&time| 0 < time);
+        self.topic_creation_time_stamp = known.min().unwrap_or(0);
         self.waiting_publishers += other.waiting_publishers;
         self.non_contiguous_deleted_messages_ranges += other.non_contiguous_deleted_messages_ranges;
         self.delayed_message_index_size_in_bytes += other.delayed_message_index_size_in_bytes;

@@ -280,6 +280,16 @@ routes! {
     UnloadTopic = PUT "/admin/v2/{domain}/{}/{}/{}/unload", TenantAdmin;
     /// Ends a topic.
     Terminate = POST "/admin/v2/{domain}/{}/{}/{}/terminate", TenantAdmin;
+    /// Ends each partition of a topic.
+    TerminatePartitions = POST "/admin/v2/{domain}/{}/{}/{}/terminate/partitions", TenantAdmin;
+    /// Lets go of what a topic stores.
+    Truncate = DELETE "/admin/v2/{domain}/{}/{}/{}/truncate", TenantAdmin;
+    /// What users noted about a topic.
+    TopicProperties = GET "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
+    /// Notes more.
+    SetTopicProperties = PUT "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
+    /// Removes one of that.
+    RemoveTopicProperty = DELETE "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
     /// Begins the compaction of a topic.
     Compact = PUT "/admin/v2/{domain}/{}/{}/{}/compaction", TenantAdmin;
     /// How it goes.

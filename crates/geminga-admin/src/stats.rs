@@ -32,6 +32,7 @@ pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
         msg_drop_rate: found.message_rate_dropped,
         publish_rate_limited_times: found.publish_limited_times,
         last_publish_time_stamp: found.last_publish_time,
+        topic_creation_time_stamp: found.created,
         publishers,
         subscriptions: found
             .subscriptions

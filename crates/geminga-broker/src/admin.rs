@@ -13,6 +13,7 @@
 mod clusters;
 mod namespaces;
 mod partitioned;
+mod properties;
 mod subscriptions;
 mod tenants;
 mod topics;

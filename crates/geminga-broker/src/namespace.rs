@@ -26,8 +26,9 @@ use geminga_types::NamespaceName;
 
 pub(crate) use defaults::{ensure_defaults, new_policies};
 pub(crate) use partitions::{
-    check_growth, create_partitions, finish_delete_partitions, grow_partitions,
-    mark_partitions_deleted, partition_count, partition_record,
+    change_partitioned_properties, check_growth, create_partitions, finish_delete_partitions,
+    grow_partitions, mark_partitions_deleted, partition_count, partition_record,
+    unmark_partitions_deleted,
 };
 pub(crate) use topics::{
     count_topics, create_topic_record, delete_schema, is_system_topic, partitioned_names,

@@ -38,6 +38,8 @@ pub struct TopicStats {
     pub last_position: Position,
     /// Wall-clock milliseconds of the last publish since it was loaded; 0 for none.
     pub last_publish_time: u64,
+    /// Wall-clock milliseconds when it was created; 0: nobody knows.
+    pub created: u64,
     /// Whether it was terminated.
     pub is_terminated: bool,
     /// Whether messages that are stored already are dropped.

@@ -14,7 +14,7 @@ mod persistent;
 mod producers;
 mod rates;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use geminga_types::Position;
 use tokio::sync::oneshot;
@@ -130,6 +130,17 @@ pub(crate) enum Event {
     },
     Terminate {
         reply: Reply<Result<Position, AdminError>>,
+    },
+    Properties {
+        reply: Reply<Result<BTreeMap<String, String>, AdminError>>,
+    },
+    /// Each with its value; nothing removes it.
+    ChangeProperties {
+        changes: Vec<(String, Option<String>)>,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    Truncate {
+        reply: Reply<Result<(), AdminError>>,
     },
     /// What governs it has changed.
     Policies(Arc<TopicPolicies>),

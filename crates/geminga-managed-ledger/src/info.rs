@@ -26,7 +26,7 @@ use geminga_metadata::{
             ManagedLedgerInfo, MessageRange, NestedPositionInfo, StringProperty, decode_cursor,
             decode_ledger, encode,
         },
-        message_index, topic_epoch,
+        message_index, topic_epoch, topic_properties,
     },
 };
 use geminga_types::{EntryId, LedgerId, Position, TopicName};
@@ -56,6 +56,10 @@ pub(crate) struct Listing {
     pub(crate) buckets: Vec<DelayedBucket>,
     /// In what a bucket was being written.
     pub(crate) indexing: Option<LedgerId>,
+    /// In wall-clock milliseconds.
+    pub(crate) created: Option<u64>,
+    /// What users noted.
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 /// A change of a managed ledger's key.
@@ -69,6 +73,8 @@ pub(crate) struct Edit {
     pub(crate) epoch: Option<u64>,
     pub(crate) message_index: Option<u64>,
     pub(crate) delayed: Option<DelayedEdit>,
+    /// In this order; nothing removes a property.
+    pub(crate) properties: Vec<(String, Option<String>)>,
 }
 
 /// A change of what a key says of delayed entries.
@@ -109,9 +115,15 @@ pub(crate) fn cursor_name(child: &str) -> Option<Arc<str>> {
     paths::decode(child).map(Arc::from)
 }
 
-/// A managed ledger without ledgers.
-pub(crate) fn empty() -> Bytes {
-    encode(&ManagedLedgerInfo::default())
+/// The key of a managed ledger without ledgers.
+#[must_use]
+pub fn new_record(created: Timestamp, properties: &BTreeMap<String, String>) -> Bytes {
+    let mut info = ManagedLedgerInfo::default();
+    topic_properties::set_created(&mut info, created.0);
+    for (key, value) in properties {
+        topic_properties::set_property(&mut info, key, Some(value));
+    }
+    encode(&info)
 }
 
 pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
@@ -128,6 +140,8 @@ pub(crate) fn decode(value: &Bytes) -> Result<Listing, InvalidValue> {
         message_index: message_index::last_index(&info)?,
         buckets: delayed::buckets(&info)?,
         indexing: delayed::indexing(&info)?,
+        created: topic_properties::created(&info)?,
+        properties: topic_properties::properties(&info),
     })
 }
 
@@ -165,6 +179,9 @@ pub(crate) fn edit(value: &Bytes, edit: &Edit) -> Result<Bytes, InvalidValue> {
     }
     if let Some(index) = edit.message_index {
         message_index::set_last_index(&mut info, index);
+    }
+    for (key, value) in &edit.properties {
+        topic_properties::set_property(&mut info, key, value.as_deref());
     }
     match &edit.compaction {
         None => {}
@@ -312,6 +329,10 @@ mod tests {
     use geminga_metadata::values::managed_ledger::{KeyValue, OffloadContext};
 
     use super::*;
+
+    fn empty() -> Bytes {
+        new_record(Timestamp(7), &BTreeMap::new())
+    }
 
     fn pulsar_ledger(ledger_id: i64) -> LedgerInfo {
         LedgerInfo {

@@ -40,6 +40,7 @@ pub use delayed::{
 };
 pub use delete::{DeleteError, delete, delete_cursor_of, is_cursor_of};
 pub use geminga_ledger::{Deps, LedgerOptions};
+pub use info::new_record;
 pub use job::{Job, JobDone};
 pub use managed_ledger::{CompactionEvent, DelayedEvent, EpochEvent, LedgerStats, ManagedLedger};
 pub use open::{OpenError, open};

@@ -17,7 +17,9 @@ mod delayed;
 mod epoch;
 mod lifecycle;
 mod message_index;
+mod properties;
 mod transition;
+mod truncate;
 mod views;
 
 use std::{
@@ -33,7 +35,8 @@ use geminga_env::{Instant, Timestamp};
 use geminga_types::{EntryId, LedgerId, Ordinal, Position};
 
 use self::{
-    compaction::Compaction, delayed::Delayed, epoch::Epoch, lifecycle::Life, transition::Ledgers,
+    compaction::Compaction, delayed::Delayed, epoch::Epoch, lifecycle::Life,
+    properties::Properties, transition::Ledgers,
 };
 pub use self::{
     compaction::CompactionEvent, delayed::DelayedEvent, epoch::EpochEvent, views::LedgerStats,
@@ -72,6 +75,9 @@ pub struct ManagedLedger {
     epoch: Epoch,
     /// That of the last message that got one.
     message_index: Option<u64>,
+    properties: Properties,
+    /// Closed ledgers that end before this go, whatever retention says.
+    truncating: Option<Ordinal>,
     delayed: Delayed,
     recovered: BTreeMap<String, CursorState>,
     outbox: VecDeque<(BookieId, Vec<AddEntry>)>,
@@ -99,6 +105,10 @@ pub(crate) struct Opened {
     pub(crate) buckets: Vec<DelayedBucket>,
     /// In what a bucket was being written when that was cut short.
     pub(crate) indexing: Option<LedgerId>,
+    /// In wall-clock milliseconds.
+    pub(crate) created: Option<u64>,
+    /// What users noted.
+    pub(crate) properties: BTreeMap<String, String>,
 }
 
 impl ManagedLedger {
@@ -124,6 +134,8 @@ impl ManagedLedger {
             compaction: Compaction::new(opened.compacted, opened.compacting),
             epoch: Epoch::new(opened.epoch),
             message_index: opened.message_index,
+            properties: Properties::new(opened.created, opened.properties),
+            truncating: None,
             recovered: opened.cursors,
             spans: opened.spans,
             ledgers: Ledgers::new(opened.key, opened.unrecorded, opened.empty),

@@ -108,6 +108,8 @@ pub async fn open(
             message_index: listing.message_index,
             buckets: listing.buckets,
             indexing: listing.indexing,
+            created: listing.created,
+            properties: listing.properties,
         },
     ))
 }
@@ -124,7 +126,8 @@ async fn find(
     if !create {
         return Err(OpenError::NotFound(topic.clone()));
     }
-    if let Some(key) = OwnedKey::create(deps, Arc::clone(path), info::empty()).await? {
+    let record = info::new_record(deps.env.clock.wall(), &BTreeMap::new());
+    if let Some(key) = OwnedKey::create(deps, Arc::clone(path), record).await? {
         return Ok(key);
     }
     // Someone else made it in between.

@@ -104,6 +104,11 @@ impl OpenLedger {
         self.is_past_max && 0 < self.next.0
     }
 
+    /// Closes it once nothing is on its way, as if it were old.
+    pub(crate) const fn retire(&mut self) {
+        self.is_past_max = true;
+    }
+
     pub(crate) fn next_timeout(&self, options: &Options) -> Option<Instant> {
         let past_min = !self.is_past_min && self.is_large(options);
         let past_max = !self.is_past_max && 0 < self.next.0;

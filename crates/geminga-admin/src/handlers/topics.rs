@@ -1,11 +1,13 @@
 //! Topics, with partitions and without.
 
+use std::collections::BTreeMap;
+
 use geminga_admin_model::{
     LongRunningProcessStatus, MessageId, PartitionedTopicInternalStats, PartitionedTopicMetadata,
     PartitionedTopicStats, TopicStats,
 };
 use geminga_broker::{AdminError, Broker, CompactionStatus};
-use geminga_types::{Domain, TopicName};
+use geminga_types::{Domain, Position, TopicName};
 
 use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request, stats};
@@ -25,7 +27,8 @@ pub(super) async fn list_partitioned(broker: &Broker, request: &Request) -> Answ
 }
 
 pub(super) async fn create(broker: &Broker, request: &Request) -> Answered {
-    broker.create_topic(&request.topic()?).await?;
+    let properties = request.json()?.unwrap_or_default();
+    broker.create_topic_with(&request.topic()?, properties).await?;
     Ok(Answer::done())
 }
 
@@ -121,12 +124,44 @@ pub(super) async fn unload(broker: &Broker, request: &Request) -> Answered {
 pub(super) async fn terminate(broker: &Broker, request: &Request) -> Answered {
     let topic = request.topic()?;
     let last = broker.terminate(&topic).await?;
-    Ok(Answer::json(&MessageId {
-        ledger_id: last.ledger_id.0,
-        entry_id: last.entry_id.0,
-        partition_index: partition_index(&topic),
+    Ok(Answer::json(&message_id(&topic, last)))
+}
+
+pub(super) async fn terminate_partitions(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    let last = broker.terminate_partitions(&topic).await?.into_iter();
+    let last = last.map(|(index, at)| (index, message_id(&topic.with_partition(index), at)));
+    Ok(Answer::json(&last.collect::<BTreeMap<_, _>>()))
+}
+
+pub(super) async fn truncate(broker: &Broker, request: &Request) -> Answered {
+    broker.truncate(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn properties(broker: &Broker, request: &Request) -> Answered {
+    Ok(Answer::json(&broker.topic_properties(&request.topic()?).await?))
+}
+
+pub(super) async fn set_properties(broker: &Broker, request: &Request) -> Answered {
+    let properties = request.json()?.unwrap_or_default();
+    broker.set_topic_properties(&request.topic()?, properties).await?;
+    Ok(Answer::done())
+}
+
+pub(super) async fn remove_property(broker: &Broker, request: &Request) -> Answered {
+    let key = request.query("key").unwrap_or_default();
+    broker.remove_topic_property(&request.topic()?, key).await?;
+    Ok(Answer::done())
+}
+
+fn message_id(topic: &TopicName, at: Position) -> MessageId {
+    MessageId {
+        ledger_id: at.ledger_id.0,
+        entry_id: at.entry_id.0,
+        partition_index: partition_index(topic),
         batch_index: None,
-    }))
+    }
 }
 
 pub(super) async fn last_message_id(broker: &Broker, request: &Request) -> Answered {

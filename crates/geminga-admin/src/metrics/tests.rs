@@ -56,6 +56,7 @@ pub(crate) fn topic(name: &str) -> TopicStats {
         storage_entries: 10,
         last_position: Position::EARLIEST,
         last_publish_time: 0,
+        created: 0,
         is_terminated: false,
         is_deduplicating: false,
         compaction: CompactionStats::default(),

@@ -191,8 +191,8 @@ fn a_key_value_schema_travels_as_one_text() {
 #[test]
 fn a_schema_goes_with_its_topic() {
     with_server(async |server| {
-        for path in [TOPIC.to_owned(), format!("{TOPIC}/partitions")] {
-            server.put(&path, "2").await.is(204);
+        for (path, body) in [(TOPIC.to_owned(), ""), (format!("{TOPIC}/partitions"), "2")] {
+            server.put(&path, body).await.is(204);
             server.post(SCHEMA, &payload("JSON", RECORD)).await.is(200);
             server.delete(&path).await.is(204);
             let missing: Value = server.get(SCHEMA).await.is(404).json();

@@ -272,3 +272,75 @@ fn a_message_is_found_by_its_index() {
         assert_eq!(part.is(200).json()["partitionIndex"], 1);
     });
 }
+
+#[test]
+fn what_is_noted_about_a_topic_is_shown_and_removed() {
+    with_server(async |server| {
+        let whole = format!("{DEFAULT}/p");
+        server
+            .put(&format!("{whole}/partitions"), r#"{"partitions":2,"properties":{"a":"1"}}"#)
+            .await
+            .is(204);
+        server.put(&format!("{DEFAULT}/t"), r#"{"a":"1"}"#).await.is(204);
+        server.put(&format!("{DEFAULT}/u"), "[1]").await.is(400);
+        for topic in ["t", "p"] {
+            let path = format!("{DEFAULT}/{topic}/properties");
+            assert_eq!(server.get(&path).await.is(200).json(), json!({"a": "1"}));
+            server.put(&path, r#"{"b":"2"}"#).await.is(204);
+            server.put(&path, "{}").await.is(204);
+            server.put(&path, "7").await.is(400);
+            assert_eq!(server.get(&path).await.is(200).json(), json!({"a": "1", "b": "2"}));
+            server.delete(&format!("{path}?key=a")).await.is(204);
+            server.delete(&path).await.is(412);
+            assert_eq!(server.get(&path).await.is(200).json(), json!({"b": "2"}));
+        }
+        server
+            .put(&format!("{DEFAULT}/t/properties"), r#"{"geminga.created":"1 5"}"#)
+            .await
+            .is(412);
+        server.get(&format!("{DEFAULT}/none/properties")).await.is(404);
+        let stats = server.get(&format!("{DEFAULT}/t/stats")).await.is(200).json();
+        assert!(stats["topicCreationTimeStamp"].is_u64(), "{stats}");
+        let metadata = server.get(&format!("{whole}/partitions")).await.is(200).json();
+        assert_eq!(metadata["properties"], json!({"b": "2"}));
+    });
+}
+
+#[test]
+fn a_topic_is_truncated() {
+    with_server(async |server| {
+        server.delete(&format!("{DEFAULT}/t/truncate")).await.is(404);
+        let consumer = server.consumer("t", "s").await;
+        server.publish("t", 5).await;
+        server.delete(&format!("{DEFAULT}/t/truncate")).await.is(204);
+        let stats = server.get(&format!("{DEFAULT}/t/stats")).await.is(200).json();
+        assert_eq!(
+            (&stats["storageSize"], &stats["subscriptions"]["s"]["msgBacklog"]),
+            (&json!(0), &json!(0))
+        );
+        assert!(consumer.stats().await.is_ok(), "it stays");
+        server.put(&format!("{DEFAULT}/p/partitions"), "2").await.is(204);
+        server.publish("p-partition-1", 5).await;
+        server.delete(&format!("{DEFAULT}/p/truncate")).await.is(204);
+        let stats = server.get(&format!("{DEFAULT}/p/partitioned-stats")).await.is(200).json();
+        assert_eq!(stats["storageSize"], 0);
+        server.delete("/admin/v2/non-persistent/public/default/t/truncate").await.is(405);
+    });
+}
+
+#[test]
+fn the_partitions_of_a_topic_are_terminated() {
+    with_server(async |server| {
+        let path = format!("{DEFAULT}/p/terminate/partitions");
+        server.post(&path, "").await.is(404);
+        server.put(&format!("{DEFAULT}/p/partitions"), "2").await.is(204);
+        server.publish("p-partition-1", 3).await;
+        let last = server.post(&path, "").await.is(200).json();
+        assert_eq!(last["0"]["partitionIndex"], 0);
+        assert_eq!((&last["1"]["entryId"], &last["1"]["partitionIndex"]), (&json!(2), &json!(1)));
+        server.put(&format!("{DEFAULT}/t"), "").await.is(204);
+        server.post(&format!("{DEFAULT}/t/terminate/partitions"), "").await.is(405);
+        server.put(&format!("{DEFAULT}/__change_events"), "").await.is(204);
+        server.post(&format!("{DEFAULT}/__change_events/terminate"), "").await.is(405);
+    });
+}

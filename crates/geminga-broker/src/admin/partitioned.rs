@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use geminga_types::{Domain, NamespaceName, TopicName};
 
-use super::{PartitionedTopicMetadata, SubscriptionStats, TopicStats};
+use super::{
+    PartitionedTopicMetadata, SubscriptionStats, TopicStats, properties::check_properties,
+};
 use crate::{
     AdminError, Broker, TopicError,
     creation::Purpose,
@@ -57,6 +59,7 @@ impl Broker {
     ) -> Result<(), AdminError> {
         let deps = self.deps();
         self.check_count(topic, partitions)?;
+        check_properties(topic, properties.iter().flatten())?;
         namespace::require(deps, topic.namespace()).await?;
         if topic.partition().is_some() {
             let message = format!("Partitioned topic {topic} must not be named like a partition");
@@ -245,7 +248,7 @@ impl Broker {
             return Ok(()); // They exist while they are used.
         }
         for index in from..to {
-            match self.create_record(&topic.with_partition(index)).await? {
+            match self.create_record(&topic.with_partition(index), &BTreeMap::new()).await? {
                 record::Created::New | record::Created::Exists => {}
             }
         }

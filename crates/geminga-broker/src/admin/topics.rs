@@ -1,20 +1,25 @@
 //! Topics: create, delete, list, unload, terminate, stats.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use futures_util::{StreamExt, stream};
 use geminga_managed_ledger::DeleteError;
 use geminga_types::{Domain, NamespaceName, Position, TopicName};
 
-use super::TopicStats;
+use super::{TopicStats, properties::check_properties};
 use crate::{
     AdminError, Broker, CompactionStatus, LastMessage, TopicError,
     creation::Purpose,
     namespace::{self, record},
+    topic::is_reserved,
 };
 
 /// How many topics are asked for their stats at a time.
 const STATS_AT_ONCE: usize = 64;
 /// How often a topic is deleted again after clients loaded it meanwhile.
 const ERASE_ATTEMPTS: usize = 5;
+/// How long whoever truncates a topic waits for it.
+const TRUNCATION_MAX: Duration = Duration::from_secs(30);
 
 impl Broker {
     /// Full names of a namespace's topics in one domain: partitions one by one, without those that
@@ -45,13 +50,27 @@ impl Broker {
         Ok(names)
     }
 
-    /// Creates a topic without partitions.
+    /// Creates a topic without partitions, of which nothing is noted.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::create_topic_with`].
+    pub async fn create_topic(&self, topic: &TopicName) -> Result<(), AdminError> {
+        self.create_topic_with(topic, BTreeMap::new()).await
+    }
+
+    /// Creates a topic without partitions, with what users note about it.
     ///
     /// # Errors
     ///
     /// If it exists, as one with partitions too, or its namespace does not, or it is named like a
-    /// partition that its partitioned topic does not have.
-    pub async fn create_topic(&self, topic: &TopicName) -> Result<(), AdminError> {
+    /// partition that its partitioned topic does not have; if a property is none.
+    pub async fn create_topic_with(
+        &self,
+        topic: &TopicName,
+        properties: BTreeMap<String, String>,
+    ) -> Result<(), AdminError> {
+        check_properties(topic, &properties)?;
         let deps = self.deps();
         namespace::require(deps, topic.namespace()).await?;
         if namespace::partition_record(deps, topic).await?.is_some() {
@@ -74,7 +93,7 @@ impl Broker {
             }
             self.require_room(topic, 1).await?;
         }
-        match self.create_record(topic).await? {
+        match self.create_record(topic, &properties).await? {
             record::Created::New => Ok(()),
             record::Created::Exists => Err(exists()),
         }
@@ -116,11 +135,75 @@ impl Broker {
     /// If it does not exist, has partitions, or is not persistent.
     pub async fn terminate(&self, topic: &TopicName) -> Result<Position, AdminError> {
         self.refuse_partitioned(topic, "terminate").await?;
+        if namespace::is_system_topic(topic) {
+            let message = format!("Termination of the system topic {topic} is not allowed");
+            return Err(AdminError::NotAllowed(message));
+        }
         if topic.domain() == Domain::NonPersistent {
             let message = format!("Termination of the non-persistent topic {topic} is not allowed");
             return Err(AdminError::NotAllowed(message));
         }
         self.topic(topic, Purpose::Administer).await?.terminate().await
+    }
+
+    /// Ends each partition of a topic. Returns their last messages' positions.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, has no partitions, or is not persistent.
+    pub async fn terminate_partitions(
+        &self,
+        topic: &TopicName,
+    ) -> Result<BTreeMap<u32, Position>, AdminError> {
+        let Some(count) = namespace::partition_count(self.deps(), topic).await? else {
+            if topic.partition().is_none() && !self.has_topic(topic).await? {
+                return Err(TopicError::NotFound(topic.clone()).into());
+            }
+            let message = format!(
+                "Termination of the non-partitioned topic {topic} is not allowed \
+                 using partitioned-terminate, please use terminate commands"
+            );
+            return Err(AdminError::NotAllowed(message));
+        };
+        let mut last = BTreeMap::new();
+        for index in 0..count {
+            last.insert(index, self.terminate(&topic.with_partition(index)).await?);
+        }
+        Ok(last)
+    }
+
+    /// Acks everything on all subscriptions of a topic, or of all partitions of one, and lets go of what
+    /// is stored whatever its retention, but for what compaction has not seen yet.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, or is not persistent.
+    pub async fn truncate(&self, topic: &TopicName) -> Result<(), AdminError> {
+        if topic.domain() == Domain::NonPersistent {
+            let message = format!("The non-persistent topic {topic} can't be truncated");
+            return Err(AdminError::NotAllowed(message));
+        }
+        for part in self.parts_of(topic).await? {
+            let handle = self.topic(&part, Purpose::Administer).await?;
+            let gone = || AdminError::Unavailable(format!("Topic {part} is being closed"));
+            let stats = handle.stats().await.ok_or_else(gone)?;
+            let names = stats.subscriptions.into_iter().map(|found| found.name);
+            for name in names.filter(|name| !is_reserved(name)) {
+                match handle.skip(name, None).await {
+                    Ok(()) | Err(AdminError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let Ok(truncated) = tokio::time::timeout(TRUNCATION_MAX, handle.truncate()).await
+            else {
+                return Err(AdminError::Unavailable(format!(
+                    "Truncating topic {part} takes more than {} s; it goes on",
+                    TRUNCATION_MAX.as_secs()
+                )));
+            };
+            truncated?;
+        }
+        Ok(())
     }
 
     /// Begins the compaction of a topic, or of all partitions of one.
@@ -227,13 +310,14 @@ impl Broker {
     pub(super) async fn create_record(
         &self,
         topic: &TopicName,
+        properties: &BTreeMap<String, String>,
     ) -> Result<record::Created, AdminError> {
         if topic.domain() == Domain::NonPersistent {
             let exists = self.loaded_topic(topic).is_some();
             self.topic(topic, Purpose::Create).await?;
             return Ok(if exists { record::Created::Exists } else { record::Created::New });
         }
-        let created = namespace::create_topic_record(self.deps(), topic).await?;
+        let created = namespace::create_topic_record(self.deps(), topic, properties).await?;
         // Whoever makes it a partitioned one looks for it only after its record is written.
         if created == record::Created::New
             && namespace::partition_record(self.deps(), topic).await?.is_some()

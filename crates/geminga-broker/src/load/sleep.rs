@@ -13,10 +13,10 @@ use geminga_env::Instant;
 use geminga_managed_ledger::DeleteError;
 use geminga_types::TopicName;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Slot, Topics};
-use crate::{namespace, topic::TopicHandle};
+use crate::{AdminError, namespace, topic::TopicHandle};
 
 /// Topics looked at under one lock.
 const LOOKED_AT_ONCE: usize = 1_000;
@@ -81,7 +81,36 @@ impl Topics {
         }
         if let Err(error) = self.delete_stored(topic).await {
             warn!(%topic, error, "an inactive topic was not deleted as a whole");
+            return;
         }
+        if self.deps.options.topics.deletes_inactive_partitioned
+            && topic.partition().is_some()
+            && let Err(error) = self.delete_if_last(topic).await
+        {
+            warn!(%topic, %error, "its partitioned topic, which has none left, was not deleted");
+        }
+    }
+
+    /// Deletes the record of a partitioned topic whose last partition has just gone.
+    async fn delete_if_last(&self, partition: &TopicName) -> Result<(), AdminError> {
+        let (deps, whole) = (&self.deps.ledger, partition.without_partition());
+        let Some(count) = namespace::partition_count(deps, &whole).await? else { return Ok(()) };
+        for index in 0..count {
+            let other = whole.with_partition(index);
+            if namespace::topic_exists(deps, &other).await? {
+                return Ok(());
+            }
+        }
+        info!(topic = %whole, "has no partition any more: deleted");
+        // From here on no client loads one; whoever was faster keeps the topic.
+        namespace::mark_partitions_deleted(deps, &whole).await?;
+        for index in 0..count {
+            if namespace::topic_exists(deps, &whole.with_partition(index)).await? {
+                return namespace::unmark_partitions_deleted(deps, &whole).await;
+            }
+        }
+        namespace::delete_schema(deps, &whole).await?;
+        namespace::finish_delete_partitions(deps, &whole).await
     }
 
     async fn delete_stored(&self, topic: &TopicName) -> Result<(), String> {

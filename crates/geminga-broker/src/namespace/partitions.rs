@@ -99,6 +99,30 @@ pub(crate) async fn grow_partitions(
     Ok(before)
 }
 
+/// Changes a partitioned topic's properties: each is noted, or removed. `false`: there is no such topic.
+pub(crate) async fn change_partitioned_properties(
+    deps: &Deps,
+    topic: &TopicName,
+    changes: &[(String, Option<String>)],
+) -> Result<bool, AdminError> {
+    let path = paths::partitioned_topic(topic);
+    let changed = record::change::<PartitionRecord, AdminError>(deps, &path, |found| {
+        let Some(found) = found.filter(|found| !found.deleted) else { return Ok(None) };
+        let mut properties = found.properties.clone().unwrap_or_default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => _ = properties.insert(key.clone(), value.clone()),
+                None => _ = properties.remove(key),
+            }
+        }
+        let properties = Some(properties).filter(|properties| !properties.is_empty());
+        let wanted = PartitionRecord { properties, ..found.clone() };
+        Ok((wanted != *found).then_some(wanted))
+    })
+    .await?;
+    Ok(changed.is_some_and(|found| !found.deleted))
+}
+
 /// First phase of deleting: from here on the topic counts as absent, and only deleting it again
 /// goes on. Returns how many partitions are to be deleted.
 ///
@@ -118,6 +142,20 @@ pub(crate) async fn mark_partitions_deleted(
     })
     .await?;
     Ok(marked.map_or(0, |marked| marked.partitions))
+}
+
+/// The topic is not deleted, after all.
+pub(crate) async fn unmark_partitions_deleted(
+    deps: &Deps,
+    topic: &TopicName,
+) -> Result<(), AdminError> {
+    let path = paths::partitioned_topic(topic);
+    record::change::<PartitionRecord, AdminError>(deps, &path, |found| {
+        let marked = found.filter(|found| found.deleted);
+        Ok(marked.map(|found| PartitionRecord { deleted: false, ..found.clone() }))
+    })
+    .await?;
+    Ok(())
 }
 
 /// Last phase of deleting, once the partitions are gone.

@@ -256,13 +256,19 @@ fn topics_are_listed_decoded_and_by_namespace() {
             let namespace = "public/default".parse().unwrap();
             let topic = TopicName::new(Domain::Persistent, namespace, name).unwrap();
             assert!(!topic_exists(deps, &topic).await.unwrap());
-            assert_eq!(create_topic_record(deps, &topic).await, Ok(record::Created::New));
-            assert_eq!(create_topic_record(deps, &topic).await, Ok(record::Created::Exists));
+            assert_eq!(
+                create_topic_record(deps, &topic, &BTreeMap::new()).await,
+                Ok(record::Created::New)
+            );
+            assert_eq!(
+                create_topic_record(deps, &topic, &BTreeMap::new()).await,
+                Ok(record::Created::Exists)
+            );
             assert!(topic_exists(deps, &topic).await.unwrap());
             expected.push(topic);
         }
         let other = topic("persistent://public/default2/a");
-        create_topic_record(deps, &other).await.unwrap();
+        create_topic_record(deps, &other, &BTreeMap::new()).await.unwrap();
         let mut found = stored_topics(deps, expected[0].namespace()).await.unwrap();
         found.sort();
         expected.sort();

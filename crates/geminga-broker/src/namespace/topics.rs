@@ -1,6 +1,7 @@
 //! Which topics exist, by their records.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use geminga_ledger::Deps;
 use geminga_metadata::{MetadataError, paths};
 use geminga_types::{Domain, NamespaceName, TopicName};
@@ -24,8 +25,10 @@ pub(crate) async fn topic_exists(deps: &Deps, topic: &TopicName) -> Result<bool,
 pub(crate) async fn create_topic_record(
     deps: &Deps,
     topic: &TopicName,
+    properties: &BTreeMap<String, String>,
 ) -> Result<record::Created, MetadataError> {
-    record::create_bytes(deps, &paths::managed_ledger(topic), Bytes::new()).await
+    let record = geminga_managed_ledger::new_record(deps.env.clock.wall(), properties);
+    record::create_bytes(deps, &paths::managed_ledger(topic), record).await
 }
 
 /// Deletes all versions of a topic's schema.

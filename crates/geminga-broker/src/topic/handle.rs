@@ -1,6 +1,6 @@
 //! What the broker holds of a loaded topic.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use geminga_types::Position;
 use tokio::sync::oneshot;
@@ -125,6 +125,24 @@ impl TopicHandle {
 
     pub(crate) async fn terminate(&self) -> Result<Position, AdminError> {
         self.ask(|reply| Event::Terminate { reply }).await?
+    }
+
+    /// What users noted about it.
+    pub(crate) async fn properties(&self) -> Result<BTreeMap<String, String>, AdminError> {
+        self.ask(|reply| Event::Properties { reply }).await?
+    }
+
+    /// Notes each property, or removes it. Durable once answered.
+    pub(crate) async fn change_properties(
+        &self,
+        changes: Vec<(String, Option<String>)>,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::ChangeProperties { changes, reply }).await?
+    }
+
+    /// Lets go of all that is stored and that no cursor needs.
+    pub(crate) async fn truncate(&self) -> Result<(), AdminError> {
+        self.ask(|reply| Event::Truncate { reply }).await?
     }
 
     /// Begins a compaction.

@@ -205,6 +205,10 @@ impl Topic {
             Event::Terminate { reply } | Event::PositionOfIndex { reply, .. } => {
                 _ = reply.send(Err(error()));
             }
+            Event::Properties { reply } => _ = reply.send(Err(error())),
+            Event::ChangeProperties { reply, .. } | Event::Truncate { reply } => {
+                _ = reply.send(Err(error()));
+            }
             Event::Explain { reply, .. } => _ = reply.send(Err(error())),
             Event::LastMessageId { reply } => {
                 _ = reply.send(Err::<LastMessage, _>(error()));

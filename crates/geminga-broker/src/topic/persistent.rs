@@ -27,6 +27,7 @@ mod expiry;
 mod explain;
 mod index_search;
 mod positions;
+mod properties;
 mod publish;
 mod quota;
 mod seek;
@@ -52,8 +53,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::{
-    background::Answer, close::Phase, compaction::Compaction, delayed::Delayed, publish::Pending,
-    sub::Sub, subscriptions::Busy, tail::Tail,
+    background::Answer, close::Phase, compaction::Compaction, delayed::Delayed,
+    properties::Truncation, publish::Pending, sub::Sub, subscriptions::Busy, tail::Tail,
 };
 use super::{
     Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
@@ -181,6 +182,9 @@ struct Topic {
     /// Whether somebody looks for what is past its time.
     is_expiring: bool,
     terminating: Vec<super::Reply<Result<Position, crate::AdminError>>>,
+    /// Who waits for properties to be durable, in order.
+    noting: VecDeque<super::Reply<Result<(), crate::AdminError>>>,
+    truncation: Truncation,
 }
 
 impl Topic {
@@ -239,6 +243,9 @@ impl Topic {
             Event::Compact { reply } => self.compact(reply),
             Event::CompactionStatus { reply } => _ = reply.send(Ok(self.compaction_status())),
             Event::Terminate { reply } => self.terminate(reply),
+            Event::Properties { reply } => _ = reply.send(Ok(self.properties())),
+            Event::ChangeProperties { changes, reply } => self.change_properties(changes, reply),
+            Event::Truncate { reply } => self.truncate(reply),
             Event::Policies(policies) => self.set_policies(policies),
             Event::Sleep { reply } => self.sleep(reply),
             Event::Unload { reply } => self.start_unload(Some(reply)),
@@ -318,6 +325,8 @@ impl Topic {
             is_busy |= self.dispatch();
             is_busy |= self.move_phase();
             is_busy |= self.send_and_spawn();
+            is_busy |= self.settle_properties();
+            is_busy |= self.settle_truncation();
             is_busy |= self.end_if_sealed();
             if !is_busy {
                 break;

@@ -16,6 +16,7 @@ mod deleting;
 mod exclusive;
 mod formats;
 mod keyed;
+mod life;
 mod limits;
 mod lost_answers;
 mod nonpersistent;

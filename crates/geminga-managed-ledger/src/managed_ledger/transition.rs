@@ -81,6 +81,11 @@ impl Ledgers {
         Some(GivenUp { ledger_id, in_flight })
     }
 
+    /// Whether the open ledger is to be closed, or being closed.
+    pub(super) fn is_closing_open(&self) -> bool {
+        self.unsealed.is_some() || self.open.as_ref().is_some_and(OpenLedger::is_old)
+    }
+
     pub(super) const fn is_closed(&self) -> bool {
         self.key.is_some() && self.open.is_none() && self.unsealed.is_none()
     }
@@ -115,6 +120,8 @@ impl ManagedLedger {
                 self.ledgers.open = None;
             }
         }
+        let due = self.truncation_due();
+        self.ledgers.trimming.extend(due);
         let creates = appends_wait && self.ledgers.open.is_none();
         let terminates = self.termination_due();
         let is_due = creates
@@ -123,6 +130,7 @@ impl ManagedLedger {
             || !self.ledgers.trimming.is_empty()
             || self.compaction.has_step()
             || self.epoch.has_step()
+            || self.properties.has_step()
             || self.delayed.has_step();
         if !is_due {
             return None;
@@ -140,6 +148,7 @@ impl ManagedLedger {
                 terminate: terminates,
                 epoch: self.epoch.start_step(),
                 message_index: self.message_index,
+                properties: self.properties.start_step(),
                 ..Edit::default()
             },
             compaction: self.compaction.start_step(),
@@ -161,6 +170,7 @@ impl ManagedLedger {
             Err(JobError::Failed(reason)) => {
                 tracing::warn!(reason, "the list of ledgers was not changed");
                 self.epoch.on_failed(&reason);
+                self.properties.on_failed(&reason);
                 self.compaction.on_failed(made.compacted, &reason);
                 self.delayed.on_failed(made.bucket, &reason);
                 self.ledgers.backoff.on_failure(now);
@@ -191,6 +201,7 @@ impl ManagedLedger {
             Some(Stepped::Abandoned) => self.compaction.on_abandoned(),
         }
         self.epoch.on_done();
+        self.properties.on_done();
         match indexed {
             None => {}
             Some(Indexed::Begun(writer)) => self.delayed.on_begun(writer),

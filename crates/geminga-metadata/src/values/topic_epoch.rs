@@ -5,7 +5,7 @@ use super::{
     managed_ledger::{KeyValue, ManagedLedgerInfo},
 };
 
-const EPOCH: &str = "pulsar.topic.epoch";
+pub(super) const EPOCH: &str = "pulsar.topic.epoch";
 
 /// The epoch; `None`: no exclusive producer has ever been open.
 ///

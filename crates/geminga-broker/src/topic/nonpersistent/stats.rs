@@ -31,6 +31,7 @@ impl Topic {
             storage_bytes: 0,
             storage_entries: 0,
             last_position: Position::EARLIEST,
+            created: 0,
             last_publish_time: 0,
             is_terminated: false,
             is_deduplicating: false,

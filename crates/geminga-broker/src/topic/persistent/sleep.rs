@@ -67,6 +67,8 @@ impl Topic {
         let is_settled = self.pending.is_empty()
             && self.unflushed.is_empty()
             && self.terminating.is_empty()
+            && self.noting.is_empty()
+            && self.truncation.is_quiet()
             && self.deduplication.as_ref().is_none_or(|it| it.is_quiet())
             && !self.has_dead_letters_out()
             && !self.has_busy_names();

@@ -61,6 +61,7 @@ impl Topic {
             storage_entries: self.ledger.entries(),
             last_position: self.ledger.last_position().unwrap_or(Position::EARLIEST),
             last_publish_time: self.last_publish_time,
+            created: self.ledger.created().unwrap_or(0),
             is_terminated: self.ledger.is_terminated(),
             is_deduplicating: self.is_deduplicating(),
             compaction: self.compaction.stats(),

@@ -78,6 +78,8 @@ pub(in crate::topic) fn spawn(
         flow_out: Flow::new(now),
         last_publish_time: 0,
         terminating: Vec::new(),
+        noting: std::collections::VecDeque::new(),
+        truncation: super::properties::Truncation::default(),
         ledger,
     });
     topic.apply_policies();
