@@ -6,8 +6,7 @@ mod clusters;
 mod creation_policies;
 mod lookup;
 mod namespaces;
-mod policies;
-mod schema_policies;
+pub(crate) mod policies;
 mod schemas;
 mod subscriptions;
 mod tenants;
@@ -22,7 +21,6 @@ use crate::{
 type Answered = Result<Answer, Failure>;
 
 /// Serves one request.
-#[expect(clippy::too_many_lines, reason = "a table, exhaustive so that no route is forgotten")]
 pub(crate) async fn handle(
     route: Route,
     broker: &Broker,
@@ -57,60 +55,10 @@ pub(crate) async fn handle(
         | Route::NamespaceTopics
         | Route::NamespaceBundles
         | Route::UnloadNamespace => namespaces::handle(route, broker, request).await,
-        Route::NamespaceRetention
-        | Route::SetNamespaceRetention
-        | Route::RemoveNamespaceRetention
-        | Route::NamespaceMessageTtl
-        | Route::SetNamespaceMessageTtl
-        | Route::RemoveNamespaceMessageTtl
-        | Route::NamespaceUnackedPerConsumer
-        | Route::SetNamespaceUnackedPerConsumer
-        | Route::RemoveNamespaceUnackedPerConsumer
-        | Route::NamespaceUnackedPerSubscription
-        | Route::SetNamespaceUnackedPerSubscription
-        | Route::RemoveNamespaceUnackedPerSubscription
-        | Route::NamespaceSubscriptionExpiry
-        | Route::SetNamespaceSubscriptionExpiry
-        | Route::RemoveNamespaceSubscriptionExpiry
-        | Route::NamespaceDispatchRate
-        | Route::SetNamespaceDispatchRate
-        | Route::RemoveNamespaceDispatchRate
-        | Route::NamespaceSubscriptionDispatchRate
-        | Route::SetNamespaceSubscriptionDispatchRate
-        | Route::RemoveNamespaceSubscriptionDispatchRate
-        | Route::NamespacePublishRate
-        | Route::SetNamespacePublishRate
-        | Route::RemoveNamespacePublishRate
-        | Route::NamespaceProducersPerTopic
-        | Route::SetNamespaceProducersPerTopic
-        | Route::RemoveNamespaceProducersPerTopic
-        | Route::NamespaceEncryptionRequired
-        | Route::SetNamespaceEncryptionRequired
-        | Route::NamespaceInactiveTopics
-        | Route::SetNamespaceInactiveTopics
-        | Route::RemoveNamespaceInactiveTopics
-        | Route::NamespaceBacklogQuotas
-        | Route::SetNamespaceBacklogQuota
-        | Route::RemoveNamespaceBacklogQuota
-        | Route::NamespaceDelayedDelivery
-        | Route::SetNamespaceDelayedDelivery
-        | Route::RemoveNamespaceDelayedDelivery
-        | Route::NamespaceDeduplication
-        | Route::SetNamespaceDeduplication
-        | Route::RemoveNamespaceDeduplication
-        | Route::NamespaceCompactionThreshold
-        | Route::SetNamespaceCompactionThreshold
-        | Route::RemoveNamespaceCompactionThreshold => {
-            policies::handle(route, broker, request).await
-        }
-        Route::NamespaceSchemaStrategy
-        | Route::SetNamespaceSchemaStrategy
-        | Route::NamespaceSchemaUpdateStrategy
-        | Route::SetNamespaceSchemaUpdateStrategy
-        | Route::NamespaceSchemaValidation
-        | Route::SetNamespaceSchemaValidation
-        | Route::NamespaceSchemaUpdates
-        | Route::SetNamespaceSchemaUpdates => schema_policies::handle(route, broker, request).await,
+        Route::NamespacePolicy
+        | Route::PostNamespacePolicy
+        | Route::PutNamespacePolicy
+        | Route::RemoveNamespacePolicy => policies::of_namespace(route, broker, request).await,
         Route::NamespaceAutoTopics
         | Route::SetNamespaceAutoTopics
         | Route::RemoveNamespaceAutoTopics

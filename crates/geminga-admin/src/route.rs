@@ -1,10 +1,14 @@
 //! The table of everything that is served: method, path, and the permission it needs.
 //!
-//! A `{}` in a path stands for one part, `{domain}` for `persistent` or `non-persistent`. Where
-//! several paths fit, the one with more literal parts is taken. The table is the [`Route`] enum
+//! A `{}` in a path stands for one part, `{domain}` for `persistent` or `non-persistent`, `{policy of …}`
+//! for the name of one of the [policies](crate::handlers::policies) that has the method. Where several
+//! paths fit, the one with more literal parts is taken. The table is the [`Route`] enum
 //! itself, so that a route without permission or handler does not compile.
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    handlers::policies::{self, Level},
+};
 
 /// What a role must hold to use a route. Nothing is checked while authentication is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,114 +124,14 @@ routes! {
     NamespaceBundles = GET "/admin/v2/namespaces/{}/{}/bundles", TenantAdmin;
     /// Unloads a namespace's topics.
     UnloadNamespace = PUT "/admin/v2/namespaces/{}/{}/unload", TenantAdmin;
-    /// A namespace's policy: how long and how much is kept.
-    NamespaceRetention = GET "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
+    /// One policy of a namespace.
+    NamespacePolicy = GET "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
     /// Sets it.
-    SetNamespaceRetention = POST "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
+    PostNamespacePolicy = POST "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
+    /// Sets one that is set by PUT.
+    PutNamespacePolicy = PUT "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
     /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceRetention = DELETE "/admin/v2/namespaces/{}/{}/retention", TenantAdmin;
-    /// A namespace's policy: when an unacked message counts as acked.
-    NamespaceMessageTtl = GET "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
-    /// Sets it.
-    SetNamespaceMessageTtl = POST "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceMessageTtl = DELETE "/admin/v2/namespaces/{}/{}/messageTTL", TenantAdmin;
-    /// A namespace's policy: how many messages of a consumer may be unacked.
-    NamespaceUnackedPerConsumer = GET "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
-    /// Sets it.
-    SetNamespaceUnackedPerConsumer = POST "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceUnackedPerConsumer = DELETE "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerConsumer", TenantAdmin;
-    /// A namespace's policy: how many messages of a subscription may be unacked.
-    NamespaceUnackedPerSubscription = GET "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
-    /// Sets it.
-    SetNamespaceUnackedPerSubscription = POST "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceUnackedPerSubscription = DELETE "/admin/v2/namespaces/{}/{}/maxUnackedMessagesPerSubscription", TenantAdmin;
-    /// A namespace's policy: when a subscription without consumers is deleted.
-    NamespaceSubscriptionExpiry = GET "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSubscriptionExpiry = POST "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceSubscriptionExpiry = DELETE "/admin/v2/namespaces/{}/{}/subscriptionExpirationTime", TenantAdmin;
-    /// A namespace's policy: how fast a topic's messages go out.
-    NamespaceDispatchRate = GET "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
-    /// Sets it.
-    SetNamespaceDispatchRate = POST "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceDispatchRate = DELETE "/admin/v2/namespaces/{}/{}/dispatchRate", TenantAdmin;
-    /// A namespace's policy: how fast those of a subscription go out.
-    NamespaceSubscriptionDispatchRate = GET "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSubscriptionDispatchRate = POST "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceSubscriptionDispatchRate = DELETE "/admin/v2/namespaces/{}/{}/subscriptionDispatchRate", TenantAdmin;
-    /// A namespace's policy: how fast a topic's messages come in.
-    NamespacePublishRate = GET "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
-    /// Sets it.
-    SetNamespacePublishRate = POST "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespacePublishRate = DELETE "/admin/v2/namespaces/{}/{}/publishRate", TenantAdmin;
-    /// A namespace's policy: how many producers a topic may have.
-    NamespaceProducersPerTopic = GET "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
-    /// Sets it.
-    SetNamespaceProducersPerTopic = POST "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceProducersPerTopic = DELETE "/admin/v2/namespaces/{}/{}/maxProducersPerTopic", TenantAdmin;
-    /// A namespace's policy: whether producers must encrypt.
-    NamespaceEncryptionRequired = GET "/admin/v2/namespaces/{}/{}/encryptionRequired", TenantAdmin;
-    /// Sets it.
-    SetNamespaceEncryptionRequired = POST "/admin/v2/namespaces/{}/{}/encryptionRequired", TenantAdmin;
-    /// A namespace's policy: when topics that are not used are deleted.
-    NamespaceInactiveTopics = GET "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
-    /// Sets it.
-    SetNamespaceInactiveTopics = POST "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceInactiveTopics = DELETE "/admin/v2/namespaces/{}/{}/inactiveTopicPolicies", TenantAdmin;
-    /// A namespace's policy: how much may wait for a subscription, by kind.
-    NamespaceBacklogQuotas = GET "/admin/v2/namespaces/{}/{}/backlogQuotaMap", TenantAdmin;
-    /// Sets one of them.
-    SetNamespaceBacklogQuota = POST "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
-    /// Removes one of them.
-    RemoveNamespaceBacklogQuota = DELETE "/admin/v2/namespaces/{}/{}/backlogQuota", TenantAdmin;
-
-    /// A namespace's policy: whether messages that a topic has already are dropped.
-    NamespaceDeduplication = GET "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
-    /// Sets it.
-    SetNamespaceDeduplication = POST "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceDeduplication = DELETE "/admin/v2/namespaces/{}/{}/deduplication", TenantAdmin;
-
-    /// A namespace's policy: how much of a topic may be not compacted.
-    NamespaceCompactionThreshold = GET "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
-    /// Sets it.
-    SetNamespaceCompactionThreshold = PUT "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceCompactionThreshold = DELETE "/admin/v2/namespaces/{}/{}/compactionThreshold", TenantAdmin;
-
-    /// A namespace's policy: whether messages with a delivery time wait for it.
-    NamespaceDelayedDelivery = GET "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
-    /// Sets it.
-    SetNamespaceDelayedDelivery = POST "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceDelayedDelivery = DELETE "/admin/v2/namespaces/{}/{}/delayedDelivery", TenantAdmin;
-
-    /// A namespace's policy: which schemas may follow each other.
-    NamespaceSchemaStrategy = GET "/admin/v2/namespaces/{}/{}/schemaCompatibilityStrategy", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSchemaStrategy = PUT "/admin/v2/namespaces/{}/{}/schemaCompatibilityStrategy", TenantAdmin;
-    /// The policy that it replaced.
-    NamespaceSchemaUpdateStrategy = GET "/admin/v2/namespaces/{}/{}/schemaAutoUpdateCompatibilityStrategy", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSchemaUpdateStrategy = PUT "/admin/v2/namespaces/{}/{}/schemaAutoUpdateCompatibilityStrategy", TenantAdmin;
-    /// A namespace's policy: whether producers need a schema where there is one.
-    NamespaceSchemaValidation = GET "/admin/v2/namespaces/{}/{}/schemaValidationEnforced", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSchemaValidation = POST "/admin/v2/namespaces/{}/{}/schemaValidationEnforced", TenantAdmin;
-    /// A namespace's policy: whether clients may add schemas.
-    NamespaceSchemaUpdates = GET "/admin/v2/namespaces/{}/{}/isAllowAutoUpdateSchema", TenantAdmin;
-    /// Sets it.
-    SetNamespaceSchemaUpdates = POST "/admin/v2/namespaces/{}/{}/isAllowAutoUpdateSchema", TenantAdmin;
+    RemoveNamespacePolicy = DELETE "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
 
     /// A namespace's policy: whether topics come into being by being used.
     NamespaceAutoTopics = GET "/admin/v2/namespaces/{}/{}/autoTopicCreation", TenantAdmin;
@@ -368,11 +272,18 @@ impl Route {
             match wanted {
                 "{}" if !given.is_empty() => parts.push(given),
                 "{domain}" if DOMAINS.contains(&given) => parts.push(given),
+                "{policy of a namespace}" if self.has_policy(Level::Namespace, given) => {
+                    parts.push(given);
+                }
                 _ if wanted == given => {}
                 _ => return None,
             }
         }
         given.next().is_none().then_some(parts)
+    }
+
+    fn has_policy(self, level: Level, name: &str) -> bool {
+        policies::named(level, self.method(), name).is_some()
     }
 
     fn literals(self) -> usize {
@@ -392,8 +303,26 @@ mod tests {
     fn every_route_finds_itself() {
         for &route in Route::ALL {
             let path = route.path().replace("{domain}", "persistent").replace("{}", "x");
+            let of_namespace = match route.method() {
+                "PUT" => "compactionThreshold",
+                _ => "messageTTL",
+            };
+            let path = path.replace("{policy of a namespace}", of_namespace);
             assert_eq!(find(route.method(), &path), Some(route), "{route:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_found_by_its_name_and_method() {
+        let path = |name: &str| format!("/admin/v2/namespaces/a/b/{name}");
+        assert_eq!(find("GET", &path("backlogQuotaMap")), Some(Route::NamespacePolicy));
+        assert_eq!(find("DELETE", &path("backlogQuota")), Some(Route::RemoveNamespacePolicy));
+        assert_eq!(find("GET", &path("backlogQuota")), None);
+        assert_eq!(find("PUT", &path("unload")), Some(Route::UnloadNamespace));
+        assert_eq!(find("GET", &path("noSuchPolicy")), None);
+        let error = Route::find("POST", &path("compactionThreshold")).unwrap_err();
+        let Failure::UnknownMethod { allowed, .. } = error else { panic!("{error:?}") };
+        assert_eq!(allowed, ["DELETE", "GET", "PUT"]);
     }
 
     #[test]

@@ -64,6 +64,15 @@ impl InactiveMode {
             _ => None,
         }
     }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSubscriptions => "delete_when_no_subscriptions",
+            Self::CaughtUp => "delete_when_subscriptions_caught_up",
+        }
+    }
 }
 
 impl QuotaAction {
@@ -75,6 +84,16 @@ impl QuotaAction {
             "producer_exception" => Some(Self::Refuse),
             "consumer_backlog_eviction" => Some(Self::Evict),
             _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "producer_request_hold",
+            Self::Refuse => "producer_exception",
+            Self::Evict => "consumer_backlog_eviction",
         }
     }
 }

@@ -5,11 +5,10 @@ use geminga_broker::{
     admin::{AutoSubscriptionCreationOverride, AutoTopicCreationOverride, Policies},
 };
 
-use super::{
-    Answered,
-    policies::{count, given, shown},
-};
-use crate::{failure::Failure, request::Request, route::Route};
+use serde::Serialize;
+
+use super::Answered;
+use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
 
 const PARTITIONED: &str = "partitioned";
 const PLAIN: &str = "non-partitioned";
@@ -63,7 +62,7 @@ async fn change(
         Ok(())
     };
     broker.change_namespace_policies(&request.namespace()?, changed).await?;
-    Ok(crate::answer::Answer::done())
+    Ok(Answer::done())
 }
 
 /// Pulsar's rules: of what is not created nothing else counts.
@@ -108,4 +107,26 @@ fn subscriptions(request: &Request) -> Result<AutoSubscriptionCreationOverride, 
     request.json()?.ok_or_else(|| {
         AdminError::Invalid("autoSubscriptionCreationOverride is null".to_owned()).into()
     })
+}
+
+fn shown<T: Serialize>(value: Option<&T>) -> Answer {
+    value.map_or_else(Answer::done, Answer::json)
+}
+
+/// What is to be set; nothing when it is to be removed.
+fn given<T>(
+    is_set: bool,
+    value: impl FnOnce() -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    if is_set { value() } else { Ok(None) }
+}
+
+fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
+    let value: Option<i32> = request.json()?;
+    match value.filter(|&value| value < 0) {
+        None => Ok(value),
+        Some(value) => {
+            Err(AdminError::Invalid(format!("{what} is {value}, it must be 0 or more")).into())
+        }
+    }
 }

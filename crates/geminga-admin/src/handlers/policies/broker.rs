@@ -1,0 +1,98 @@
+//! What the configuration says, in the words of policies.
+
+use std::time::Duration;
+
+use geminga_broker::{
+    InactiveMode, Options, QuotaAction,
+    admin::{
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, PublishRate,
+        RetentionPolicies,
+    },
+};
+
+use super::values::Quotas;
+
+/// What Pulsar's clients send with a policy that does not say it.
+const TICK_MS: i64 = 1_000;
+/// Pulsar's default; it counts only while such topics are deleted.
+const INACTIVE_SECONDS: i32 = 60;
+
+pub(super) fn count(limit: u64) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+pub(super) fn bytes(limit: u64) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn seconds(time: Duration) -> i32 {
+    count(time.as_secs())
+}
+
+pub(super) fn minutes(time: Duration) -> i32 {
+    count(time.as_secs() / 60)
+}
+
+pub(super) fn retention(options: &Options) -> Option<RetentionPolicies> {
+    let options = &options.managed_ledger;
+    Some(RetentionPolicies {
+        retention_time_in_minutes: options.retention_time.map_or(-1, minutes),
+        retention_size_in_mb: options.retention_bytes.map_or(-1, |kept| bytes(kept >> 20)),
+    })
+}
+
+pub(super) fn quotas(options: &Options) -> Option<Quotas> {
+    let action = |action: Option<QuotaAction>| action.map(|action| action.name().to_owned());
+    let of_size = BacklogQuota {
+        limit_size: Some(options.backlog_bytes.map_or(-1, |(limit, _)| bytes(limit))),
+        limit_time: Some(-1),
+        policy: action(options.backlog_bytes.map(|(_, action)| action)),
+        ..BacklogQuota::default()
+    };
+    let of_age = BacklogQuota {
+        limit_size: Some(-1),
+        limit_time: Some(options.backlog_age.map_or(-1, |(limit, _)| seconds(limit))),
+        policy: action(options.backlog_age.map(|(_, action)| action)),
+        ..BacklogQuota::default()
+    };
+    let kinds = [("destination_storage", of_size), ("message_age", of_age)];
+    Some(kinds.into_iter().map(|(kind, quota)| (kind.to_owned(), Some(quota))).collect())
+}
+
+pub(super) fn inactive(options: &Options) -> Option<InactiveTopicPolicies> {
+    let mode = options.inactivity.map_or(InactiveMode::NoSubscriptions, |(mode, _)| mode);
+    Some(InactiveTopicPolicies {
+        inactive_topic_delete_mode: mode.name().to_owned(),
+        max_inactive_duration_seconds: options
+            .inactivity
+            .map_or(INACTIVE_SECONDS, |(_, time)| seconds(time)),
+        delete_while_inactive: options.inactivity.is_some(),
+        ..InactiveTopicPolicies::default()
+    })
+}
+
+pub(super) fn rate(rate: &geminga_broker::DispatchRate) -> DispatchRate {
+    DispatchRate {
+        dispatch_throttling_rate_in_msg: rate.messages.map_or(-1, count),
+        dispatch_throttling_rate_in_byte: rate.bytes.map_or(-1, bytes),
+        relative_to_publish_rate: rate.is_relative,
+        rate_period_in_second: seconds(rate.period),
+        ..DispatchRate::default()
+    }
+}
+
+pub(super) fn publish_rate(rate: geminga_broker::PublishRate) -> PublishRate {
+    PublishRate {
+        publish_throttling_rate_in_msg: rate.messages.map_or(-1, count),
+        publish_throttling_rate_in_byte: rate.bytes.map_or(-1, bytes),
+        ..PublishRate::default()
+    }
+}
+
+pub(super) fn delays(options: &Options) -> Option<DelayedDeliveryPolicies> {
+    Some(DelayedDeliveryPolicies {
+        active: options.delayed.is_enabled,
+        tick_time: TICK_MS,
+        ..DelayedDeliveryPolicies::default()
+    })
+}

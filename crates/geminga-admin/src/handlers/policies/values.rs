@@ -1,0 +1,176 @@
+//! Values as requests bring them, and which of them make sense.
+
+use std::collections::BTreeMap;
+
+use geminga_broker::{
+    AdminError, InactiveMode, Options, QuotaAction, SchemaStrategy,
+    admin::{
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
+        RetentionPolicies,
+    },
+};
+use serde::de::DeserializeOwned;
+
+use crate::{failure::Failure, request::Request};
+
+/// No strategy: the next in line decides.
+pub(super) const UNDEFINED: &str = "UNDEFINED";
+
+/// A count that is not negative.
+pub(super) fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
+    let value: Option<i32> = request.json()?;
+    match value.filter(|&value| value < 0) {
+        None => Ok(value),
+        Some(value) => {
+            Err(AdminError::Invalid(format!("{what} is {value}, it must be 0 or more")).into())
+        }
+    }
+}
+
+pub(super) fn threshold(request: &Request, _: &Options) -> Result<Option<i64>, Failure> {
+    let value: Option<i64> = request.json()?;
+    match value.filter(|&value| value < 0) {
+        None => Ok(value),
+        Some(value) => Err(AdminError::Invalid(format!(
+            "compactionThreshold is {value}, it must be 0 or more"
+        ))
+        .into()),
+    }
+}
+
+pub(super) fn delays(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<DelayedDeliveryPolicies>, Failure> {
+    let value: Option<DelayedDeliveryPolicies> = request.json()?;
+    match value.as_ref().map(|given| given.tick_time).filter(|&tick| tick <= 0) {
+        None => Ok(value),
+        Some(tick) => {
+            Err(AdminError::Invalid(format!("tickTime is {tick}, it must be more than 0")).into())
+        }
+    }
+}
+
+pub(super) fn inactive(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<InactiveTopicPolicies>, Failure> {
+    let value: Option<InactiveTopicPolicies> = request.json()?;
+    let Some(given) = &value else { return Ok(None) };
+    let mode = &given.inactive_topic_delete_mode;
+    if InactiveMode::named(mode).is_none() {
+        return Err(AdminError::Invalid(format!(
+            "inactiveTopicDeleteMode is {mode:?}, it must be delete_when_no_subscriptions or \
+             delete_when_subscriptions_caught_up"
+        ))
+        .into());
+    }
+    let seconds = given.max_inactive_duration_seconds;
+    if seconds < 0 || seconds == 0 && given.delete_while_inactive {
+        return Err(AdminError::Invalid(format!(
+            "maxInactiveDurationSeconds is {seconds}, it must be more than 0"
+        ))
+        .into());
+    }
+    Ok(value)
+}
+
+pub(super) fn rate(request: &Request, _: &Options) -> Result<Option<DispatchRate>, Failure> {
+    let value: Option<DispatchRate> = request.json()?;
+    match value.as_ref().map(|rate| rate.rate_period_in_second).filter(|&seconds| seconds < 1) {
+        None => Ok(value),
+        Some(seconds) => Err(AdminError::Invalid(format!(
+            "ratePeriodInSecond is {seconds}, it must be 1 or more"
+        ))
+        .into()),
+    }
+}
+
+/// Quotas to be set, or removed, by kind.
+pub(super) type Quotas = BTreeMap<String, Option<BacklogQuota>>;
+
+fn quota_kind(request: &Request) -> Result<String, Failure> {
+    match request.query("backlogQuotaType") {
+        None => Ok("destination_storage".to_owned()),
+        Some(kind @ ("destination_storage" | "message_age")) => Ok(kind.to_owned()),
+        Some(other) => Err(Failure::InvalidParameter(format!(
+            "backlogQuotaType is {other:?}, it must be destination_storage or message_age"
+        ))),
+    }
+}
+
+/// One quota less.
+pub(super) fn no_quota(request: &Request) -> Result<Option<Quotas>, Failure> {
+    Ok(Some(Quotas::from([(quota_kind(request)?, None)])))
+}
+
+pub(super) fn quota(request: &Request, _: &Options) -> Result<Option<Quotas>, Failure> {
+    let kind = quota_kind(request)?;
+    let mut value: Option<BacklogQuota> = request.json()?;
+    if let Some(quota) = &mut value
+        && quota.limit.or(quota.limit_size).is_none()
+    {
+        quota.limit_size = Some(-1); // Java's admin client insists on a number.
+    }
+    let policy = value.as_ref().and_then(|quota| quota.policy.as_deref());
+    if let Some(policy) = policy.filter(|policy| QuotaAction::named(policy).is_none()) {
+        return Err(AdminError::Invalid(format!(
+            "policy is {policy:?}, it must be producer_request_hold, producer_exception or \
+             consumer_backlog_eviction"
+        ))
+        .into());
+    }
+    Ok(Some(Quotas::from([(kind, value)])))
+}
+
+/// What the body must hold.
+pub(super) fn required<T: DeserializeOwned>(
+    request: &Request,
+    what: &str,
+) -> Result<Option<T>, Failure> {
+    let missing = || Failure::InvalidBody(format!("Request body is not valid: expected {what}"));
+    Ok(Some(request.json()?.ok_or_else(missing)?))
+}
+
+/// A strategy for schemas, or none: the next in line decides.
+pub(super) fn strategy(request: &Request) -> Result<Option<String>, Failure> {
+    let name: Option<String> = required(request, "the name of a strategy")?;
+    if let Some(name) = name.as_deref().filter(|&name| name != UNDEFINED) {
+        name.parse::<SchemaStrategy>().map_err(|error| Failure::InvalidBody(error.to_string()))?;
+    }
+    Ok(name)
+}
+
+/// A strategy in the words of the older policy. Nothing takes it away.
+pub(super) fn update_strategy(request: &Request) -> Result<Option<String>, Failure> {
+    let Some(name) = request.json::<String>()? else { return Ok(None) };
+    if SchemaStrategy::from_auto_update(&name).is_none() {
+        let known = SchemaStrategy::ALL.map(SchemaStrategy::as_auto_update).join(", ");
+        return Err(AdminError::Invalid(format!(
+            "schemaAutoUpdateCompatibilityStrategy is {name:?}, it must be one of {known}"
+        ))
+        .into());
+    }
+    Ok(Some(name))
+}
+
+/// Pulsar's rule: -1 is no limit, and 0 is for both or for none.
+pub(super) fn retention(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<RetentionPolicies>, Failure> {
+    let value: Option<RetentionPolicies> = request.json()?;
+    let Some(RetentionPolicies { retention_time_in_minutes: time, retention_size_in_mb: size }) =
+        value
+    else {
+        return Ok(None);
+    };
+    if time < -1 || size < -1 || (time == 0) != (size == 0) {
+        return Err(AdminError::Invalid(format!(
+            "retentionTimeInMinutes is {time} and retentionSizeInMB {size}: they must be -1 (no \
+             limit) or more, and both 0 (nothing is kept) or neither"
+        ))
+        .into());
+    }
+    Ok(value)
+}
