@@ -21,6 +21,7 @@ use crate::{
 type Answered = Result<Answer, Failure>;
 
 /// Serves one request.
+#[expect(clippy::too_many_lines, reason = "a table, exhaustive so that no route is forgotten")]
 pub(crate) async fn handle(
     route: Route,
     broker: &Broker,
@@ -92,6 +93,11 @@ pub(crate) async fn handle(
         Route::TopicProperties => topics::properties(broker, request).await,
         Route::SetTopicProperties => topics::set_properties(broker, request).await,
         Route::RemoveTopicProperty => topics::remove_property(broker, request).await,
+        Route::TopicPolicy
+        | Route::PostTopicPolicy
+        | Route::PutTopicPolicy
+        | Route::RemoveTopicPolicy => policies::of_topic(route, broker, request).await,
+        Route::EffectivePolicies => policies::in_force(broker, request).await,
         Route::Compact => topics::compact(broker, request).await,
         Route::CompactionStatus => topics::compaction_status(broker, request).await,
         Route::LastMessageId => topics::last_message_id(broker, request).await,

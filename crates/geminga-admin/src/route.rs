@@ -194,6 +194,16 @@ routes! {
     SetTopicProperties = PUT "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
     /// Removes one of that.
     RemoveTopicProperty = DELETE "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
+    /// One policy of a topic.
+    TopicPolicy = GET "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
+    /// Sets it.
+    PostTopicPolicy = POST "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
+    /// Sets one that is set by PUT.
+    PutTopicPolicy = PUT "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
+    /// Removes it: the namespace's, or the broker's configuration, counts again.
+    RemoveTopicPolicy = DELETE "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
+    /// What counts of all policies, and where it comes from.
+    EffectivePolicies = GET "/admin/v2/{domain}/{}/{}/{}/effective-policies", TenantAdmin;
     /// Begins the compaction of a topic.
     Compact = PUT "/admin/v2/{domain}/{}/{}/{}/compaction", TenantAdmin;
     /// How it goes.
@@ -275,6 +285,7 @@ impl Route {
                 "{policy of a namespace}" if self.has_policy(Level::Namespace, given) => {
                     parts.push(given);
                 }
+                "{policy of a topic}" if self.has_policy(Level::Topic, given) => parts.push(given),
                 _ if wanted == given => {}
                 _ => return None,
             }
@@ -303,11 +314,12 @@ mod tests {
     fn every_route_finds_itself() {
         for &route in Route::ALL {
             let path = route.path().replace("{domain}", "persistent").replace("{}", "x");
-            let of_namespace = match route.method() {
-                "PUT" => "compactionThreshold",
-                _ => "messageTTL",
+            let (of_namespace, of_topic) = match route.method() {
+                "PUT" => ("compactionThreshold", "schemaCompatibilityStrategy"),
+                _ => ("messageTTL", "messageTTL"),
             };
             let path = path.replace("{policy of a namespace}", of_namespace);
+            let path = path.replace("{policy of a topic}", of_topic);
             assert_eq!(find(route.method(), &path), Some(route), "{route:?}");
         }
     }
@@ -323,6 +335,11 @@ mod tests {
         let error = Route::find("POST", &path("compactionThreshold")).unwrap_err();
         let Failure::UnknownMethod { allowed, .. } = error else { panic!("{error:?}") };
         assert_eq!(allowed, ["DELETE", "GET", "PUT"]);
+        let path = |name: &str| format!("/admin/v2/non-persistent/a/b/t/{name}");
+        assert_eq!(find("POST", &path("compactionThreshold")), Some(Route::PostTopicPolicy));
+        assert_eq!(find("GET", &path("maxMessageSize")), Some(Route::TopicPolicy));
+        assert_eq!(find("GET", &path("encryptionRequired")), None);
+        assert_eq!(find("GET", &path("maxProducersPerTopic")), None);
     }
 
     #[test]

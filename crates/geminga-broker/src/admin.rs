@@ -16,6 +16,7 @@ mod partitioned;
 mod properties;
 mod subscriptions;
 mod tenants;
+mod topic_policies;
 mod topics;
 
 pub use geminga_metadata::values::policies::{
@@ -23,6 +24,7 @@ pub use geminga_metadata::values::policies::{
     ClusterData, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
     PartitionedTopicMetadata, Policies, PublishRate, RetentionPolicies, TenantInfo,
 };
+pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
 pub use subscriptions::CursorStart;
 

@@ -455,6 +455,11 @@ impl Broker {
         self.0.topics.all_loaded()
     }
 
+    /// Its topics.
+    pub(crate) fn loader(&self) -> &Topics {
+        &self.0.topics
+    }
+
     /// Where its tasks run.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.0.deps.tasks

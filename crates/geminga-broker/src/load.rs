@@ -20,7 +20,7 @@ use geminga_env::Instant;
 use geminga_managed_ledger::{ManagedLedger, OpenError};
 use geminga_metadata::{MetadataError, values::policies::Policies};
 use geminga_types::{Domain, TopicName};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{RwLock, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
@@ -30,7 +30,7 @@ use crate::{
     creation::{AutoCreation, Purpose, check_room},
     namespace,
     ownership::Ownership,
-    policies::{Changes, TopicPolicies},
+    policies::{Changes, InMetadata, PolicyStore, TopicPolicies},
     topic::{self, TopicDeps, TopicHandle},
 };
 
@@ -46,7 +46,10 @@ pub(crate) struct Topics {
     loads: Arc<Semaphore>,
     /// One for all topics.
     managed_ledger: Arc<geminga_managed_ledger::Options>,
+    policy_store: Box<dyn PolicyStore>,
     policy_changes: Changes,
+    /// Who deletes a topic shares it; who changes policies of topics, which must exist, has it alone.
+    deletions: RwLock<()>,
     slots: Mutex<BTreeMap<TopicName, Slot>>,
 }
 
@@ -72,13 +75,15 @@ impl Topics {
         let managed_ledger = deps.options.managed_ledger.clone();
         let loads = deps.options.limits.concurrent_topic_loads_max.max(1);
         Self {
-            deps,
             ownership,
             shutdown,
             loads: Arc::new(Semaphore::new(loads)),
             managed_ledger: Arc::new(managed_ledger),
+            policy_store: Box::new(InMetadata(deps.ledger.clone())),
             policy_changes: Changes::default(),
+            deletions: RwLock::new(()),
             slots: Mutex::default(),
+            deps,
         }
     }
 
@@ -92,6 +97,14 @@ impl Topics {
 
     pub(crate) const fn policy_changes(&self) -> &Changes {
         &self.policy_changes
+    }
+
+    pub(crate) fn policy_store(&self) -> &dyn PolicyStore {
+        &*self.policy_store
+    }
+
+    pub(crate) const fn deletions(&self) -> &RwLock<()> {
+        &self.deletions
     }
 
     pub(crate) const fn ownership(&self) -> &Ownership {
@@ -158,8 +171,8 @@ impl Topics {
                 && topics.policy_changes.count() != seen
             {
                 seen = topics.policy_changes.count();
-                let Some(policies) = topics.topic_policies(owned.namespace()).await else { break };
-                handle.set_policies(policies.for_topic(&owned)).await;
+                let Some(policies) = topics.policies_of(&owned).await else { break };
+                handle.set_policies(policies).await;
             }
         };
         self.deps.tasks.spawn(load.instrument(span));
@@ -200,7 +213,10 @@ impl Topics {
         };
         let create = self.may_create_partition(name, purpose, create).await?;
         let create = create.then_some(&policies);
-        self.open(name, create, TopicPolicies::of_topic(&self.deps.options, &policies, name)).await
+        let own = self.own_policies(name).await.map_err(store_error)?;
+        let options = &self.deps.options;
+        let in_force = TopicPolicies::of_topic(options, &policies, own.as_ref(), name);
+        self.open(name, create, in_force).await
     }
 
     /// Whether a load may create the topic, if it is named like a partition; else as it was.
@@ -335,6 +351,29 @@ impl Topics {
             Slot::Loading { .. } => None,
         });
         loaded.collect()
+    }
+
+    /// A topic and its partitions, as far as they are loaded now.
+    pub(crate) fn loaded_parts(&self, topic: &TopicName) -> Vec<(TopicName, TopicHandle)> {
+        let mut parts: Vec<_> =
+            self.loaded(topic).map(|handle| (topic.clone(), handle)).into_iter().collect();
+        let first = topic.with_partition(0);
+        let all_begin_with = first.local().trim_end_matches('0');
+        let slots = self.lock();
+        // By name they are neighbours.
+        let behind = slots.range(first.clone()..).take_while(|(name, _)| {
+            name.namespace() == topic.namespace()
+                && name.domain() == topic.domain()
+                && name.local().starts_with(all_begin_with)
+        });
+        let partitions = behind.filter(|(name, _)| name.without_partition() == *topic);
+        parts.extend(partitions.filter_map(|(name, slot)| match slot {
+            Slot::Loaded { handle, .. } | Slot::Closing { handle, .. } => {
+                Some((name.clone(), handle.clone()))
+            }
+            Slot::Loading { .. } => None,
+        }));
+        parts
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TopicName, Slot>> {

@@ -296,6 +296,8 @@ pub struct Options {
     pub limits: Limits,
     /// Which topics are served.
     pub domains: Domains,
+    /// `topicLevelPoliciesEnabled`: whether topics have policies of their own.
+    pub topic_level_policies: bool,
     /// `allowAutoTopicCreation`.
     pub auto_topic_creation: bool,
     /// `defaultNumPartitions` when `allowAutoTopicCreationType` is `partitioned`, else `None`.

@@ -1,13 +1,18 @@
-//! What governs a topic: the policies of its namespace, and this broker's configuration where they
-//! are silent.
+//! What governs a topic: its own policies, those of its namespace where they are silent, and this
+//! broker's configuration where both are.
 //!
-//! A change of a namespace's record reaches its loaded topics within a moment, whoever made it: this
-//! broker follows the records.
+//! A change of a record reaches the loaded topics that it is about within a moment, whoever made it: this
+//! broker [follows](follow) the records.
 //!
 //! # Invariants
 //!
 //! 1. A loaded topic ends up with the latest policies: one that loads while they change reads them
 //!    again.
+//! 2. Policies of a topic go with it: none are stored for one that does not exist.
+
+mod follow;
+mod layer;
+mod store;
 
 use std::{
     sync::{
@@ -17,17 +22,12 @@ use std::{
     time::Duration,
 };
 
-use geminga_metadata::{
-    Change, MetadataError, Watch, paths,
-    values::policies::{self, BacklogQuota, Policies},
-};
-use geminga_types::{NamespaceName, TopicName};
-use tracing::warn;
+use geminga_metadata::values::policies::{self, BacklogQuota, Policies};
+use geminga_types::TopicName;
 
-use crate::{DispatchRate, Options, PublishRate, creation::AutoCreation, load::Topics, namespace};
-
-/// How long after a failed look at the policies the next one is.
-const RETRY: Duration = Duration::from_secs(1);
+use self::layer::Layer;
+pub(crate) use self::store::{InMetadata, PolicyStore};
+use crate::{DispatchRate, Options, PublishRate, admin, creation::AutoCreation, namespace};
 
 /// The kinds of quota, as they are stored.
 const BY_SIZE: &str = "destination_storage";
@@ -163,6 +163,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) requires_encryption: bool,
     /// Whether subscriptions come into being by being used.
     pub(crate) creates_subscriptions: bool,
+    /// Bytes of what a client sends as one message, at most, unless it is a chunk.
+    pub(crate) message_bytes_max: usize,
 }
 
 /// Counts the changes of policies that were heard of.
@@ -174,20 +176,36 @@ impl Changes {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn note(&self) {
+    pub(crate) fn note(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 impl TopicPolicies {
-    /// Those of a topic in a namespace with `policies`.
-    pub(crate) fn of_topic(options: &Options, policies: &Policies, topic: &TopicName) -> Arc<Self> {
-        Arc::new(Self::of(options, policies)).for_topic(topic)
+    /// Those of a topic with its own policies, if it has any, in a namespace with `policies`.
+    pub(crate) fn of_topic(
+        options: &Options,
+        policies: &Policies,
+        own: Option<&admin::TopicPolicies>,
+        topic: &TopicName,
+    ) -> Arc<Self> {
+        Arc::new(Self::of(options, policies, own)).for_topic(topic)
     }
 
-    fn of(options: &Options, policies: &Policies) -> Self {
+    fn of(options: &Options, policies: &Policies, own: Option<&admin::TopicPolicies>) -> Self {
+        let mut found = Self::of_broker(options);
+        found.requires_encryption |= policies.encryption_required;
+        found.creates_subscriptions = AutoCreation::of(options, policies).subscriptions;
+        found.apply(Layer::of_namespace(policies, &options.cluster));
+        if let Some(own) = own {
+            found.apply(Layer::of_topic(own));
+        }
+        found
+    }
+
+    fn of_broker(options: &Options) -> Self {
         let managed_ledger = &options.managed_ledger;
-        let mut found = Self {
+        Self {
             retention_time: managed_ledger.retention_time,
             retention_bytes: managed_ledger.retention_bytes,
             message_ttl: options.message_ttl,
@@ -199,82 +217,87 @@ impl TopicPolicies {
             subscription_dispatch_rate: options.dispatch.subscription,
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
+            deduplication: options.deduplication.is_enabled,
             compaction_threshold: options.compaction.threshold_bytes,
             honours_delays: options.delayed.is_enabled,
-            deduplication: policies
-                .deduplication_enabled
-                .unwrap_or(options.deduplication.is_enabled),
             publish_rate: options.publishing.topic_rate,
             producers_max: options.publishing.producers_per_topic_max,
             producers_per_address_max: options.publishing.producers_per_address_max,
-            requires_encryption: policies.encryption_required
-                || options.publishing.requires_encryption,
-            creates_subscriptions: AutoCreation::of(options, policies).subscriptions,
-        };
-        if let Some(retention) = policies.retention_policies {
-            let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
-            found.retention_time = minutes.map(|count| Duration::from_secs(count * 60));
-            let mib = u64::try_from(retention.retention_size_in_mb).ok();
-            found.retention_bytes = mib.map(|count| count.saturating_mul(1 << 20));
+            requires_encryption: options.publishing.requires_encryption,
+            message_bytes_max: usize::MAX,
+            creates_subscriptions: true,
         }
-        if let Some(seconds) = policies.message_ttl_in_seconds {
-            let seconds = u64::try_from(seconds).ok().filter(|&seconds| 0 < seconds);
-            found.message_ttl = seconds.map(Duration::from_secs);
-        }
-        if let Some(minutes) = policies.subscription_expiration_time_minutes {
-            let minutes = u64::try_from(minutes).ok().filter(|&minutes| 0 < minutes);
-            found.subscription_expiry = minutes.map(|count| Duration::from_secs(count * 60));
-        }
-        found.set_backlog(policies);
-        if let Some(given) = &policies.inactive_topic_policies {
-            let mode = InactiveMode::named(&given.inactive_topic_delete_mode);
-            let seconds = u64::try_from(given.max_inactive_duration_seconds).ok();
-            let seconds = seconds.filter(|&seconds| 0 < seconds && given.delete_while_inactive);
-            found.inactivity = mode.zip(seconds.map(Duration::from_secs));
-        }
-        if let Some(given) = policies.topic_dispatch_rate.get(&options.cluster) {
-            found.dispatch_rate = rate(given);
-        }
-        if let Some(given) = policies.subscription_dispatch_rate.get(&options.cluster) {
-            found.subscription_dispatch_rate = rate(given);
-        }
-        if let Some(bytes) = policies.compaction_threshold {
-            found.compaction_threshold = u64::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
-        }
-        if let Some(given) = &policies.delayed_delivery_policies {
-            found.honours_delays = given.active;
-        }
-        found.set_counts(policies);
-        let given = policies.publish_rate.get(&options.cluster);
-        if let Some(rate) = given.and_then(publish_rate) {
-            found.publish_rate = rate;
-        }
-        found
     }
 
-    fn set_backlog(&mut self, policies: &Policies) {
-        if let Some(quota) = policies.backlog_quota_map.get(BY_SIZE) {
+    /// What a level says replaces what is there.
+    fn apply(&mut self, layer: Layer<'_>) {
+        self.apply_lifetimes(layer);
+        self.apply_backlog(layer);
+        self.apply_counts(layer);
+        if let Some(given) = layer.dispatch_rate {
+            self.dispatch_rate = rate(given);
+        }
+        if let Some(given) = layer.subscription_dispatch_rate {
+            self.subscription_dispatch_rate = rate(given);
+        }
+        if let Some(rate) = layer.publish_rate.and_then(publish_rate) {
+            self.publish_rate = rate;
+        }
+        if let Some(bytes) = layer.compaction_threshold {
+            self.compaction_threshold = u64::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
+        }
+        if let Some(bytes) = layer.message_bytes_max {
+            let limit = usize::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
+            self.message_bytes_max = limit.unwrap_or(usize::MAX);
+        }
+        self.deduplication = layer.deduplication.unwrap_or(self.deduplication);
+        self.honours_delays = layer.honours_delays.unwrap_or(self.honours_delays);
+    }
+
+    fn apply_lifetimes(&mut self, layer: Layer<'_>) {
+        if let Some(retention) = layer.retention {
+            let minutes = u64::try_from(retention.retention_time_in_minutes).ok();
+            self.retention_time = minutes.map(|count| Duration::from_secs(count * 60));
+            let mib = u64::try_from(retention.retention_size_in_mb).ok();
+            self.retention_bytes = mib.map(|count| count.saturating_mul(1 << 20));
+        }
+        let positive = |count: i32| u64::try_from(count).ok().filter(|&count| 0 < count);
+        if let Some(seconds) = layer.message_ttl_seconds {
+            self.message_ttl = positive(seconds).map(Duration::from_secs);
+        }
+        if let Some(minutes) = layer.subscription_expiry_minutes {
+            self.subscription_expiry =
+                positive(minutes).map(|count| Duration::from_secs(count * 60));
+        }
+        if let Some(given) = layer.inactivity {
+            let mode = InactiveMode::named(&given.inactive_topic_delete_mode);
+            let seconds = positive(given.max_inactive_duration_seconds);
+            let seconds = seconds.filter(|_| given.delete_while_inactive);
+            self.inactivity = mode.zip(seconds.map(Duration::from_secs));
+        }
+    }
+
+    fn apply_backlog(&mut self, layer: Layer<'_>) {
+        if let Some(quota) = layer.backlog_quotas.get(BY_SIZE) {
             let limit = quota.limit_size.or(quota.limit).and_then(|max| u64::try_from(max).ok());
             self.backlog_bytes = limit.map(|max| (max, action(quota)));
         }
-        if let Some(quota) = policies.backlog_quota_map.get(BY_AGE) {
+        if let Some(quota) = layer.backlog_quotas.get(BY_AGE) {
             let limit = quota.limit_time.and_then(|max| u64::try_from(max).ok());
             let limit = limit.filter(|&max| 0 < max);
             self.backlog_age = limit.map(|max| (Duration::from_secs(max), action(quota)));
         }
     }
 
-    fn set_counts(&mut self, policies: &Policies) {
-        let count = |policy: Option<i32>| policy.and_then(|count| u64::try_from(count).ok());
-        if let Some(max) = count(policies.max_unacked_messages_per_consumer) {
-            self.unacked_per_consumer_max = max;
-        }
-        if let Some(max) = count(policies.max_unacked_messages_per_subscription) {
-            self.unacked_per_subscription_max = max;
-        }
-        if let Some(max) = count(policies.max_producers_per_topic) {
-            self.producers_max = max;
-        }
+    fn apply_counts(&mut self, layer: Layer<'_>) {
+        let replace = |limit: &mut u64, given: Option<i32>| {
+            if let Some(max) = given.and_then(|count| u64::try_from(count).ok()) {
+                *limit = max;
+            }
+        };
+        replace(&mut self.unacked_per_consumer_max, layer.unacked_per_consumer_max);
+        replace(&mut self.unacked_per_subscription_max, layer.unacked_per_subscription_max);
+        replace(&mut self.producers_max, layer.producers_max);
     }
 
     /// The time to live in milliseconds.
@@ -306,72 +329,11 @@ impl TopicPolicies {
             producers_max: 0,
             producers_per_address_max: 0,
             requires_encryption: false,
+            message_bytes_max: usize::MAX,
             ..Self::clone(self)
         })
     }
 }
 
-impl Topics {
-    /// Tells loaded topics what governs them whenever that changes, until the broker shuts down.
-    pub(crate) async fn follow_policies(self: Arc<Self>, mut watch: Watch) {
-        loop {
-            let change = tokio::select! {
-                biased;
-                () = self.shutdown().cancelled() => return,
-                change = watch.recv() => change,
-            };
-            self.policy_changes().note();
-            match change {
-                Some(Change::Path(path)) => {
-                    if let Some(namespace) = paths::namespace_of(&path) {
-                        self.tell_policies(|name| *name.namespace() == namespace).await;
-                    }
-                }
-                Some(Change::Everything | Change::SessionRegained) => {
-                    self.tell_policies(|_| true).await;
-                }
-                Some(Change::SessionLost) => {}
-                None => return, // The store is gone, and with it the broker.
-            }
-        }
-    }
-
-    /// What governs the topics of a namespace; `None` when it is gone or damaged, or the broker shuts
-    /// down.
-    pub(crate) async fn topic_policies(
-        &self,
-        namespace: &NamespaceName,
-    ) -> Option<Arc<TopicPolicies>> {
-        let policies = loop {
-            match namespace::policies(&self.deps().ledger, namespace).await {
-                Ok(policies) => break policies?,
-                Err(error) => {
-                    warn!(%namespace, %error, "its policies could not be read");
-                    if matches!(error, MetadataError::Corrupt(_)) {
-                        return None;
-                    }
-                }
-            }
-            tokio::select! {
-                biased;
-                () = self.shutdown().cancelled() => return None,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        };
-        Some(Arc::new(TopicPolicies::of(&self.deps().options, &policies)))
-    }
-
-    async fn tell_policies(&self, is_meant: impl Fn(&TopicName) -> bool) {
-        let mut known: Option<(NamespaceName, Option<Arc<TopicPolicies>>)> = None;
-        for (name, handle) in self.loaded_where(is_meant) {
-            let is_known = known.as_ref().is_some_and(|(known, _)| known == name.namespace());
-            if !is_known {
-                let policies = self.topic_policies(name.namespace()).await;
-                known = Some((name.namespace().clone(), policies));
-            }
-            if let Some((_, Some(policies))) = &known {
-                handle.set_policies(policies.for_topic(&name)).await;
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

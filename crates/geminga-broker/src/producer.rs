@@ -123,6 +123,11 @@ pub fn chunk_of(meta: &EntryMeta<'_>) -> Option<Chunk> {
 }
 
 impl Publish {
+    /// Its size as one message, if there is a limit for it.
+    pub(crate) fn bytes_as_message(&self) -> usize {
+        if self.chunk.is_some() { 0 } else { self.entry.len() }
+    }
+
     /// Messages and bytes, as publish rates count them.
     fn size(&self) -> (u64, u64) {
         (u64::from(self.messages), self.entry.len() as u64)

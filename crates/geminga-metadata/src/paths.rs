@@ -19,6 +19,8 @@ pub const LEDGER_INSTANCE_ID: &str = "/ledgers/INSTANCEID";
 pub const LEDGER_IDS: &str = "/ledgers/idgen";
 /// Which forms of stored state this cluster uses; see [`formats`].
 pub const FORMATS: &str = "/geminga/formats";
+/// Parent of the policies of topics.
+pub const TOPIC_POLICIES: &str = "/geminga/topic-policies";
 /// Parent of the tombstones of ledgers being deleted.
 pub const TOMBSTONES: &str = "/geminga/tombstones";
 
@@ -152,6 +154,34 @@ pub fn schema(topic: &TopicName, version: u64) -> String {
     format!("{}/{version:020}", schemas(topic))
 }
 
+/// Parent of the policies of a namespace's topics.
+#[must_use]
+pub fn topics_with_policies(namespace: &NamespaceName, domain: Domain) -> String {
+    format!("{TOPIC_POLICIES}/{namespace}/{domain}")
+}
+
+/// A topic's policies; its partitions share them.
+#[must_use]
+pub fn topic_policies(topic: &TopicName) -> String {
+    let topic = topic.without_partition();
+    let parent = topics_with_policies(topic.namespace(), topic.domain());
+    format!("{parent}/{}", topic.encoded_local())
+}
+
+/// Which topic's policies a path is, if of any.
+#[must_use]
+pub fn topic_of_policies(path: &str) -> Option<TopicName> {
+    let path = path.strip_prefix(TOPIC_POLICIES)?.strip_prefix('/')?;
+    let mut parts = path.splitn(4, '/');
+    let namespace = NamespaceName::new(parts.next()?, parts.next()?).ok()?;
+    let domain = match parts.next()? {
+        "persistent" => Domain::Persistent,
+        "non-persistent" => Domain::NonPersistent,
+        _ => return None,
+    };
+    TopicName::new(domain, namespace, &decode(parts.next()?)?).ok()
+}
+
 /// The form of one kind of stored state, such as `cursors` or `policies`.
 #[must_use]
 pub fn formats(kind: &str) -> String {
@@ -183,6 +213,12 @@ mod tests {
             schema(&topic, 7),
             "/geminga/schemas/public/default/persistent/a+b%3Ac/00000000000000000007"
         );
+        let policies = "/geminga/topic-policies/public/default/persistent/a+b%3Ac";
+        assert_eq!(topic_policies(&topic), policies);
+        assert_eq!(topic_of_policies(policies), Some(topic.without_partition()));
+        for other in ["/geminga/topic-policies", "/geminga/topic-policies/a/b/persistent", "/x"] {
+            assert_eq!(topic_of_policies(other), None, "{other}");
+        }
         assert_eq!(tombstone(LedgerId(9)), "/geminga/tombstones/9");
     }
 

@@ -9,6 +9,7 @@ pub mod message_index;
 pub mod policies;
 mod property;
 pub mod topic_epoch;
+pub mod topic_policies;
 pub mod topic_properties;
 
 /// Why a value cannot be read. A person must look: the bytes stay as they are.

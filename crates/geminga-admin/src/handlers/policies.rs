@@ -6,10 +6,14 @@ mod policy;
 mod table;
 mod values;
 
+use std::collections::BTreeMap;
+
 use geminga_broker::{
     AdminError, Broker,
-    admin::{BacklogQuota, Policies, RetentionPolicies},
+    admin::{BacklogQuota, Policies, RetentionPolicies, TopicPolicies},
 };
+use serde::Serialize;
+use serde_json::Value;
 
 pub(crate) use self::policy::Level;
 use self::policy::Row;
@@ -33,7 +37,7 @@ pub(super) async fn of_namespace(route: Route, broker: &Broker, request: &Reques
     if route == Route::NamespacePolicy {
         let policies = broker.namespace_policies(&namespace).await?;
         let value = match request.flag("applied") {
-            true => row.in_force(&policies, options).0,
+            true => row.in_force(None, &policies, options).0,
             false => row.of_namespace(&policies, options),
         };
         return Ok(value.as_ref().map_or_else(Answer::done, Answer::json));
@@ -47,6 +51,64 @@ pub(super) async fn of_namespace(route: Route, broker: &Broker, request: &Reques
     };
     broker.change_namespace_policies(&namespace, checked).await?;
     Ok(Answer::done())
+}
+
+/// One policy of a topic.
+pub(super) async fn of_topic(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    refuse_global(request)?;
+    let row = found(Level::Topic, route, request.part(4))?;
+    let options = broker.options();
+    if route == Route::TopicPolicy {
+        let own = broker.topic_policies(&topic).await?;
+        let value = match request.flag("applied") {
+            true => {
+                let namespace = broker.namespace_policies(topic.namespace()).await?;
+                row.in_force(Some(&own), &namespace, options).0
+            }
+            false => row.of_topic(&own, options),
+        };
+        return Ok(value.as_ref().map_or_else(Answer::done, Answer::json));
+    }
+    let is_set = route != Route::RemoveTopicPolicy;
+    let mut change = row.change_of_topic(is_set, request, options)?;
+    let namespace = broker.namespace_policies(topic.namespace()).await?;
+    let checked = move |own: &mut TopicPolicies| {
+        change(own);
+        let retention = own.retention_policies.or(namespace.retention_policies);
+        let mut quotas: BTreeMap<_, _> = namespace.backlog_quota_map.iter().collect();
+        quotas.extend(&own.backlog_quota_map);
+        check_together("topic", retention, quotas.into_values())
+    };
+    broker.change_topic_policies(&topic, checked).await?;
+    Ok(Answer::done())
+}
+
+/// What counts of one policy.
+#[derive(Serialize)]
+struct InForce {
+    value: Value,
+    level: Level,
+}
+
+/// All policies of a topic as they count, each with the level that it comes from.
+pub(super) async fn in_force(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    let own = broker.topic_policies(&topic).await?;
+    let namespace = broker.namespace_policies(topic.namespace()).await?;
+    let all = table::TABLE.iter().filter_map(|row| {
+        let (value, level) = row.in_force(Some(&own), &namespace, broker.options());
+        Some((row.name(), InForce { value: value?, level }))
+    });
+    Ok(Answer::json(&all.collect::<BTreeMap<_, _>>()))
+}
+
+/// Policies for all clusters are not served.
+fn refuse_global(request: &Request) -> Result<(), Failure> {
+    if !request.flag("isGlobal") {
+        return Ok(());
+    }
+    Err(Failure::InvalidParameter("isGlobal is true: policies are of this cluster only".to_owned()))
 }
 
 /// Pulsar's rule: what is kept although it is acked must be more than what may wait.

@@ -12,4 +12,5 @@ mod probes;
 mod schemas;
 mod server;
 mod subscriptions;
+mod topic_policies;
 mod topics;

@@ -82,6 +82,15 @@ impl Disk {
 
 impl Server {
     pub(crate) async fn start(disk: Disk, options: Options) -> Self {
+        Self::start_with(disk, options, |_| {}).await
+    }
+
+    /// The same, with what a broker is told changed.
+    pub(crate) async fn start_with(
+        disk: Disk,
+        options: Options,
+        change: impl FnOnce(&mut geminga_broker::Options),
+    ) -> Self {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let env = Env::system();
         let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -89,7 +98,9 @@ impl Server {
         let bookies = Arc::new(disk.bookie.clone());
         let ledger = Deps::new(env, Arc::clone(&disk.metadata), bookies);
         let parts = Parts { ledger, tasks: tasks.clone(), shutdown: shutdown.child_token() };
-        let broker = Broker::start(parts, broker_options(address)).await.unwrap();
+        let mut told = broker_options(address);
+        change(&mut told);
+        let broker = Broker::start(parts, told).await.unwrap();
         let door = geminga_admin::serve(
             broker.clone(),
             listener,
@@ -278,6 +289,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         advertised,
         limits: limits(),
         domains: geminga_broker::Domains::ALL,
+        topic_level_policies: true,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

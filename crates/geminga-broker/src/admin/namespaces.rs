@@ -175,6 +175,11 @@ impl Broker {
         for handle in live {
             handle.prepare_delete(true).await?;
         }
+        // Those of topics that are not persistent, and are not loaded.
+        let policies = self.loader().policy_store();
+        for topic in policies.topics(namespace).await? {
+            policies.delete(&topic).await?;
+        }
         Ok(())
     }
 

@@ -234,7 +234,9 @@ impl Broker {
                 Err(error) => return Err(error),
             }
         }
+        let _deletion = self.loader().deletions().read().await;
         namespace::delete_schema(self.deps(), topic).await?;
+        self.loader().policy_store().delete(topic).await?;
         namespace::finish_delete_partitions(self.deps(), topic).await
     }
 

@@ -336,17 +336,19 @@ impl Broker {
         Ok(created)
     }
 
-    /// Deletes what a topic stored, its schema, and its record. Clients that come back meanwhile
+    /// Deletes what a topic stored, its schema, its policies, and its record. Clients that come back meanwhile
     /// load it again, and are turned out again.
     pub(super) async fn erase(&self, topic: &TopicName, force: bool) -> Result<(), AdminError> {
         let mut busy = None;
         for _ in 0..ERASE_ATTEMPTS {
             self.turn_out(topic, force).await?;
+            let _deletion = self.loader().deletions().read().await;
             // Partitions have the schema of the whole, which may also be a topic of its own.
             let is_whole = topic.partition().is_none()
                 && namespace::partition_count(self.deps(), topic).await?.is_none();
             if is_whole {
                 namespace::delete_schema(self.deps(), topic).await?;
+                self.delete_policies(topic).await?;
             }
             if topic.domain() == Domain::NonPersistent {
                 return Ok(()); // Nothing is stored.

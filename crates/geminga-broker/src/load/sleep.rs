@@ -114,11 +114,14 @@ impl Topics {
     }
 
     async fn delete_stored(&self, topic: &TopicName) -> Result<(), String> {
-        // Partitions have the schema of the whole, which may also be a topic of its own.
+        let _deletion = self.deletions.read().await;
+        // Partitions have the schema and the policies of the whole, which may also be a topic of its own.
         let partitions = namespace::partition_count(&self.deps.ledger, topic).await;
         let has_partitions = partitions.map_err(|error| error.to_string())?.is_some();
         if topic.partition().is_none() && !has_partitions {
             let deleted = namespace::delete_schema(&self.deps.ledger, topic).await;
+            deleted.map_err(|error| error.to_string())?;
+            let deleted = self.policy_store.delete(topic).await;
             deleted.map_err(|error| error.to_string())?;
         }
         match geminga_managed_ledger::delete(&self.deps.ledger, topic).await {

@@ -1,16 +1,15 @@
 //! Which strategy governs a topic, whether its schema may change by being used, and whether producers
 //! need one.
 //!
-//! A topic of the brokers' own has a strategy of its own. For others the namespace's strategy counts, then
-//! the older policy that it replaced (`schema_auto_update_compatibility_strategy`), then the
+//! A topic of the brokers' own has a strategy of its own. For others the topic's strategy counts, then the
+//! namespace's, then the older policy that it replaced (`schema_auto_update_compatibility_strategy`), then the
 //! configuration. Policies are read when a schema comes, so that a change acts at once.
 
-use geminga_ledger::Deps;
 use geminga_metadata::values::policies::Policies;
 use geminga_schema::Strategy;
 use geminga_types::TopicName;
 
-use crate::{Options, SchemaError, namespace};
+use crate::{admin::TopicPolicies, namespace};
 
 /// What the operator decided about schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,34 +47,37 @@ pub(super) struct SchemaPolicies {
 }
 
 impl SchemaPolicies {
-    /// Reads what governs a topic now.
-    pub(super) async fn read(
-        deps: &Deps,
-        options: &Options,
+    /// What governs a topic with its own policies in a namespace.
+    pub(super) fn of(
+        options: SchemaOptions,
+        policies: &Policies,
+        own: &TopicPolicies,
         topic: &TopicName,
-    ) -> Result<Self, SchemaError> {
-        let policies = namespace::policies(deps, topic.namespace()).await?;
-        Ok(Self::of(options.schema, &policies.unwrap_or_default(), topic))
-    }
-
-    fn of(options: SchemaOptions, policies: &Policies, topic: &TopicName) -> Self {
+    ) -> Self {
+        let by_lower = options.is_validated || policies.schema_validation_enforced;
         Self {
-            strategy: strategy(options, policies, topic),
+            strategy: strategy(options, policies, own, topic),
             allows_update: namespace::is_system_topic(topic)
                 || policies.is_allow_auto_update_schema.unwrap_or(options.allows_update),
-            is_validated: options.is_validated || policies.schema_validation_enforced,
+            is_validated: own.schema_validation_enforced.unwrap_or(by_lower),
         }
     }
 }
 
 /// `UNDEFINED`, and a word of a later release, leave the decision to the next in line.
-fn strategy(options: SchemaOptions, policies: &Policies, topic: &TopicName) -> Strategy {
+fn strategy(
+    options: SchemaOptions,
+    policies: &Policies,
+    own: &TopicPolicies,
+    topic: &TopicName,
+) -> Strategy {
     if namespace::is_system_topic(topic) {
         return options.system_strategy;
     }
-    let own = policies.schema_compatibility_strategy.as_deref();
+    let named = |name: &Option<String>| name.as_ref().and_then(|name| name.parse().ok());
     let older = policies.schema_auto_update_compatibility_strategy.as_deref();
-    own.and_then(|name| name.parse().ok())
+    named(&own.schema_compatibility_strategy)
+        .or_else(|| named(&policies.schema_compatibility_strategy))
         .or_else(|| older.and_then(Strategy::from_auto_update))
         .unwrap_or(options.strategy)
 }
@@ -94,7 +96,7 @@ mod tests {
                 schema_auto_update_compatibility_strategy: older.map(str::to_owned),
                 ..Policies::default()
             };
-            SchemaPolicies::of(options, &policies, &topic).strategy
+            SchemaPolicies::of(options, &policies, &TopicPolicies::default(), &topic).strategy
         };
         assert_eq!(strategy(None, None), Strategy::Forward);
         assert_eq!(strategy(Some("UNDEFINED"), None), Strategy::Forward);
@@ -111,7 +113,11 @@ mod tests {
             schema_compatibility_strategy: Some("BACKWARD".to_owned()),
             ..Policies::default()
         };
-        let found = SchemaPolicies::of(SchemaOptions::default(), &policies, &topic);
+        let own = TopicPolicies {
+            schema_compatibility_strategy: Some("FORWARD".to_owned()),
+            ..TopicPolicies::default()
+        };
+        let found = SchemaPolicies::of(SchemaOptions::default(), &policies, &own, &topic);
         assert_eq!(found.strategy, Strategy::AlwaysCompatible);
     }
 
@@ -125,12 +131,34 @@ mod tests {
                 is_allow_auto_update_schema: update,
                 ..Policies::default()
             };
-            let found = SchemaPolicies::of(options, &policies, &topic);
+            let found = SchemaPolicies::of(options, &policies, &TopicPolicies::default(), &topic);
             (found.is_validated, found.allows_update)
         };
         assert_eq!(by(false, false, true, None), (false, true));
         assert_eq!(by(true, false, true, Some(false)), (true, false));
         assert_eq!(by(false, true, false, Some(true)), (true, true));
         assert_eq!(by(false, false, false, None), (false, false));
+    }
+
+    #[test]
+    fn the_topic_comes_before_the_namespace() {
+        let topic: TopicName = "t".parse().unwrap();
+        let policies = Policies {
+            schema_compatibility_strategy: Some("BACKWARD".to_owned()),
+            schema_validation_enforced: true,
+            ..Policies::default()
+        };
+        let by = |strategy: Option<&str>, enforced| {
+            let own = TopicPolicies {
+                schema_compatibility_strategy: strategy.map(str::to_owned),
+                schema_validation_enforced: enforced,
+                ..TopicPolicies::default()
+            };
+            let found = SchemaPolicies::of(SchemaOptions::default(), &policies, &own, &topic);
+            (found.strategy, found.is_validated)
+        };
+        assert_eq!(by(None, None), (Strategy::Backward, true));
+        assert_eq!(by(Some("FORWARD"), Some(false)), (Strategy::Forward, false));
+        assert_eq!(by(Some("UNDEFINED"), Some(true)), (Strategy::Backward, true));
     }
 }

@@ -3,7 +3,7 @@
 use geminga_types::TopicName;
 
 use super::{Schema, SchemaPolicies, SchemaVersion, StoredSchema, registry::Updates};
-use crate::{Broker, SchemaError, SchemaStrategy};
+use crate::{Broker, SchemaError, SchemaStrategy, namespace};
 
 impl Broker {
     /// The version of a producer's schema, which is stored if the topic lacks it; `None` for none.
@@ -138,6 +138,9 @@ impl Broker {
     }
 
     async fn schema_policies(&self, topic: &TopicName) -> Result<SchemaPolicies, SchemaError> {
-        SchemaPolicies::read(self.deps(), self.options(), topic).await
+        let policies = namespace::policies(self.deps(), topic.namespace()).await?;
+        let own = self.loader().own_policies(topic).await?;
+        let (policies, own) = (policies.unwrap_or_default(), own.unwrap_or_default());
+        Ok(SchemaPolicies::of(self.options().schema, &policies, &own, topic))
     }
 }

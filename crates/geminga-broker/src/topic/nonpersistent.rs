@@ -263,9 +263,15 @@ impl Topic {
 
     fn publish(&mut self, key: u64, batch: Vec<Publish>) {
         let Some(producer) = self.producers.get_mut(key) else { return };
+        let limit = producer.size_limit(&self.policies);
         let mut receipts = Vec::with_capacity(batch.len());
         let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
         for publish in batch {
+            if limit < publish.bytes_as_message() {
+                producer.receive(std::mem::take(&mut receipts));
+                producer.refuse_too_large(&self.name, limit, &publish);
+                continue;
+            }
             let size = publish.entry.len() as u64;
             producer.flow.add(u64::from(publish.messages), size);
             self.flow_in.add(u64::from(publish.messages), size);
@@ -290,8 +296,7 @@ impl Topic {
                 position: NOWHERE,
             });
         }
-        let key = producer.client_key();
-        producer.outbox.push(Outgoing::Receipts { producer: key, receipts });
+        producer.receive(receipts);
         for (key, messages) in out {
             self.send(key, messages);
         }

@@ -25,9 +25,9 @@ use geminga_types::TopicName;
 
 use super::{Reply, mailbox::Sender, persistent::TopicDeps, rates::Flow};
 use crate::{
-    AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest,
-    PublisherStats, TopicError, policies::TopicPolicies, producer::OpenProducer,
-    publish_gate::PublishGate,
+    AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
+    PublishError, PublisherStats, Receipt, TopicError, policies::TopicPolicies,
+    producer::OpenProducer, publish_gate::PublishGate,
 };
 
 /// Epochs from here on are not taken from clients, so that there is always a next one.
@@ -128,6 +128,31 @@ impl OpenedProducer {
 
     pub(super) const fn client_key(&self) -> ClientKey {
         self.request.client_key()
+    }
+
+    /// Bytes of one message of it, at most.
+    pub(super) const fn size_limit(&self, policies: &TopicPolicies) -> usize {
+        if self.request.is_internal { usize::MAX } else { policies.message_bytes_max }
+    }
+
+    /// Tells it what is done.
+    pub(super) fn receive(&self, receipts: Vec<Receipt>) {
+        if !receipts.is_empty() {
+            let producer = self.client_key();
+            self.outbox.push(Outgoing::Receipts { producer, receipts });
+        }
+    }
+
+    /// Tells it that a message is too large. It goes on: what it sends next depends on nothing refused.
+    pub(super) fn refuse_too_large(&self, topic: &TopicName, limit: usize, publish: &Publish) {
+        let Publish { sequence_id, highest_sequence_id, .. } = *publish;
+        let (topic, size) = (topic.clone(), publish.entry.len());
+        self.outbox.push(Outgoing::SendFailed {
+            producer: self.client_key(),
+            sequence_id,
+            highest_sequence_id,
+            error: PublishError::TooLarge { topic, size, limit },
+        });
     }
 
     fn tell_closed(&self) {

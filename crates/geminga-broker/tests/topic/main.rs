@@ -26,4 +26,5 @@ mod schemas;
 mod seeking;
 mod store;
 mod subscribing;
+mod topic_policies;
 mod world;

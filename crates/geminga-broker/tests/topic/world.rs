@@ -118,6 +118,7 @@ fn options() -> Options {
         failover_by_ring: false,
         auto_split: AutoSplit::Ring(100),
         domains: geminga_broker::Domains::ALL,
+        topic_level_policies: true,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

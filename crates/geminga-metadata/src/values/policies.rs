@@ -401,7 +401,7 @@ impl BundlesData {
 }
 
 /// Jackson writes `null` for what a Java object lacks.
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,

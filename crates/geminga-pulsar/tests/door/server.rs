@@ -148,6 +148,7 @@ fn broker_options() -> geminga_broker::Options {
         },
         limits: limits(),
         domains: geminga_broker::Domains::ALL,
+        topic_level_policies: true,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

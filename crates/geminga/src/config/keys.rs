@@ -73,7 +73,7 @@ keys! {
     "advertisedAddress" advertised_address: String = "";
     /// `name:pulsar://host:port,…`: other URLs, by listener name.
     "advertisedListeners" advertised_listeners: String = "";
-    /// Largest message in bytes.
+    /// Largest message in bytes. A topic's `maxMessageSize` may be lower.
     "maxMessageSize" max_message_size: u64 = "5242880";
     /// Seconds without a byte after which a client gets a PING, and then is disconnected; 0: never.
     "keepAliveIntervalSeconds" keep_alive_interval_seconds: u64 = "30";
@@ -107,6 +107,8 @@ keys! {
     "enablePersistentTopics" enable_persistent_topics: bool = "true";
     /// Whether non-persistent topics are served.
     "enableNonPersistentTopics" enable_non_persistent_topics: bool = "true";
+    /// Whether topics have policies of their own; if not, stored ones have no effect.
+    "topicLevelPoliciesEnabled" topic_level_policies_enabled: bool = "true";
     /// Whether using a topic that does not exist creates it.
     "allowAutoTopicCreation" allow_auto_topic_creation: bool = "true";
     /// `non-partitioned` or `partitioned`: what is created so.
@@ -165,7 +167,8 @@ keys! {
     "maxPublishRatePerTopicInMessages" max_publish_rate_per_topic_in_messages: i64 = "0";
     /// The same in bytes.
     "maxPublishRatePerTopicInBytes" max_publish_rate_per_topic_in_bytes: i64 = "0";
-    /// Producers of a topic; 0 is no limit. A namespace's `maxProducersPerTopic` overrides it.
+    /// Producers of a topic; 0 is no limit. A topic's `maxProducers` and a namespace's
+    /// `maxProducersPerTopic` override it.
     "maxProducersPerTopic" max_producers_per_topic: u64 = "0";
     /// Producers of a topic from one address; 0 is no limit.
     "maxSameAddressProducersPerTopic" max_same_address_producers_per_topic: u64 = "0";

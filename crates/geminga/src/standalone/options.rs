@@ -93,6 +93,7 @@ pub(super) fn broker(
             persistent: config.enable_persistent_topics,
             nonpersistent: config.enable_non_persistent_topics,
         },
+        topic_level_policies: config.topic_level_policies_enabled,
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,

@@ -10,10 +10,8 @@ use geminga_broker::{
     },
 };
 
-use super::values::Quotas;
+use super::values::{Quotas, TICK_MS};
 
-/// What Pulsar's clients send with a policy that does not say it.
-const TICK_MS: i64 = 1_000;
 /// Pulsar's default; it counts only while such topics are deleted.
 const INACTIVE_SECONDS: i32 = 60;
 

@@ -1,7 +1,8 @@
 //! The table of policies: each is a row, which every level that has it shares.
 
 use geminga_broker::admin::{
-    DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, PublishRate, RetentionPolicies,
+    DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies, PublishRate,
+    RetentionPolicies, TopicPolicies,
 };
 
 use super::{
@@ -21,6 +22,7 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &SUBSCRIPTION_DISPATCH_RATE,
     &PUBLISH_RATE,
     &PRODUCERS,
+    &MESSAGE_SIZE,
     &UNACKED_OF_CONSUMER,
     &UNACKED_OF_SUBSCRIPTION,
     &DEDUPLICATION,
@@ -36,76 +38,89 @@ pub(super) static TABLE: &[&dyn Row] = &[
 /// A policy that is one field of the record.
 macro_rules! field {
     ($place:expr, $field:ident) => {
-        At {
-            place: $place,
-            get: |policies, _| policies.$field.clone(),
-            set: |policies, _, value| policies.$field = value,
-        }
+        field!($place, $field, _)
+    };
+    ($place:expr, $field:ident, $record:ty) => {
+        At::new(
+            $place,
+            |policies: &$record, _| policies.$field.clone(),
+            |policies, _, value| policies.$field = value,
+        )
     };
 }
 
 /// One that is a field by cluster.
 macro_rules! field_of_cluster {
     ($place:expr, $field:ident) => {
-        At {
-            place: $place,
-            get: |policies, options| policies.$field.get(&options.cluster).cloned(),
-            set: |policies, options, value| match value {
+        At::new(
+            $place,
+            |policies: &Policies, options| policies.$field.get(&options.cluster).cloned(),
+            |policies, options, value| match value {
                 Some(value) => _ = policies.$field.insert(options.cluster.clone(), value),
                 None => _ = policies.$field.remove(&options.cluster),
             },
-        }
+        )
     };
 }
 
-/// One that is always there.
-macro_rules! plain_field {
+/// One that is always there, and says something if it is true.
+macro_rules! switch {
     ($place:expr, $field:ident) => {
-        At {
-            place: $place.lasting(),
-            get: |policies, _| Some(policies.$field),
-            set: |policies, _, value| policies.$field = value.unwrap_or_default(),
-        }
+        At::new(
+            $place.lasting(),
+            |policies: &Policies, _| Some(policies.$field),
+            |policies, _, value| policies.$field = value.unwrap_or_default(),
+        )
+        .saying(|policies, _| policies.$field.then_some(true))
     };
 }
 
 /// Quotas by kind.
 macro_rules! quotas {
-    ($field:ident) => {
-        At {
-            place: Place { read: "backlogQuotaMap", ..Place::of("backlogQuota") },
-            get: |policies, _| {
-                let quotas = policies.$field.iter();
+    ($record:ty) => {
+        At::new(
+            Place { read: "backlogQuotaMap", ..Place::of("backlogQuota") },
+            |policies: &$record, _| {
+                let quotas = policies.backlog_quota_map.iter();
                 Some(quotas.map(|(kind, quota)| (kind.clone(), Some(quota.clone()))).collect())
             },
-            set: |policies, _, value| {
+            |policies, _, value| {
                 for (kind, quota) in value.unwrap_or_default() {
                     match quota {
-                        Some(quota) => _ = policies.$field.insert(kind, quota),
-                        None => _ = policies.$field.remove(&kind),
+                        Some(quota) => _ = policies.backlog_quota_map.insert(kind, quota),
+                        None => _ = policies.backlog_quota_map.remove(&kind),
                     }
                 }
             },
-        }
+        )
+        .saying(|policies, _| {
+            let quotas = policies.backlog_quota_map.iter();
+            let quotas: Quotas =
+                quotas.map(|(kind, quota)| (kind.clone(), Some(quota.clone()))).collect();
+            (!quotas.is_empty()).then_some(quotas)
+        })
     };
 }
 
 static RETENTION: Policy<RetentionPolicies> = Policy::new(
     values::retention,
     broker::retention,
-    field!(Place::of("retention"), retention_policies),
+    Some(field!(Place::of("retention"), retention_policies)),
+    Some(field!(Place::of("retention"), retention_policies)),
 );
 
 static MESSAGE_TTL: Policy<i32> = Policy::new(
-    |request, _| values::count(request, "message TTL"),
+    values::message_ttl,
     |options| Some(options.message_ttl.map_or(0, broker::seconds)),
-    field!(Place::of("messageTTL"), message_ttl_in_seconds),
+    Some(field!(Place::of("messageTTL"), message_ttl_in_seconds)),
+    Some(field!(Place::of("messageTTL"), message_ttl_in_seconds)),
 );
 
 static SUBSCRIPTION_EXPIRY: Policy<i32> = Policy::new(
     |request, _| values::count(request, "subscription expiration time"),
     |options| Some(options.subscription_expiry.map_or(0, broker::minutes)),
-    field!(Place::of("subscriptionExpirationTime"), subscription_expiration_time_minutes),
+    Some(field!(Place::of("subscriptionExpirationTime"), subscription_expiration_time_minutes)),
+    None,
 );
 
 static BACKLOG_QUOTAS: Policy<Quotas> = Policy {
@@ -114,127 +129,182 @@ static BACKLOG_QUOTAS: Policy<Quotas> = Policy {
         lower.extend(upper);
         lower
     },
-    ..Policy::new(values::quota, broker::quotas, quotas!(backlog_quota_map))
+    ..Policy::new(
+        values::quota,
+        broker::quotas,
+        Some(quotas!(Policies)),
+        Some(quotas!(TopicPolicies)),
+    )
 };
 
 static INACTIVE_TOPICS: Policy<InactiveTopicPolicies> = Policy::new(
     values::inactive,
     broker::inactive,
-    field!(Place::of("inactiveTopicPolicies"), inactive_topic_policies),
+    Some(field!(Place::of("inactiveTopicPolicies"), inactive_topic_policies)),
+    Some(field!(Place::of("inactiveTopicPolicies"), inactive_topic_policies)),
 );
 
 static DISPATCH_RATE: Policy<DispatchRate> = Policy::new(
     values::rate,
     |options| Some(broker::rate(&options.dispatch.topic)),
-    field_of_cluster!(Place::of("dispatchRate"), topic_dispatch_rate),
+    Some(field_of_cluster!(Place::of("dispatchRate"), topic_dispatch_rate)),
+    Some(field!(Place::of("dispatchRate"), dispatch_rate)),
 );
 
 static SUBSCRIPTION_DISPATCH_RATE: Policy<DispatchRate> = Policy::new(
     values::rate,
     |options| Some(broker::rate(&options.dispatch.subscription)),
-    field_of_cluster!(Place::of("subscriptionDispatchRate"), subscription_dispatch_rate),
+    Some(field_of_cluster!(Place::of("subscriptionDispatchRate"), subscription_dispatch_rate)),
+    Some(field!(Place::of("subscriptionDispatchRate"), subscription_dispatch_rate)),
 );
 
 /// One without limits leaves it to the level below, as in Pulsar.
-static PUBLISH_RATE: Policy<PublishRate> = Policy {
-    counts: |rate| {
-        0 < rate.publish_throttling_rate_in_msg || 0 < rate.publish_throttling_rate_in_byte
-    },
-    ..Policy::new(
-        |request, _| request.json(),
-        |options| Some(broker::publish_rate(options.publishing.topic_rate)),
-        field_of_cluster!(Place::of("publishRate"), publish_rate),
-    )
-};
+static PUBLISH_RATE: Policy<PublishRate> = Policy::new(
+    |request, _| request.json(),
+    |options| Some(broker::publish_rate(options.publishing.topic_rate)),
+    Some(field_of_cluster!(Place::of("publishRate"), publish_rate).saying(|policies, options| {
+        policies.publish_rate.get(&options.cluster).filter(|rate| is_limited(rate)).cloned()
+    })),
+    Some(field!(Place::of("publishRate"), publish_rate, TopicPolicies).saying(|policies, _| {
+        policies.publish_rate.as_ref().filter(|rate| is_limited(rate)).cloned()
+    })),
+);
+
+fn is_limited(rate: &PublishRate) -> bool {
+    0 < rate.publish_throttling_rate_in_msg || 0 < rate.publish_throttling_rate_in_byte
+}
 
 static PRODUCERS: Policy<i32> = Policy::new(
     |request, _| values::count(request, "maxProducers"),
     |options| Some(broker::count(options.publishing.producers_per_topic_max)),
-    field!(Place::of("maxProducersPerTopic"), max_producers_per_topic),
+    Some(field!(Place::of("maxProducersPerTopic"), max_producers_per_topic)),
+    Some(field!(Place::of("maxProducers"), max_producer_per_topic)),
+);
+
+/// 0 leaves it to the broker.
+static MESSAGE_SIZE: Policy<i32> = Policy::new(
+    values::message_size,
+    |options| Some(broker::count(options.limits.message_bytes_max as u64)),
+    None,
+    Some(
+        field!(Place::of("maxMessageSize"), max_message_size, TopicPolicies)
+            .saying(|policies, _| policies.max_message_size.filter(|&bytes| 0 < bytes)),
+    ),
 );
 
 static UNACKED_OF_CONSUMER: Policy<i32> = Policy::new(
     |request, _| values::count(request, "maximum of a consumer's unacked messages"),
     |options| Some(broker::count(options.limits.unacked_per_consumer_max as u64)),
-    field!(Place::of("maxUnackedMessagesPerConsumer"), max_unacked_messages_per_consumer),
+    Some(field!(Place::of("maxUnackedMessagesPerConsumer"), max_unacked_messages_per_consumer)),
+    Some(field!(Place::of("maxUnackedMessagesOnConsumer"), max_unacked_messages_on_consumer)),
 );
 
 static UNACKED_OF_SUBSCRIPTION: Policy<i32> = Policy::new(
     |request, _| values::count(request, "maximum of a subscription's unacked messages"),
     |options| Some(broker::count(options.limits.unacked_per_subscription_max as u64)),
-    field!(Place::of("maxUnackedMessagesPerSubscription"), max_unacked_messages_per_subscription),
+    Some(field!(
+        Place::of("maxUnackedMessagesPerSubscription"),
+        max_unacked_messages_per_subscription
+    )),
+    Some(field!(
+        Place::of("maxUnackedMessagesOnSubscription"),
+        max_unacked_messages_on_subscription
+    )),
 );
 
 static DEDUPLICATION: Policy<bool> = Policy::new(
     |request, _| request.json(),
     |options| Some(options.deduplication.is_enabled),
-    field!(Place::of("deduplication"), deduplication_enabled),
+    Some(field!(Place::of("deduplication"), deduplication_enabled)),
+    Some(field!(Place::of("deduplicationEnabled"), deduplication_enabled)),
 );
 
 static COMPACTION_THRESHOLD: Policy<i64> = Policy::new(
     values::threshold,
     |options| Some(options.compaction.threshold_bytes.map_or(0, broker::bytes)),
-    field!(Place::of("compactionThreshold").by_put(), compaction_threshold),
+    Some(field!(Place::of("compactionThreshold").by_put(), compaction_threshold)),
+    Some(field!(Place::of("compactionThreshold"), compaction_threshold)),
 );
 
 static DELAYED_DELIVERY: Policy<DelayedDeliveryPolicies> = Policy::new(
     values::delays,
     broker::delays,
-    field!(Place::of("delayedDelivery"), delayed_delivery_policies),
+    Some(field!(Place::of("delayedDelivery"), delayed_delivery_policies)),
+    Some(At::new(
+        Place::of("delayedDelivery"),
+        |policies, _| values::delays_of_topic(policies),
+        |policies, _, value| values::set_delays_of_topic(policies, value),
+    )),
 );
 
-static ENCRYPTION: Policy<bool> = Policy {
-    join: |upper, lower| upper || lower,
-    ..Policy::new(
-        |request, _| values::required(request, "true or false"),
-        |options| Some(options.publishing.requires_encryption),
-        plain_field!(Place::of("encryptionRequired"), encryption_required),
-    )
-};
+static ENCRYPTION: Policy<bool> = Policy::new(
+    |request, _| values::required(request, "true or false"),
+    |options| Some(options.publishing.requires_encryption),
+    Some(switch!(Place::of("encryptionRequired"), encryption_required)),
+    None,
+);
 
-static SCHEMA_STRATEGY: Policy<String> = Policy {
-    counts: |name| name != UNDEFINED,
-    ..Policy::new(
-        |request, _| values::strategy(request),
-        |options| Some(options.schema.strategy.to_string()),
-        At {
-            place: Place::of("schemaCompatibilityStrategy").by_put().lasting(),
-            get: |policies, _| {
+static SCHEMA_STRATEGY: Policy<String> = Policy::new(
+    |request, _| values::strategy(request),
+    |options| Some(options.schema.strategy.to_string()),
+    Some(
+        At::new(
+            Place::of("schemaCompatibilityStrategy").by_put().lasting(),
+            |policies: &Policies, _| {
                 let own = policies.schema_compatibility_strategy.clone();
                 Some(own.unwrap_or_else(|| UNDEFINED.to_owned()))
             },
-            set: |policies, _, value| policies.schema_compatibility_strategy = value,
+            |policies, _, value| policies.schema_compatibility_strategy = value,
+        )
+        .saying(|policies, _| values::strategy_of_namespace(policies)),
+    ),
+    Some(At::new(
+        Place::of("schemaCompatibilityStrategy").by_put(),
+        |policies, _| {
+            policies.schema_compatibility_strategy.clone().filter(|name| name != UNDEFINED)
         },
-    )
-};
+        |policies, _, value| policies.schema_compatibility_strategy = value,
+    )),
+);
 
 /// What [`SCHEMA_STRATEGY`] has replaced.
 static SCHEMA_UPDATE_STRATEGY: Policy<String> = Policy::new(
     |request, _| values::update_strategy(request),
     |_| None,
-    field!(
+    Some(field!(
         Place::of("schemaAutoUpdateCompatibilityStrategy").by_put().lasting(),
         schema_auto_update_compatibility_strategy
-    ),
+    )),
+    None,
 );
 
-static SCHEMA_VALIDATION: Policy<bool> = Policy {
-    join: |upper, lower| upper || lower,
-    ..Policy::new(
-        |request, _| values::required(request, "true or false"),
-        |options| Some(options.schema.is_validated),
-        plain_field!(Place::of("schemaValidationEnforced"), schema_validation_enforced),
-    )
-};
+/// Java's admin client wants an answer where a topic says nothing.
+static SCHEMA_VALIDATION: Policy<bool> = Policy::new(
+    |request, _| values::required(request, "true or false"),
+    |options| Some(options.schema.is_validated),
+    Some(switch!(Place::of("schemaValidationEnforced"), schema_validation_enforced)),
+    Some(
+        At::new(
+            Place::of("schemaValidationEnforced"),
+            |policies: &TopicPolicies, _| Some(policies.schema_validation_enforced == Some(true)),
+            |policies, _, value| policies.schema_validation_enforced = value,
+        )
+        .saying(|policies, _| policies.schema_validation_enforced),
+    ),
+);
 
 static SCHEMA_UPDATES: Policy<bool> = Policy::new(
     |request, _| values::required(request, "true or false"),
     |options| Some(options.schema.allows_update),
-    At {
-        place: Place::of("isAllowAutoUpdateSchema").lasting(),
-        get: |policies, options| {
-            Some(policies.is_allow_auto_update_schema.unwrap_or(options.schema.allows_update))
-        },
-        set: |policies, _, value| policies.is_allow_auto_update_schema = value,
-    },
+    Some(
+        At::new(
+            Place::of("isAllowAutoUpdateSchema").lasting(),
+            |policies: &Policies, options| {
+                Some(policies.is_allow_auto_update_schema.unwrap_or(options.schema.allows_update))
+            },
+            |policies, _, value| policies.is_allow_auto_update_schema = value,
+        )
+        .saying(|policies, _| policies.is_allow_auto_update_schema),
+    ),
+    None,
 );

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use geminga_broker::{
     AdminError, InactiveMode, Options, QuotaAction, SchemaStrategy,
     admin::{
-        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
-        RetentionPolicies,
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies,
+        RetentionPolicies, TopicPolicies,
     },
 };
 use serde::de::DeserializeOwned;
@@ -15,6 +15,38 @@ use crate::{failure::Failure, request::Request};
 
 /// No strategy: the next in line decides.
 pub(super) const UNDEFINED: &str = "UNDEFINED";
+
+/// What Pulsar's clients send with a policy that does not say it.
+pub(super) const TICK_MS: i64 = 1_000;
+/// A field of delayed delivery that has no effect here, but is kept.
+const MAX_DELAY: &str = "maxDeliveryDelayInMillis";
+
+/// In the body, or as clients say it of a topic, in the query.
+pub(super) fn message_ttl(request: &Request, _: &Options) -> Result<Option<i32>, Failure> {
+    let Some(given) = request.query("messageTTL") else {
+        return count(request, "message TTL");
+    };
+    match given.parse::<i32>().ok().filter(|&seconds| 0 <= seconds) {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(Failure::InvalidParameter(format!(
+            "Invalid value for message TTL: messageTTL is {given:?}, it must be a number from 0 on"
+        ))),
+    }
+}
+
+/// Bytes of a message; no more than the broker takes anyway.
+pub(super) fn message_size(request: &Request, options: &Options) -> Result<Option<i32>, Failure> {
+    let value: Option<i32> = request.json()?;
+    let limit = options.limits.message_bytes_max;
+    let fits = |value: i32| usize::try_from(value).is_ok_and(|bytes| bytes <= limit);
+    match value.filter(|&value| !fits(value)) {
+        None => Ok(value),
+        Some(value) => Err(AdminError::Invalid(format!(
+            "maxMessageSize is {value}, it must be 0 or more and at most the broker's, {limit}"
+        ))
+        .into()),
+    }
+}
 
 /// A count that is not negative.
 pub(super) fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
@@ -121,6 +153,38 @@ pub(super) fn quota(request: &Request, _: &Options) -> Result<Option<Quotas>, Fa
         .into());
     }
     Ok(Some(Quotas::from([(kind, value)])))
+}
+
+/// Delayed delivery, which a topic keeps in three fields.
+pub(super) fn delays_of_topic(policies: &TopicPolicies) -> Option<DelayedDeliveryPolicies> {
+    let mut delays = DelayedDeliveryPolicies {
+        active: policies.delayed_delivery_enabled?,
+        tick_time: policies.delayed_delivery_tick_time_millis.unwrap_or(TICK_MS),
+        ..DelayedDeliveryPolicies::default()
+    };
+    if let Some(max) = policies.delayed_delivery_max_delay_in_millis {
+        delays.rest.insert(MAX_DELAY.to_owned(), max.into());
+    }
+    Some(delays)
+}
+
+/// The other way round.
+pub(super) fn set_delays_of_topic(
+    policies: &mut TopicPolicies,
+    delays: Option<DelayedDeliveryPolicies>,
+) {
+    policies.delayed_delivery_enabled = delays.as_ref().map(|delays| delays.active);
+    policies.delayed_delivery_tick_time_millis = delays.as_ref().map(|delays| delays.tick_time);
+    policies.delayed_delivery_max_delay_in_millis =
+        delays.and_then(|delays| delays.rest.get(MAX_DELAY)?.as_i64());
+}
+
+/// What counts of a namespace's strategies.
+pub(super) fn strategy_of_namespace(policies: &Policies) -> Option<String> {
+    let own = policies.schema_compatibility_strategy.clone().filter(|name| name != UNDEFINED);
+    let older = policies.schema_auto_update_compatibility_strategy.as_deref();
+    let older = older.and_then(SchemaStrategy::from_auto_update);
+    own.or_else(|| older.map(|strategy| strategy.to_string()))
 }
 
 /// What the body must hold.

@@ -18,6 +18,7 @@ use super::{
     Topic,
     broker_metadata::Notes,
     close::Phase,
+    deduplication::Deduplication,
     tail::Meta,
 };
 use crate::{
@@ -47,6 +48,15 @@ pub(super) enum Fate {
     Repeats(Box<(Bytes, Identity)>),
     /// Nothing more: some of its messages are stored already, and some are not.
     Across,
+    /// Nothing more: it has more bytes than this.
+    TooLarge(Box<SizeLimit>),
+}
+
+/// A limit, and what was beyond it.
+#[derive(Debug)]
+pub(super) struct SizeLimit {
+    limit: usize,
+    size: usize,
 }
 
 impl Topic {
@@ -156,9 +166,13 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let options = &self.deps.options.deduplication;
         let mut notes = Notes::of(&self.deps, batch.len());
+        let limit = producer.size_limit(&self.policies);
         for publish in batch {
             let is_sourced = matches!(publish.identity, Identity::Source(_));
             let fate = match &mut self.deduplication {
+                known if limit < publish.bytes_as_message() && !is_stored(known, &publish) => {
+                    Fate::TooLarge(Box::new(SizeLimit { limit, size: publish.entry.len() }))
+                }
                 None if !is_sourced => Fate::Append(None),
                 Some(known) if known.takes(&publish.identity, options) => {
                     known.judge(&publish.name, &publish.identity, now)
@@ -168,8 +182,10 @@ impl Topic {
                     return;
                 }
             };
-            producer.flow.add(u64::from(publish.messages), publish.entry.len() as u64);
-            self.flow_in.add(u64::from(publish.messages), publish.entry.len() as u64);
+            if !matches!(fate, Fate::TooLarge(_)) {
+                producer.flow.add(u64::from(publish.messages), publish.entry.len() as u64);
+                self.flow_in.add(u64::from(publish.messages), publish.entry.len() as u64);
+            }
             let is_append = matches!(fate, Fate::Append(_));
             self.pending.push_back(Pending {
                 fate,
@@ -279,7 +295,7 @@ impl Topic {
                 known.note_decided();
             }
             let is_stored = match &pending.fate {
-                Fate::Append(_) | Fate::Across => false,
+                Fate::Append(_) | Fate::Across | Fate::TooLarge(_) => false,
                 Fate::Stored => true,
                 Fate::Repeats(known_by) => {
                     let (name, identity) = &**known_by;
@@ -293,11 +309,13 @@ impl Topic {
                 continue;
             }
             self.send_receipts(receipts);
-            if matches!(pending.fate, Fate::Across) {
-                self.refuse_across(&pending);
-            } else {
-                let reason = "neither was the message that it repeats".to_owned();
-                self.publish_failed(&pending, &AppendError::NotStored(reason));
+            match &pending.fate {
+                Fate::Across => self.refuse_across(&pending),
+                Fate::TooLarge(beyond) => self.refuse_too_large(&pending, beyond),
+                Fate::Append(_) | Fate::Stored | Fate::Repeats(_) => {
+                    let reason = "neither was the message that it repeats".to_owned();
+                    self.publish_failed(&pending, &AppendError::NotStored(reason));
+                }
             }
         }
         has_any
@@ -311,6 +329,15 @@ impl Topic {
             let topic = self.name.clone();
             let error = PublishError::Overlapping { topic, first: sequence_id, last: highest };
             fail(producer, sequence_id, highest, error);
+        }
+    }
+
+    /// Its producer goes on: what it sends next depends on nothing that was refused.
+    fn refuse_too_large(&self, pending: &Pending, beyond: &SizeLimit) {
+        if let Some(producer) = self.producers.get(pending.producer) {
+            let SizeLimit { limit, size } = *beyond;
+            let error = PublishError::TooLarge { topic: self.name.clone(), size, limit };
+            fail(producer, pending.sequence_id, pending.highest_sequence_id, error);
         }
     }
 
@@ -339,6 +366,11 @@ impl Topic {
             fail(&producer, sequence_id, highest, PublishError::Persistence { topic, reason });
         }
     }
+}
+
+/// Whether a message is known to be stored: then it is too late to refuse it.
+fn is_stored(known: &Option<Box<Deduplication>>, publish: &Publish) -> bool {
+    known.as_ref().is_some_and(|known| known.is_stored(&publish.name, &publish.identity))
 }
 
 /// The only maker of receipts: from a position that the managed ledger confirmed, or for what

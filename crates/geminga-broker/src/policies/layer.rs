@@ -1,0 +1,74 @@
+//! What one level says about a topic: its own policies, or those of its namespace.
+
+use std::collections::BTreeMap;
+
+use geminga_metadata::values::policies::{
+    BacklogQuota, DispatchRate, InactiveTopicPolicies, Policies, PublishRate, RetentionPolicies,
+};
+
+use crate::admin;
+
+/// What one level says. Where it says nothing, the level below counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layer<'a> {
+    pub(super) retention: Option<RetentionPolicies>,
+    pub(super) message_ttl_seconds: Option<i32>,
+    pub(super) subscription_expiry_minutes: Option<i32>,
+    pub(super) backlog_quotas: &'a BTreeMap<String, BacklogQuota>,
+    pub(super) inactivity: Option<&'a InactiveTopicPolicies>,
+    pub(super) dispatch_rate: Option<&'a DispatchRate>,
+    pub(super) subscription_dispatch_rate: Option<&'a DispatchRate>,
+    pub(super) unacked_per_consumer_max: Option<i32>,
+    pub(super) unacked_per_subscription_max: Option<i32>,
+    pub(super) deduplication: Option<bool>,
+    pub(super) compaction_threshold: Option<i64>,
+    pub(super) honours_delays: Option<bool>,
+    pub(super) publish_rate: Option<&'a PublishRate>,
+    pub(super) producers_max: Option<i32>,
+    pub(super) message_bytes_max: Option<i32>,
+}
+
+impl<'a> Layer<'a> {
+    /// What a namespace says in a cluster.
+    pub(super) fn of_namespace(policies: &'a Policies, cluster: &str) -> Self {
+        let delays = policies.delayed_delivery_policies.as_ref();
+        Self {
+            retention: policies.retention_policies,
+            message_ttl_seconds: policies.message_ttl_in_seconds,
+            subscription_expiry_minutes: policies.subscription_expiration_time_minutes,
+            backlog_quotas: &policies.backlog_quota_map,
+            inactivity: policies.inactive_topic_policies.as_ref(),
+            dispatch_rate: policies.topic_dispatch_rate.get(cluster),
+            subscription_dispatch_rate: policies.subscription_dispatch_rate.get(cluster),
+            unacked_per_consumer_max: policies.max_unacked_messages_per_consumer,
+            unacked_per_subscription_max: policies.max_unacked_messages_per_subscription,
+            deduplication: policies.deduplication_enabled,
+            compaction_threshold: policies.compaction_threshold,
+            honours_delays: delays.map(|delays| delays.active),
+            publish_rate: policies.publish_rate.get(cluster),
+            producers_max: policies.max_producers_per_topic,
+            message_bytes_max: None,
+        }
+    }
+
+    /// What a topic says.
+    pub(super) fn of_topic(policies: &'a admin::TopicPolicies) -> Self {
+        Self {
+            retention: policies.retention_policies,
+            message_ttl_seconds: policies.message_ttl_in_seconds,
+            subscription_expiry_minutes: None,
+            backlog_quotas: &policies.backlog_quota_map,
+            inactivity: policies.inactive_topic_policies.as_ref(),
+            dispatch_rate: policies.dispatch_rate.as_ref(),
+            subscription_dispatch_rate: policies.subscription_dispatch_rate.as_ref(),
+            unacked_per_consumer_max: policies.max_unacked_messages_on_consumer,
+            unacked_per_subscription_max: policies.max_unacked_messages_on_subscription,
+            deduplication: policies.deduplication_enabled,
+            compaction_threshold: policies.compaction_threshold,
+            honours_delays: policies.delayed_delivery_enabled,
+            publish_rate: policies.publish_rate.as_ref(),
+            producers_max: policies.max_producer_per_topic,
+            message_bytes_max: policies.max_message_size,
+        }
+    }
+}
