@@ -394,10 +394,14 @@ async fn messages_live_from_when_the_broker_took_them() {
     let reader = other.read("t", 1).await;
     reader.flow(100).await;
     let producer = client.produce("t").await;
+    let mut live = world.client();
+    let at_once = live.subscribe("t", 1, "live").await;
+    at_once.flow(100).await;
     // By its producer's clock from 1970, by another's from the year 2100.
     let late = 4_102_444_800_000;
     publish_all(&mut client, &producer, vec![publish_at(0, 0), publish_at(1, late)]).await;
     assert_eq!(indexes(&other.messages(2).await), some([0, 1]));
+    assert_eq!(indexes(&live.messages(2).await), some([0, 1]), "from the tail cache");
     let consumer = other.subscribe("t", 2, "s").await;
     tokio::time::sleep(Duration::from_secs(50)).await;
     publish_all(&mut client, &producer, vec![publish_at(2, 0)]).await;
