@@ -52,6 +52,12 @@ pub struct Limits {
     pub ack_state_bytes: usize,
     /// Bytes for messages that wait for their time; the same.
     pub timer_bytes: usize,
+    /// `maxConsumersPerTopic`; 0 is no limit.
+    pub consumers_per_topic_max: u64,
+    /// `maxConsumersPerSubscription`; 0 is no limit.
+    pub consumers_per_subscription_max: u64,
+    /// `maxSubscriptionsPerTopic`; 0 is no limit.
+    pub subscriptions_per_topic_max: u64,
     /// `maxUnackedMessagesPerConsumer`; 0 is no limit.
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.

@@ -161,6 +161,12 @@ pub(crate) struct TopicPolicies {
     pub(crate) producers_per_address_max: u64,
     /// Whether clients must encrypt.
     pub(crate) requires_encryption: bool,
+    /// Consumers, at most; 0 is no limit.
+    pub(crate) consumers_max: u64,
+    /// Consumers of one subscription, at most; 0 is no limit.
+    pub(crate) consumers_per_subscription_max: u64,
+    /// Durable subscriptions, at most; 0 is no limit.
+    pub(crate) subscriptions_max: u64,
     /// Whether subscriptions come into being by being used.
     pub(crate) creates_subscriptions: bool,
     /// Bytes of what a client sends as one message, at most, unless it is a chunk.
@@ -224,6 +230,9 @@ impl TopicPolicies {
             producers_max: options.publishing.producers_per_topic_max,
             producers_per_address_max: options.publishing.producers_per_address_max,
             requires_encryption: options.publishing.requires_encryption,
+            consumers_max: options.limits.consumers_per_topic_max,
+            consumers_per_subscription_max: options.limits.consumers_per_subscription_max,
+            subscriptions_max: options.limits.subscriptions_per_topic_max,
             message_bytes_max: usize::MAX,
             creates_subscriptions: true,
         }
@@ -298,6 +307,9 @@ impl TopicPolicies {
         replace(&mut self.unacked_per_consumer_max, layer.unacked_per_consumer_max);
         replace(&mut self.unacked_per_subscription_max, layer.unacked_per_subscription_max);
         replace(&mut self.producers_max, layer.producers_max);
+        replace(&mut self.consumers_max, layer.consumers_max);
+        replace(&mut self.consumers_per_subscription_max, layer.consumers_per_subscription_max);
+        replace(&mut self.subscriptions_max, layer.subscriptions_max);
     }
 
     /// The time to live in milliseconds.
@@ -329,6 +341,9 @@ impl TopicPolicies {
             producers_max: 0,
             producers_per_address_max: 0,
             requires_encryption: false,
+            consumers_max: 0,
+            consumers_per_subscription_max: 0,
+            subscriptions_max: 0,
             message_bytes_max: usize::MAX,
             ..Self::clone(self)
         })

@@ -20,10 +20,14 @@ fn cases() -> Vec<Case> {
 fn counts() -> Vec<Case> {
     let (of_consumer, of_subscription) =
         ("maxUnackedMessagesPerConsumer", "maxUnackedMessagesPerSubscription");
+    let (of_one, subscriptions) = ("maxConsumersPerSubscription", "maxSubscriptionsPerTopic");
     let post = "POST";
     vec![
         ("messageTTL", post, json!(60), &["-1", "\"x\"", "{}"], "messageTTL", post),
         ("maxProducers", post, json!(3), &["-1", "\"x\""], "maxProducersPerTopic", post),
+        ("maxConsumers", post, json!(4), &["-1", "{}"], "maxConsumersPerTopic", post),
+        (of_one, post, json!(5), &["-1", "{}"], of_one, post),
+        (subscriptions, post, json!(6), &["-1", "{}"], subscriptions, post),
         ("maxMessageSize", post, json!(1000), &["-1", "5242881", "\"x\""], "", ""),
         ("maxUnackedMessagesOnConsumer", post, json!(7), &["-5", "1.5"], of_consumer, post),
         ("maxUnackedMessagesOnSubscription", post, json!(0), &["-5", "[]"], of_subscription, post),

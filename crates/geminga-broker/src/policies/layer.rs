@@ -25,6 +25,9 @@ pub(super) struct Layer<'a> {
     pub(super) honours_delays: Option<bool>,
     pub(super) publish_rate: Option<&'a PublishRate>,
     pub(super) producers_max: Option<i32>,
+    pub(super) consumers_max: Option<i32>,
+    pub(super) consumers_per_subscription_max: Option<i32>,
+    pub(super) subscriptions_max: Option<i32>,
     pub(super) message_bytes_max: Option<i32>,
 }
 
@@ -47,6 +50,9 @@ impl<'a> Layer<'a> {
             honours_delays: delays.map(|delays| delays.active),
             publish_rate: policies.publish_rate.get(cluster),
             producers_max: policies.max_producers_per_topic,
+            consumers_max: policies.max_consumers_per_topic,
+            consumers_per_subscription_max: policies.max_consumers_per_subscription,
+            subscriptions_max: policies.max_subscriptions_per_topic,
             message_bytes_max: None,
         }
     }
@@ -68,6 +74,9 @@ impl<'a> Layer<'a> {
             honours_delays: policies.delayed_delivery_enabled,
             publish_rate: policies.publish_rate.as_ref(),
             producers_max: policies.max_producer_per_topic,
+            consumers_max: policies.max_consumer_per_topic,
+            consumers_per_subscription_max: policies.max_consumers_per_subscription,
+            subscriptions_max: policies.max_subscriptions_per_topic,
             message_bytes_max: policies.max_message_size,
         }
     }

@@ -23,6 +23,9 @@ fn of_broker() -> TopicPolicies {
         producers_max: 1,
         producers_per_address_max: 1,
         requires_encryption: false,
+        consumers_max: 1,
+        consumers_per_subscription_max: 1,
+        subscriptions_max: 1,
         message_bytes_max: usize::MAX,
         creates_subscriptions: true,
     }
@@ -51,6 +54,9 @@ fn namespace(number: i32) -> Policies {
         "compaction_threshold": number,
         "delayed_delivery_policies": {"active": false, "tickTime": 1},
         "max_producers_per_topic": number,
+        "max_consumers_per_topic": number,
+        "max_consumers_per_subscription": number,
+        "max_subscriptions_per_topic": number,
     }))
     .unwrap()
 }
@@ -77,6 +83,9 @@ fn topic(number: i32) -> admin::TopicPolicies {
         "compactionThreshold": number,
         "delayedDeliveryEnabled": false,
         "maxProducerPerTopic": number,
+        "maxConsumerPerTopic": number,
+        "maxConsumersPerSubscription": number,
+        "maxSubscriptionsPerTopic": number,
         "maxMessageSize": number,
     }))
     .unwrap()
@@ -102,6 +111,9 @@ fn expected(number: u64) -> TopicPolicies {
         honours_delays: false,
         publish_rate: PublishRate { messages: Some(number), bytes: None },
         producers_max: number,
+        consumers_max: number,
+        consumers_per_subscription_max: number,
+        subscriptions_max: number,
         ..of_broker()
     }
 }

@@ -8,8 +8,9 @@ use geminga_types::TopicName;
 
 use super::rates::Flow;
 use crate::{
-    AdminError, ClientKey, ConsumerEntry, ConsumerStats, Outbox, Outgoing, SubscribeRequest,
-    SubscriptionKind, TopicError, consumer::OpenConsumer,
+    AdminError, ClientKey, ConsumerEntry, ConsumerStats, Outbox, Outgoing, SubscribeError,
+    SubscribeRequest, SubscriptionKind, TopicError, consumer::OpenConsumer,
+    policies::TopicPolicies,
 };
 
 /// A consumer that is attached.
@@ -106,6 +107,37 @@ pub(super) fn twin_of(
 pub(super) fn keys_of(name: &str, consumers: &BTreeMap<u64, Box<OpenedConsumer>>) -> Vec<u64> {
     let of_it = consumers.iter().filter(|(_, consumer)| &*consumer.subscription == name);
     of_it.map(|(&key, _)| key).collect()
+}
+
+/// Refuses one more consumer if its topic, or its subscription, has as many as there may be. One that takes
+/// its own place is not one more.
+pub(super) fn refuse_too_many(
+    topic: &TopicName,
+    request: &SubscribeRequest,
+    consumers: &BTreeMap<u64, Box<OpenedConsumer>>,
+    policies: &TopicPolicies,
+) -> Result<(), SubscribeError> {
+    let (of_topic, of_one) = (policies.consumers_max, policies.consumers_per_subscription_max);
+    if of_topic == 0 && of_one == 0 {
+        return Ok(());
+    }
+    let twin = twin_of(request, consumers);
+    let others = consumers.iter().filter(|&(&key, _)| Some(key) != twin);
+    let (mut in_all, mut of_subscription) = (0_u64, 0_u64);
+    for (_, other) in others {
+        in_all += 1;
+        of_subscription += u64::from(*other.subscription == *request.subscription);
+    }
+    let refused = |what: String, limit| {
+        Err(SubscribeError::Busy(format!("{what} reached max consumers limit: {limit}")))
+    };
+    if of_topic != 0 && of_topic <= in_all {
+        return refused(format!("Topic {topic}"), of_topic);
+    }
+    if of_one != 0 && of_one <= of_subscription {
+        return refused(format!("Subscription {} of topic {topic}", request.subscription), of_one);
+    }
+    Ok(())
 }
 
 /// What is answered while a topic closes.

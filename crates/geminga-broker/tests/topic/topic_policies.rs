@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use geminga_broker::{
     AdminError, Chunk, Outgoing, ProduceError, ProducerRequest, Publish, PublishError,
-    SubscribeRequest, SubscriptionKind,
+    SubscribeError, SubscribeRequest, SubscriptionKind,
     admin::{BacklogQuota, InactiveTopicPolicies, Policies, PublishRate, TopicPolicies},
 };
 use geminga_types::TopicName;
@@ -203,6 +203,54 @@ async fn what_is_asked_of_producers_counts_at_once() {
     change(&world, |it| it.backlog_quota_map.clear()).await;
     client.quiet().await;
     client.produce("t").await;
+}
+
+/// Goal: limits of consumers and of subscriptions count at once, the topic's before the namespace's; who is
+/// one too many leaves no subscription behind, and one that comes again takes its own place.
+#[tokio::test(start_paused = true)]
+async fn consumers_and_subscriptions_have_limits() {
+    let world = World::new().await;
+    for name in ["t", "non-persistent://public/default/t"] {
+        let mut client = world.client();
+        let shared = |id, subscription: &str| {
+            let kind = SubscriptionKind::Shared;
+            SubscribeRequest { kind, ..client.subscribe_request(id, subscription) }
+        };
+        let first = client.try_subscribe(name, shared(1, "a")).await.unwrap();
+        let second = client.try_subscribe(name, shared(2, "a")).await.unwrap();
+        change_namespace(&world, |it| it.max_consumers_per_topic = Some(9)).await;
+        change_of(&world, name, |it| it.max_consumer_per_topic = Some(2)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let refused = client.try_subscribe(name, shared(3, "b")).await.unwrap_err();
+        assert!(matches!(refused, SubscribeError::Busy(_)), "{refused}");
+        client.try_subscribe(name, shared(2, "a")).await.unwrap();
+        let stats = world.broker.topic_stats(&topic(name)).await.unwrap();
+        assert_eq!(stats.subscriptions.len(), 1);
+        change_of(&world, name, |it| {
+            it.max_consumer_per_topic = None;
+            it.max_consumers_per_subscription = Some(2);
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let refused = client.try_subscribe(name, shared(3, "a")).await.unwrap_err();
+        assert!(matches!(refused, SubscribeError::Busy(_)), "{refused}");
+        client.try_subscribe(name, shared(3, "b")).await.unwrap().close().await;
+        first.close().await;
+        client.try_subscribe(name, shared(4, "a")).await.unwrap();
+        drop(second);
+        client.quiet().await;
+    }
+    let mut client = world.client();
+    change(&world, |it| it.max_subscriptions_per_topic = Some(2)).await;
+    client.quiet().await;
+    let request = |id, subscription: &str| client.subscribe_request(id, subscription);
+    let refused = client.try_subscribe("t", request(5, "c")).await.unwrap_err();
+    assert!(matches!(refused, SubscribeError::NotAllowed(_)), "{refused}");
+    client.try_subscribe("t", request(6, "b")).await.unwrap();
+    client.read("t", 7).await;
+    change(&world, |it| it.max_subscriptions_per_topic = None).await;
+    client.quiet().await;
+    client.subscribe("t", 8, "c").await;
 }
 
 /// Goal: policies of a partitioned topic govern all partitions, those that are loaded and those that are

@@ -170,6 +170,13 @@ keys! {
     /// Producers of a topic; 0 is no limit. A topic's `maxProducers` and a namespace's
     /// `maxProducersPerTopic` override it.
     "maxProducersPerTopic" max_producers_per_topic: u64 = "0";
+    /// Consumers of a topic; 0 is no limit. A topic's `maxConsumers` and a namespace's
+    /// `maxConsumersPerTopic` override it.
+    "maxConsumersPerTopic" max_consumers_per_topic: u64 = "0";
+    /// Consumers of a subscription; 0 is no limit. The policy of that name overrides it.
+    "maxConsumersPerSubscription" max_consumers_per_subscription: u64 = "0";
+    /// Durable subscriptions of a topic; 0 is no limit. The policy of that name overrides it.
+    "maxSubscriptionsPerTopic" max_subscriptions_per_topic: u64 = "0";
     /// Producers of a topic from one address; 0 is no limit.
     "maxSameAddressProducersPerTopic" max_same_address_producers_per_topic: u64 = "0";
     /// Whether producers must encrypt, whatever a namespace's `encryptionRequired` says.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
-    DispatchRate, DispatchRates, InactiveMode, Limits, MemoryPart, PublishRate, PublishingOptions,
-    QuotaAction, SchemaOptions, SchemaStrategy, TopicOptions,
+    DispatchRate, DispatchRates, Domains, InactiveMode, Limits, MemoryPart, PublishRate,
+    PublishingOptions, QuotaAction, SchemaOptions, SchemaStrategy, TopicOptions,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -89,10 +89,7 @@ pub(super) fn broker(
         cluster: config.cluster_name.clone(),
         advertised,
         limits: limits(config, plan),
-        domains: geminga_broker::Domains {
-            persistent: config.enable_persistent_topics,
-            nonpersistent: config.enable_non_persistent_topics,
-        },
+        domains: domains(config),
         topic_level_policies: config.topic_level_policies_enabled,
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions: auto_partitions(config)?,
@@ -339,6 +336,9 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         delivery_buffer_bytes: size(plan.delivery),
         ack_state_bytes: size(plan.ack_state),
         timer_bytes: size(plan.timers),
+        consumers_per_topic_max: config.max_consumers_per_topic,
+        consumers_per_subscription_max: config.max_consumers_per_subscription,
+        subscriptions_per_topic_max: config.max_subscriptions_per_topic,
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
         unacked_per_broker_max: config.max_unacked_messages_per_broker,
@@ -383,6 +383,13 @@ fn ledger(in_flight_max: usize) -> LedgerOptions {
         custom_metadata: BTreeMap::new(),
         in_flight_max,
         may_use_reserve: false,
+    }
+}
+
+const fn domains(config: &Config) -> Domains {
+    Domains {
+        persistent: config.enable_persistent_topics,
+        nonpersistent: config.enable_non_persistent_topics,
     }
 }
 

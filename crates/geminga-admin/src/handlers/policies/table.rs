@@ -22,6 +22,9 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &SUBSCRIPTION_DISPATCH_RATE,
     &PUBLISH_RATE,
     &PRODUCERS,
+    &CONSUMERS,
+    &CONSUMERS_OF_SUBSCRIPTION,
+    &SUBSCRIPTIONS,
     &MESSAGE_SIZE,
     &UNACKED_OF_CONSUMER,
     &UNACKED_OF_SUBSCRIPTION,
@@ -179,6 +182,27 @@ static PRODUCERS: Policy<i32> = Policy::new(
     |options| Some(broker::count(options.publishing.producers_per_topic_max)),
     Some(field!(Place::of("maxProducersPerTopic"), max_producers_per_topic)),
     Some(field!(Place::of("maxProducers"), max_producer_per_topic)),
+);
+
+static CONSUMERS: Policy<i32> = Policy::new(
+    |request, _| values::count(request, "maxConsumers"),
+    |options| Some(broker::count(options.limits.consumers_per_topic_max)),
+    Some(field!(Place::of("maxConsumersPerTopic"), max_consumers_per_topic)),
+    Some(field!(Place::of("maxConsumers"), max_consumer_per_topic)),
+);
+
+static CONSUMERS_OF_SUBSCRIPTION: Policy<i32> = Policy::new(
+    |request, _| values::count(request, "maxConsumersPerSubscription"),
+    |options| Some(broker::count(options.limits.consumers_per_subscription_max)),
+    Some(field!(Place::of("maxConsumersPerSubscription"), max_consumers_per_subscription)),
+    Some(field!(Place::of("maxConsumersPerSubscription"), max_consumers_per_subscription)),
+);
+
+static SUBSCRIPTIONS: Policy<i32> = Policy::new(
+    |request, _| values::count(request, "maxSubscriptionsPerTopic"),
+    |options| Some(broker::count(options.limits.subscriptions_per_topic_max)),
+    Some(field!(Place::of("maxSubscriptionsPerTopic"), max_subscriptions_per_topic)),
+    Some(field!(Place::of("maxSubscriptionsPerTopic"), max_subscriptions_per_topic)),
 );
 
 /// 0 leaves it to the broker.

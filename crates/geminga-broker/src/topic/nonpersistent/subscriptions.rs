@@ -8,7 +8,7 @@ use geminga_types::TopicName;
 use super::{
     super::{
         attach::{failover_slot, info_of, refusal},
-        consumers::{OpenedConsumer, closing, keys_of, twin_of},
+        consumers::{OpenedConsumer, closing, keys_of, refuse_too_many, twin_of},
         rates::Flow,
     },
     Sub, Topic,
@@ -22,6 +22,7 @@ impl Topic {
             let text = "readCompacted only valid on persistent topics";
             return Err(SubscribeError::NotAllowed(text.to_owned()));
         }
+        refuse_too_many(&self.name, request, &self.consumers, &self.policies)?;
         if let Some(key) = twin_of(request, &self.consumers) {
             self.detach(key);
         }

@@ -9,7 +9,7 @@ use super::{
     super::{
         Reply,
         attach::{info_of, refusal},
-        consumers::{OpenedConsumer, keys_of, twin_of},
+        consumers::{OpenedConsumer, keys_of, refuse_too_many, twin_of},
     },
     SubscriptionName, Topic,
 };
@@ -41,6 +41,7 @@ impl Topic {
             let text = "readCompacted only allowed on failover or exclusive subscriptions";
             return Err(SubscribeError::NotAllowed(text.to_owned()));
         }
+        refuse_too_many(&self.name, &request, &self.consumers, &self.policies)?;
         if let Some(key) = twin_of(&request, &self.consumers) {
             self.detach(key); // A request repeated after a time-out: the later one counts.
         }

@@ -8,7 +8,7 @@ use geminga_types::{Ordinal, Position};
 use tracing::{info, warn};
 
 use super::{
-    super::{Reply, StartAt},
+    super::{Reply, StartAt, consumers::refuse_too_many},
     SubscriptionName, Topic,
     ack::AckWaiter,
     background::Answer,
@@ -142,6 +142,17 @@ impl Topic {
             _ = reply.send(Err(SubscribeError::NotAllowed(refusal)));
             return;
         }
+        let (topic, policies) = (&self.name, &self.policies);
+        if let Err(refused) = refuse_too_many(topic, request, &self.consumers, policies) {
+            _ = reply.send(Err(refused)); // Before a subscription is made for nobody.
+            return;
+        }
+        if request.is_durable
+            && let Err(refusal) = self.refuse_one_more()
+        {
+            _ = reply.send(Err(SubscribeError::NotAllowed(refusal)));
+            return;
+        }
         if 0 < request.start_rollback_seconds {
             let since = request.start_rollback_seconds.saturating_mul(1_000);
             let at = self.deps.ledger.env.clock.wall().0.saturating_sub(since);
@@ -167,6 +178,26 @@ impl Topic {
             _ => self.ledger.end(),
         };
         self.create_at(name, at, (open, reply));
+    }
+
+    /// Refuses one more durable subscription if there are as many as there may be.
+    fn refuse_one_more(&self) -> Result<(), String> {
+        let limit = self.policies.subscriptions_max;
+        if limit == 0 {
+            return Ok(());
+        }
+        let durable = self.subscriptions.iter().filter(|(_, sub)| sub.is_durable);
+        let making = self.busy.iter().filter(|(_, busy)| !matches!(busy.what, BusyWith::Deleting));
+        let names = durable.map(|(name, _)| name).chain(making.map(|(name, _)| name));
+        let count = names.filter(|name| !is_reserved(name)).count() as u64;
+        if count < limit {
+            return Ok(());
+        }
+        let topic = &self.name;
+        Err(format!(
+            "Exceed the maximum number of subscriptions of the topic: {topic} has {count}, the limit \
+             is {limit}"
+        ))
     }
 
     /// The start of a subscription that begins at a time has been found.
@@ -306,6 +337,8 @@ impl Topic {
         } else if self.subscriptions.contains_key(&name) || self.busy.contains_key(&name) {
             let text = format!("Subscription {name} already exists for topic {}", self.name);
             _ = reply.send(Err(AdminError::Conflict(text)));
+        } else if let Err(refusal) = self.refuse_one_more() {
+            _ = reply.send(Err(AdminError::NotAllowed(refusal)));
         } else if let Err(refusal) = DeadLetterPolicy::wanted(&properties, &self.name, &name) {
             _ = reply.send(Err(AdminError::Invalid(refusal)));
         } else {
