@@ -44,7 +44,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", needs: nothing, run: build },
     Step { name: "python", needs: needs_python, run: python_clients },
     Step { name: "durability", needs: needs_python, run: durability },
-    Step { name: "crash", needs: needs_python, run: crash },
+    Step { name: "crash", needs: needs_python_and_java, run: crash },
     Step { name: "churn", needs: needs_python, run: churn },
     Step { name: "memory", needs: needs_python, run: memory },
     Step { name: "rust", needs: nothing, run: rust_client },
@@ -104,6 +104,10 @@ fn needs_go() -> Option<String> {
 
 fn needs_java() -> Option<String> {
     (!has("mvn", "--version")).then(|| "needs Java 17 and Maven".to_owned())
+}
+
+fn needs_python_and_java() -> Option<String> {
+    needs_python().or_else(needs_java)
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
