@@ -3,7 +3,6 @@
 mod backup;
 mod brokers;
 mod clusters;
-mod creation_policies;
 mod lookup;
 mod namespaces;
 pub(crate) mod policies;
@@ -60,17 +59,6 @@ pub(crate) async fn handle(
         | Route::PostNamespacePolicy
         | Route::PutNamespacePolicy
         | Route::RemoveNamespacePolicy => policies::of_namespace(route, broker, request).await,
-        Route::NamespaceAutoTopics
-        | Route::SetNamespaceAutoTopics
-        | Route::RemoveNamespaceAutoTopics
-        | Route::NamespaceAutoSubscriptions
-        | Route::SetNamespaceAutoSubscriptions
-        | Route::RemoveNamespaceAutoSubscriptions
-        | Route::NamespaceTopicsMax
-        | Route::SetNamespaceTopicsMax
-        | Route::RemoveNamespaceTopicsMax => {
-            creation_policies::handle(route, broker, request).await
-        }
         Route::Topics => topics::list(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,

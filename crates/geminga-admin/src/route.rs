@@ -133,24 +133,6 @@ routes! {
     /// Removes it: the broker's configuration counts again.
     RemoveNamespacePolicy = DELETE "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
 
-    /// A namespace's policy: whether topics come into being by being used.
-    NamespaceAutoTopics = GET "/admin/v2/namespaces/{}/{}/autoTopicCreation", TenantAdmin;
-    /// Sets it.
-    SetNamespaceAutoTopics = POST "/admin/v2/namespaces/{}/{}/autoTopicCreation", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceAutoTopics = DELETE "/admin/v2/namespaces/{}/{}/autoTopicCreation", TenantAdmin;
-    /// A namespace's policy: whether subscriptions come into being by being used.
-    NamespaceAutoSubscriptions = GET "/admin/v2/namespaces/{}/{}/autoSubscriptionCreation", TenantAdmin;
-    /// Sets it.
-    SetNamespaceAutoSubscriptions = POST "/admin/v2/namespaces/{}/{}/autoSubscriptionCreation", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceAutoSubscriptions = DELETE "/admin/v2/namespaces/{}/{}/autoSubscriptionCreation", TenantAdmin;
-    /// A namespace's policy: how many topics it may have.
-    NamespaceTopicsMax = GET "/admin/v2/namespaces/{}/{}/maxTopicsPerNamespace", TenantAdmin;
-    /// Sets it.
-    SetNamespaceTopicsMax = POST "/admin/v2/namespaces/{}/{}/maxTopicsPerNamespace", TenantAdmin;
-    /// Removes it: the broker's configuration counts again.
-    RemoveNamespaceTopicsMax = DELETE "/admin/v2/namespaces/{}/{}/maxTopicsPerNamespace", TenantAdmin;
 
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;

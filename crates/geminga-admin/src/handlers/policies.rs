@@ -2,6 +2,7 @@
 //! levels, the [table] says.
 
 mod broker;
+mod creation;
 mod policy;
 mod table;
 mod values;

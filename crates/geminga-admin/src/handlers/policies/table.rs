@@ -1,12 +1,12 @@
 //! The table of policies: each is a row, which every level that has it shares.
 
 use geminga_broker::admin::{
-    DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies, PublishRate,
-    RetentionPolicies, TopicPolicies,
+    AutoSubscriptionCreationOverride, AutoTopicCreationOverride, DelayedDeliveryPolicies,
+    DispatchRate, InactiveTopicPolicies, Policies, PublishRate, RetentionPolicies, TopicPolicies,
 };
 
 use super::{
-    broker,
+    broker, creation,
     policy::{At, Place, Policy, Row},
     values::{self, Quotas, UNDEFINED},
 };
@@ -32,6 +32,9 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &COMPACTION_THRESHOLD,
     &DELAYED_DELIVERY,
     &ENCRYPTION,
+    &AUTO_TOPICS,
+    &AUTO_SUBSCRIPTIONS,
+    &TOPICS,
     &SCHEMA_STRATEGY,
     &SCHEMA_UPDATE_STRATEGY,
     &SCHEMA_VALIDATION,
@@ -265,6 +268,30 @@ static ENCRYPTION: Policy<bool> = Policy::new(
     |request, _| values::required(request, "true or false"),
     |options| Some(options.publishing.requires_encryption),
     Some(switch!(Place::of("encryptionRequired"), encryption_required)),
+    None,
+);
+
+static AUTO_TOPICS: Policy<AutoTopicCreationOverride> = Policy::new(
+    creation::topics,
+    creation::topics_of_broker,
+    Some(field!(Place::of("autoTopicCreation"), auto_topic_creation_override)),
+    None,
+);
+
+static AUTO_SUBSCRIPTIONS: Policy<AutoSubscriptionCreationOverride> = Policy::new(
+    |request, _| creation::subscriptions(request),
+    |options| {
+        let allow_auto_subscription_creation = options.auto_subscription_creation;
+        Some(AutoSubscriptionCreationOverride { allow_auto_subscription_creation })
+    },
+    Some(field!(Place::of("autoSubscriptionCreation"), auto_subscription_creation_override)),
+    None,
+);
+
+static TOPICS: Policy<i32> = Policy::new(
+    |request, _| values::count(request, "maxTopicsPerNamespace"),
+    |options| Some(broker::count(options.topics.per_namespace_max)),
+    Some(field!(Place::of("maxTopicsPerNamespace"), max_topics_per_namespace)),
     None,
 );
 
