@@ -24,6 +24,7 @@ use std::{
 
 use geminga_metadata::values::policies::{self, BacklogQuota, Policies};
 use geminga_types::TopicName;
+use tokio::sync::Notify;
 
 use self::layer::Layer;
 pub(crate) use self::store::{InMetadata, PolicyStore};
@@ -173,17 +174,58 @@ pub(crate) struct TopicPolicies {
     pub(crate) message_bytes_max: usize,
 }
 
-/// Counts the changes of policies that were heard of.
+/// Counts the changes of policies that were heard of, and knows who waits for loaded topics to follow.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(AtomicU64);
+pub(crate) struct Changes {
+    heard: AtomicU64,
+    asked: AtomicU64,
+    answered: AtomicU64,
+    ask: Notify,
+    answer: Notify,
+}
+
+/// How long whoever has changed policies waits for loaded topics to follow.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Changes {
     pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.heard.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn note(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+    fn note(&self) {
+        self.heard.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Waits until loaded topics were told of what has changed until now. Not for ever: they follow all
+    /// the same.
+    pub(crate) async fn followed(&self) {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.ask.notify_one();
+        let told = async {
+            loop {
+                let answer = self.answer.notified();
+                if number <= self.answered.load(Ordering::SeqCst) {
+                    return;
+                }
+                answer.await;
+            }
+        };
+        _ = tokio::time::timeout(FOLLOWED_WITHIN, told).await;
+    }
+
+    /// How many have asked until now.
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether some of the first that asked have no answer.
+    fn owes(&self, asked: u64) -> bool {
+        self.answered.load(Ordering::SeqCst) < asked
+    }
+
+    fn answer(&self, asked: u64) {
+        self.answered.store(asked, Ordering::SeqCst);
+        self.answer.notify_waiters();
     }
 }
 

@@ -92,7 +92,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Changes a namespace's policies; its loaded topics follow within a moment.
+    /// Changes a namespace's policies. Its topics that are loaded here have been told then.
     ///
     /// # Errors
     ///
@@ -109,6 +109,7 @@ impl Broker {
             Ok::<_, AdminError>((wanted != *found).then_some(wanted))
         })
         .await?;
+        self.loader().policy_changes().followed().await;
         Ok(())
     }
 

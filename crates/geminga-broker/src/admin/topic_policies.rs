@@ -16,7 +16,7 @@ impl Broker {
         Ok(self.loader().policy_store().read(topic).await?.unwrap_or_default())
     }
 
-    /// Changes a topic's own policies; if it is loaded it follows within a moment, as its partitions do.
+    /// Changes a topic's own policies; if it is loaded it has been told then, as its partitions have.
     ///
     /// # Errors
     ///
@@ -26,9 +26,12 @@ impl Broker {
         topic: &TopicName,
         mut change: impl FnMut(&mut TopicPolicies) -> Result<(), AdminError> + Send,
     ) -> Result<(), AdminError> {
-        let _no_deletions = self.loader().deletions().write().await;
+        let no_deletions = self.loader().deletions().write().await;
         self.check_has_policies(topic).await?;
-        self.loader().policy_store().change(topic, &mut change).await
+        self.loader().policy_store().change(topic, &mut change).await?;
+        drop(no_deletions);
+        self.loader().policy_changes().followed().await;
+        Ok(())
     }
 
     /// Deletes those of a topic that is being deleted, but for those of a partitioned one of that name.

@@ -29,12 +29,19 @@ impl Topics {
     /// Tells loaded topics what governs them whenever that changes, until the broker shuts down.
     pub(crate) async fn follow_policies(self: Arc<Self>, mut namespaces: Watch) {
         let mut topics = self.policy_store().watch();
+        let changes = self.policy_changes();
         loop {
+            let asked = changes.asked(); // What they have changed is heard of before they are answered.
             let (change, of_topic) = tokio::select! {
                 biased;
                 () = self.shutdown().cancelled() => return,
                 change = namespaces.recv() => (change, false),
                 change = topics.recv() => (change, true),
+                () = std::future::ready(()), if changes.owes(asked) => {
+                    changes.answer(asked);
+                    continue;
+                }
+                () = changes.ask.notified() => continue,
             };
             self.policy_changes().note();
             match change {

@@ -334,3 +334,26 @@ async fn a_topic_whose_subscriptions_are_caught_up_is_deleted_if_that_is_wanted(
     tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(topics(&world).await, ["behind"]);
 }
+
+/// Goal: once a change of policies is answered, whoever comes next is governed by them.
+#[tokio::test(start_paused = true)]
+async fn a_change_counts_once_it_is_answered() {
+    let world = World::new().await;
+    let client = world.client();
+    let _producer = client.produce("t").await;
+    let namespace = topic("t").namespace().clone();
+    for round in 0..20 {
+        for max in [Some(1), Some(2)] {
+            let change = |policies: &mut Policies| {
+                policies.max_producers_per_topic = max;
+                Ok(())
+            };
+            world.broker.change_namespace_policies(&namespace, change).await.unwrap();
+            match client.try_produce("t", client.producer_request(7)).await {
+                Ok(second) if max == Some(2) => second.close().await,
+                Err(ProduceError::Busy(_)) if max == Some(1) => {}
+                other => panic!("round {round}, {max:?}: {other:?}"),
+            }
+        }
+    }
+}
