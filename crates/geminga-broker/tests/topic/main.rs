@@ -11,6 +11,7 @@ mod creating;
 mod dead_letters;
 mod deduplicating;
 mod deduplicating_model;
+mod deduplication_switches;
 mod delayed;
 mod deleting;
 mod exclusive;
