@@ -145,9 +145,20 @@ fn unit(tier: Tier) -> anyhow::Result<()> {
                 command.args(["--package", package]);
             }
             command.env("GEMINGA_SEEDS", "20000").env("GEMINGA_SIM_SEEDS", SIM_SEEDS);
-            run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder()?))
+            run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder()?))?;
+            broker_models()
         }
     }
+}
+
+/// Seeds of the topic's models, which bring a broker up and down many times each.
+const BROKER_SEEDS: &str = "400";
+
+fn broker_models() -> anyhow::Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--profile", "sim", "--package", "geminga-broker", "--test", "topic"]);
+    command.args(["--", "_model::"]).env("GEMINGA_SEEDS", BROKER_SEEDS);
+    run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder()?))
 }
 
 fn build(_: Tier) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use geminga_broker::{CompactionStatus, Options};
+use geminga_env::sim::Seeds;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     world::{World, topic},
 };
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 60;
 
 /// The last of each key among `placed`, in their order.
 fn survivors(placed: &[Placed], keeps_null_keys: bool) -> Vec<Placed> {
@@ -41,9 +42,11 @@ fn random_item(rng: &mut StdRng, number: u64) -> Item {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_sees_what_the_model_says() {
-    for seed in 0..SEEDS {
+    let seeds = Seeds::of("broker-compacting", SEEDS);
+    for seed in seeds.range() {
         life(seed).await;
     }
+    seeds.passed("");
 }
 
 async fn life(seed: u64) {

@@ -11,6 +11,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use geminga_broker::{Options, Outgoing, Producer, admin::Policies};
+use geminga_env::sim::Seeds;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -20,7 +21,8 @@ use crate::{
     world::{PATIENCE, World, topic},
 };
 
-const SEEDS: u64 = 40;
+/// A seed takes a third of a second where nothing is optimised.
+const SEEDS: u64 = 12;
 const STEPS: usize = 120;
 
 struct Sender {
@@ -115,16 +117,20 @@ impl Sender {
 
 #[tokio::test(start_paused = true)]
 async fn every_message_is_stored_exactly_once_and_in_order() {
-    for seed in 0..SEEDS {
+    let seeds = Seeds::of("broker-deduplicating", SEEDS);
+    for seed in seeds.range() {
         life(seed, false).await;
     }
+    seeds.passed("");
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_message_is_lost_however_it_is_switched() {
-    for seed in 0..SEEDS {
+    let seeds = Seeds::of("broker-deduplication-switches", SEEDS);
+    for seed in seeds.range() {
         life(seed, true).await;
     }
+    seeds.passed("");
 }
 
 fn senders(world: &World) -> Vec<Sender> {
