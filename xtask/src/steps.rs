@@ -227,6 +227,7 @@ pub(crate) fn mutants() -> anyhow::Result<()> {
     if !has("cargo", "mutants --version") {
         cargo(&["install", "--locked", "cargo-mutants"])?;
     }
-    let packages = ["geminga-subscription", "geminga-ledger", "geminga-bookie-storage"];
+    let packages =
+        ["geminga-subscription", "geminga-ledger", "geminga-bookie-storage", "geminga-dedup"];
     cargo(&[&["run", "--quiet", "--package", "geminga-mutants", "--"], &packages[..]].concat())
 }
