@@ -163,12 +163,6 @@ impl Dedup {
         self.judging.is_none() && self.windows.is_empty()
     }
 
-    /// Whether there are publishers with sources.
-    #[must_use]
-    pub fn has_windows(&self) -> bool {
-        !self.windows.is_empty()
-    }
-
     /// Names that are remembered.
     #[must_use]
     pub fn names(&self) -> usize {

@@ -187,6 +187,9 @@ mod tests {
         let part = Chunk::new(1, 3, b"p-5", 100);
         let expected = Sequence { chunk: Some(part), ..Sequence::of(5) };
         assert_eq!(identity(&chunk), Identity::Sequence(expected));
+        let whole = MessageMetadata { chunk_id: Some(0), num_chunks_from_msg: Some(1), ..chunk };
+        assert_eq!(identity(&whole), Identity::Sequence(Sequence::of(5)), "the only part");
+        assert_eq!(Sequence::batch(5, 3), Sequence::of(5));
         let mut sourced = metadata();
         let (key, value) = (SOURCE_POSITION.to_owned(), "1:2:-1".to_owned());
         sourced.properties.push(KeyValue { key, value });

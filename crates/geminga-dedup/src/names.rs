@@ -259,3 +259,6 @@ impl<T: Kept> Names<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,6 +299,7 @@ fn sources_are_bounded_over_all_publishers() {
         let now = start + Duration::from_secs(publisher as u64);
         let name = format!("{publisher}").into_bytes();
         (0..window).for_each(|entry| store(&mut dedup, &name, &source(entry), now));
+        assert!(100 <= publisher || dedup.names() == publisher + 1, "a hundred have room");
         assert!(dedup.names() * WINDOW <= SOURCES_MAX);
     }
     assert!(!dedup.is_stored(b"0", &source(0)), "not heard of longest");
@@ -371,4 +372,43 @@ fn names_without_a_producer_are_forgotten_after_a_while() {
     assert!(dedup.is_stored(b"open", &single(1)));
     dedup.forget_inactive(at(181), |_| false);
     assert!(!dedup.is_stored(b"open", &single(1)));
+}
+
+/// Goal: who has sent nothing that was stored leaves no record when it is forgotten, and is not forgotten
+/// while the fate of something is open.
+#[test]
+fn who_has_nothing_stored_goes_without_a_trace() {
+    let start = now();
+    let later = start + Duration::from_secs(30 * 24 * 3_600);
+    for identity in [single(5), source(5)] {
+        let mut dedup = judging(Options::default());
+        let Verdict::Fresh(Some(ticket)) = dedup.judge(b"geminga.sourced:a", &identity, start)
+        else {
+            panic!("{identity:?}")
+        };
+        dedup.forget_inactive(later, |_| false);
+        assert_eq!(dedup.names(), 1, "{identity:?}: on its way");
+        dedup.on_failed(ticket);
+        let again = dedup.judge(b"geminga.sourced:a", &identity, start);
+        let Verdict::Fresh(Some(ticket)) = again else { panic!("{identity:?}: {again:?}") };
+        dedup.on_failed(ticket);
+        let records = dedup.all_records().len();
+        dedup.forget_inactive(later, |_| false);
+        assert_eq!((dedup.names(), dedup.has_urgent_changes()), (0, false), "{identity:?}");
+        assert_eq!(dedup.all_records().len(), records);
+    }
+}
+
+#[test]
+fn what_is_not_known_to_be_recorded_is_to_be_recorded_again() {
+    let mut dedup = Dedup::new(Options::default());
+    assert!(!dedup.judges_sequences());
+    dedup.judge_sequences(Some(Position::EARLIEST));
+    assert!(dedup.judges_sequences() && dedup.has_urgent_changes());
+    let number = dedup.take_changes().number;
+    assert!(!dedup.has_urgent_changes() && !dedup.is_recorded());
+    dedup.on_writes_lost();
+    assert!(dedup.has_urgent_changes());
+    dedup.on_durable(number);
+    assert!(!dedup.is_recorded());
 }
