@@ -167,7 +167,8 @@ impl<P> Subscription<P> {
                 let lanes = self.queue.lanes.turns();
                 lanes.filter(|&(key, _)| self.members.is_ready(key)).map(|(_, it)| it.len()).sum()
             }
-            _ => self.readable_replay().count(),
+            // Beyond that there is no room in any case.
+            _ => self.readable_replay().take(self.delayed_half()).count(),
         };
         held < self.delayed_half() && self.held_back() < self.due_max()
     }

@@ -1,9 +1,22 @@
 //! Which buffered entries go to whom.
 
+use std::cell::OnceCell;
+
 use geminga_types::{KEY_SLOTS, Ordinal};
 
 use super::Subscription;
 use crate::{Action, ConsumerKey, Delivery, Entry, Kind, acks, members::Member, pending::Unacked};
+
+/// The first entry that is to be read again, found out once it matters.
+type Earliest = OnceCell<Option<Ordinal>>;
+
+/// What a consumer takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Any,
+    /// Chunks of messages that it has begun to get.
+    ItsOwn,
+}
 
 /// Who may take an entry now.
 enum Taker {
@@ -35,7 +48,7 @@ impl<P> Subscription<P> {
 
     fn deliver_in_order(&mut self, now: u64) -> Option<(ConsumerKey, Vec<Delivery<P>>)> {
         let consumer = self.members.active()?;
-        Some((consumer, self.hand_out_first(consumer, usize::MAX, now)))
+        Some((consumer, self.hand_out_first(consumer, Taking::Any, usize::MAX, now)))
     }
 
     /// The next one's turn. What a read has brought is divided evenly, so that none takes all of it;
@@ -44,17 +57,20 @@ impl<P> Subscription<P> {
         if self.blocked.is_so() {
             return None;
         }
-        let mut takers = self.queue.buffer().values().map(|entry| self.taker(entry));
+        let earliest = OnceCell::new();
+        let mut takers = self.queue.buffer().values().map(|entry| self.taker(entry, &earliest));
         let taker = takers.find(|taker| match taker {
             Taker::Anyone => true,
             Taker::Only(holder) => self.members.is_ready(*holder),
             Taker::Nobody => false,
         });
-        let consumer = match taker? {
-            Taker::Only(holder) => holder,
-            Taker::Anyone | Taker::Nobody => self.take_turn()?,
-        };
-        Some((consumer, self.hand_out_first(consumer, self.turn_entries.max(1), now)))
+        if let Taker::Only(holder) = taker? {
+            // No turn of its own: it gets what nobody else may have, and nothing beside.
+            return Some((holder, self.hand_out_first(holder, Taking::ItsOwn, usize::MAX, now)));
+        }
+        let consumer = self.take_turn()?;
+        let entries_max = self.turn_entries.max(1);
+        Some((consumer, self.hand_out_first(consumer, Taking::Any, entries_max, now)))
     }
 
     fn take_turn(&mut self) -> Option<ConsumerKey> {
@@ -71,16 +87,17 @@ impl<P> Subscription<P> {
     fn hand_out_first(
         &mut self,
         consumer: ConsumerKey,
+        taking: Taking,
         entries_max: usize,
         now: u64,
     ) -> Vec<Delivery<P>> {
         let mut deliveries = Vec::new();
-        let mut from = Ordinal(0);
+        let (mut from, earliest) = (Ordinal(0), OnceCell::new());
         while deliveries.len() < entries_max
             && !self.blocked.is_so()
             && !self.allowance.is_used_up()
             && self.members.is_ready(consumer)
-            && let Some(at) = self.first_for(consumer, from)
+            && let Some(at) = self.first_for((consumer, taking), from, &earliest)
         {
             deliveries.extend(self.hand_out(consumer, at, now));
             from = at.plus(1);
@@ -89,9 +106,14 @@ impl<P> Subscription<P> {
     }
 
     /// The first buffered entry that a consumer may take, of those from `from` on.
-    fn first_for(&self, consumer: ConsumerKey, from: Ordinal) -> Option<Ordinal> {
-        let may_take = |entry: &Entry<P>| match self.taker(entry) {
-            Taker::Anyone => true,
+    fn first_for(
+        &self,
+        (consumer, taking): (ConsumerKey, Taking),
+        from: Ordinal,
+        earliest: &Earliest,
+    ) -> Option<Ordinal> {
+        let may_take = |entry: &Entry<P>| match self.taker(entry, earliest) {
+            Taker::Anyone => taking == Taking::Any,
             Taker::Only(holder) => holder == consumer,
             Taker::Nobody => false,
         };
@@ -101,11 +123,13 @@ impl<P> Subscription<P> {
 
     /// Who may take an entry of a Shared subscription, or of one that is in order: all chunks of a message
     /// go to one consumer, one after the other, since none can put it together otherwise.
-    fn taker(&self, entry: &Entry<P>) -> Taker {
+    fn taker(&self, entry: &Entry<P>, earliest: &Earliest) -> Taker {
         let Some(chunk) = entry.chunk else { return Taker::Anyone };
-        let earlier = self.readable_replay().find(|&at| at < entry.ordinal);
-        if !chunk.is_first && earlier.is_some() {
-            return Taker::Nobody; // Among those are perhaps the chunks before.
+        if !chunk.is_first {
+            let earliest = earliest.get_or_init(|| self.readable_replay().next());
+            if earliest.is_some_and(|at| at < entry.ordinal) {
+                return Taker::Nobody; // Among those are perhaps the chunks before.
+            }
         }
         self.pending.slot_holder(entry.slot()).map_or(Taker::Anyone, Taker::Only)
     }

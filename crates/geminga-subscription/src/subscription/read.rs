@@ -267,13 +267,14 @@ impl<P> Subscription<P> {
         // On Shared, what is to be read again and is not in this read waits for one consumer.
         let held_back = self.held_back() - if is_by_key { 0 } else { plan.entries };
         let key_room = self.look_ahead_entries_max().saturating_sub(held_back);
-        let has_key_room = 0 < key_room;
+        let has_key_room = 0 < key_room || !is_by_key && held_back == 0;
         let has_unread = self.acks.unacked(self.queue.next_read..end).next().is_some();
         if self.is_shared() && has_key_room && has_unread && !plan.is_full() {
             self.make_room_for_delayed();
         }
         let delayed_room = self.delayed_max().saturating_sub(self.queue.delayed_len());
         let room = match self.members.kind() {
+            Some(Kind::Shared) if held_back == 0 => delayed_room,
             Some(Kind::Shared | Kind::KeyShared) => delayed_room.min(key_room),
             Some(Kind::Exclusive | Kind::Failover) | None => usize::MAX,
         };
