@@ -16,7 +16,7 @@ use crate::{
     AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
     ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
     consumer::OpenConsumer,
-    creation::Purpose,
+    creation::{AutoCreation, Purpose},
     formats,
     load::{Topics, store_error},
     namespace,
@@ -361,7 +361,12 @@ impl Broker {
         let handle = self.topic(topic, Purpose::UseOrCreate).await?;
         // Not kept: it may be large.
         let schema_version = self.schema_of_producer(topic, request.schema.take()).await?;
-        if let Some(name) = &request.initial_subscription {
+        // As in Pulsar, one that does not store anything has none.
+        let is_persistent = topic.domain() == Domain::Persistent;
+        if let Some(name) = request.initial_subscription.as_ref().filter(|_| is_persistent) {
+            if !request.is_internal {
+                self.check_may_create_subscription(topic, &handle, name).await?;
+            }
             let at = crate::topic::StartAt::Earliest;
             let made = handle.create_subscription(name.clone(), at, Vec::new()).await;
             if let Err(error) = made
@@ -382,6 +387,30 @@ impl Broker {
         };
         let open = OpenProducer { request, name, schema_version, outbox: outbox.clone() };
         handle.open_producer(open, || TopicError::NotOwned(topic.clone())).await
+    }
+
+    /// Refuses a subscription that would come into being by being used where none may.
+    async fn check_may_create_subscription(
+        &self,
+        topic: &TopicName,
+        handle: &TopicHandle,
+        name: &str,
+    ) -> Result<(), ProduceError> {
+        let found = namespace::policies(self.deps(), topic.namespace()).await;
+        let found = found.map_err(|error| store_error(topic, &error))?;
+        let policies =
+            found.ok_or_else(|| TopicError::NamespaceNotFound(topic.namespace().to_string()))?;
+        if AutoCreation::of(self.options(), &policies).subscriptions {
+            return Ok(());
+        }
+        let stats = handle.stats().await.ok_or_else(|| TopicError::NotOwned(topic.clone()))?;
+        if stats.subscriptions.iter().any(|found| found.name == name) {
+            return Ok(());
+        }
+        Err(ProduceError::NotAllowed(format!(
+            "Could not create the initial subscription {name} of topic {topic}: subscriptions are not \
+             created by being used here"
+        )))
     }
 
     /// Unique for all time: the sequence is durable before it is returned.

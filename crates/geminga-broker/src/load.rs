@@ -319,6 +319,17 @@ impl Topics {
         Ok(found.map_err(|error| store_error(name, &error))?.is_some())
     }
 
+    /// Waits for a load that is under way to end.
+    pub(crate) async fn until_settled(&self, name: &TopicName) {
+        let loading = match self.lock().get(name) {
+            Some(Slot::Loading { done, .. }) => Some(done.clone()),
+            _ => None,
+        };
+        if let Some(done) = loading {
+            _ = done.await;
+        }
+    }
+
     /// The topic if it is loaded now.
     pub(crate) fn loaded(&self, name: &TopicName) -> Option<TopicHandle> {
         match self.lock().get(name) {

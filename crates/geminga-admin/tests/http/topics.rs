@@ -324,7 +324,7 @@ fn a_topic_is_truncated() {
         server.delete(&format!("{DEFAULT}/p/truncate")).await.is(204);
         let stats = server.get(&format!("{DEFAULT}/p/partitioned-stats")).await.is(200).json();
         assert_eq!(stats["storageSize"], 0);
-        server.delete("/admin/v2/non-persistent/public/default/t/truncate").await.is(405);
+        server.delete("/admin/v2/non-persistent/public/default/t/truncate").await.is(412);
     });
 }
 

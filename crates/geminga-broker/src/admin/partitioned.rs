@@ -1,6 +1,6 @@
 //! Topics with partitions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use geminga_types::{Domain, NamespaceName, TopicName};
 
@@ -65,7 +65,10 @@ impl Broker {
             let message = format!("Partitioned topic {topic} must not be named like a partition");
             return Err(AdminError::Invalid(message));
         }
-        if namespace::partition_record(deps, topic).await?.is_some_and(|found| found.deleted) {
+        let found = namespace::partition_record(deps, topic).await?;
+        if let Some(found) = found.filter(|found| found.deleted) {
+            // Clients that a deletion has left there have receipts for what they sent since.
+            self.check_partitions_unused(topic, found.partitions).await?;
             self.erase_partitioned(topic, true).await?;
         }
         if namespace::partition_record(deps, topic).await?.is_some() {
@@ -115,11 +118,10 @@ impl Broker {
         self.require_room(topic, partitions - before).await?;
         // All of them, not the new ones only: a repeated call mends what an interrupted one left.
         self.create_records(topic, 0, partitions).await?;
-        if topic.domain() == Domain::Persistent {
-            self.copy_subscriptions(topic, partitions).await?;
-        }
+        self.copy_subscriptions(topic, before..partitions).await?;
         namespace::grow_partitions(self.deps(), topic, partitions).await?;
-        Ok(())
+        // Again: some came meanwhile, of consumers that did not see the new partitions.
+        self.copy_subscriptions(topic, before..partitions).await
     }
 
     /// Creates the partitions of a topic that have no record.
@@ -134,16 +136,19 @@ impl Broker {
         }
     }
 
-    /// Gives partitions the subscriptions of the first one.
+    /// Gives new partitions the subscriptions of the first one.
     async fn copy_subscriptions(
         &self,
         topic: &TopicName,
-        partitions: u32,
+        partitions: Range<u32>,
     ) -> Result<(), AdminError> {
+        if topic.domain() == Domain::NonPersistent {
+            return Ok(());
+        }
         let first = self.topic_stats(&topic.with_partition(0)).await?;
         let is_copied = |found: &&SubscriptionStats| found.is_durable && !is_reserved(&found.name);
         for subscription in first.subscriptions.iter().filter(is_copied) {
-            for index in 1..partitions {
+            for index in partitions.clone() {
                 let handle = self.topic(&topic.with_partition(index), Purpose::Create).await?;
                 let (name, properties) =
                     (subscription.name.clone(), subscription.properties.clone());
@@ -180,11 +185,28 @@ impl Broker {
     ) -> Result<(), AdminError> {
         let found = namespace::partition_record(self.deps(), topic).await?;
         if let Some(found) = found.filter(|found| !found.deleted && !force) {
-            for index in 0..found.partitions {
-                self.check_unused(&topic.with_partition(index)).await?;
+            self.check_partitions_unused(topic, found.partitions).await?;
+            // From here on no client begins to use a partition. Who was faster is seen now.
+            let partitions = namespace::mark_partitions_deleted(self.deps(), topic).await?;
+            if let Err(refused) = self.check_partitions_unused(topic, partitions).await {
+                namespace::unmark_partitions_deleted(self.deps(), topic).await?;
+                return Err(refused);
             }
         }
         self.erase_partitioned(topic, force).await
+    }
+
+    async fn check_partitions_unused(
+        &self,
+        topic: &TopicName,
+        partitions: u32,
+    ) -> Result<(), AdminError> {
+        for index in 0..partitions {
+            let partition = topic.with_partition(index);
+            self.loader().until_settled(&partition).await;
+            self.check_unused(&partition).await?;
+        }
+        Ok(())
     }
 
     /// Stats of each partition, in order.

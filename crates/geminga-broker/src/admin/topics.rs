@@ -181,7 +181,7 @@ impl Broker {
     pub async fn truncate(&self, topic: &TopicName) -> Result<(), AdminError> {
         if topic.domain() == Domain::NonPersistent {
             let message = format!("The non-persistent topic {topic} can't be truncated");
-            return Err(AdminError::NotAllowed(message));
+            return Err(AdminError::Invalid(message));
         }
         for part in self.parts_of(topic).await? {
             let handle = self.topic(&part, Purpose::Administer).await?;

@@ -11,7 +11,7 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use geminga_env::Instant;
 use geminga_managed_ledger::DeleteError;
-use geminga_types::TopicName;
+use geminga_types::{Domain, TopicName};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -93,6 +93,9 @@ impl Topics {
 
     /// Deletes the record of a partitioned topic whose last partition has just gone.
     async fn delete_if_last(&self, partition: &TopicName) -> Result<(), AdminError> {
+        if partition.domain() == Domain::NonPersistent {
+            return Ok(()); // Its partitions have no records: nobody can tell which are used.
+        }
         let (deps, whole) = (&self.deps.ledger, partition.without_partition());
         let Some(count) = namespace::partition_count(deps, &whole).await? else { return Ok(()) };
         for index in 0..count {
@@ -102,15 +105,38 @@ impl Topics {
             }
         }
         info!(topic = %whole, "has no partition any more: deleted");
-        // From here on no client loads one; whoever was faster keeps the topic.
+        // From here on no client begins to load one; whoever was faster keeps the topic.
         namespace::mark_partitions_deleted(deps, &whole).await?;
+        let deleted = self.delete_marked(&whole, count).await;
+        if !matches!(deleted, Ok(true)) {
+            namespace::unmark_partitions_deleted(deps, &whole).await?;
+        }
+        deleted.map(|_| ())
+    }
+
+    /// Deletes what is left of a partitioned topic, unless somebody uses, or loads, a partition.
+    async fn delete_marked(&self, whole: &TopicName, count: u32) -> Result<bool, AdminError> {
+        let deps = &self.deps.ledger;
         for index in 0..count {
-            if namespace::topic_exists(deps, &whole.with_partition(index)).await? {
-                return namespace::unmark_partitions_deleted(deps, &whole).await;
+            let partition = whole.with_partition(index);
+            let is_used = self.is_loading_or_loaded(&partition);
+            if is_used || namespace::topic_exists(deps, &partition).await? {
+                return Ok(false);
             }
         }
-        namespace::delete_schema(deps, &whole).await?;
-        namespace::finish_delete_partitions(deps, &whole).await
+        let _deletion = self.deletions.read().await;
+        namespace::delete_schema(deps, whole).await?;
+        self.policy_store.delete(whole).await?;
+        namespace::finish_delete_partitions(deps, whole).await?;
+        Ok(true)
+    }
+
+    fn is_loading_or_loaded(&self, topic: &TopicName) -> bool {
+        match self.lock().get(topic) {
+            Some(Slot::Loading { .. }) => true,
+            Some(Slot::Loaded { handle, .. }) => !handle.is_gone(),
+            Some(Slot::Closing { .. }) | None => false,
+        }
     }
 
     async fn delete_stored(&self, topic: &TopicName) -> Result<(), String> {

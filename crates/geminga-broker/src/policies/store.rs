@@ -75,14 +75,20 @@ impl PolicyStore for InMetadata {
         Box::pin(async move {
             update(&*self.0.metadata, &paths::topic_policies(topic), |found| {
                 let found = found.map(|found| TopicPolicies::decode(&found.value));
-                let found = match found.transpose() {
-                    Ok(found) => found.unwrap_or_default(),
-                    Err(damaged) => {
-                        return Decision::Leave(Err(MetadataError::from(damaged).into()));
-                    }
+                let (found, damaged) = match found.transpose() {
+                    Ok(found) => (found.unwrap_or_default(), None),
+                    Err(damaged) => (TopicPolicies::default(), Some(damaged)),
                 };
                 let mut wanted = found.clone();
-                match change(&mut wanted) {
+                let changed = change(&mut wanted);
+                if let Some(damaged) = damaged {
+                    // It goes with the removal of any policy: there is no other way to be rid of it.
+                    return match changed {
+                        Ok(()) if wanted == found => Decision::Delete(Ok(())),
+                        _ => Decision::Leave(Err(MetadataError::from(damaged).into())),
+                    };
+                }
+                match changed {
                     Err(refused) => Decision::Leave(Err(refused)),
                     Ok(()) if wanted == found => Decision::Leave(Ok(())),
                     Ok(()) if wanted == TopicPolicies::default() => Decision::Delete(Ok(())),

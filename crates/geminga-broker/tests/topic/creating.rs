@@ -1,7 +1,8 @@
 //! What comes into being by being used, and what does not.
 
 use geminga_broker::{
-    AdminError, ProduceError, SubscribeError, SubscribeRequest, TopicError, TopicsMode,
+    AdminError, ProduceError, ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
+    TopicsMode,
     admin::{AutoSubscriptionCreationOverride, AutoTopicCreationOverride, CursorStart, Policies},
 };
 use geminga_metadata::MetadataStore as _;
@@ -175,6 +176,11 @@ async fn partitions_count_once_they_have_their_subscriptions() {
     for part in ["t-partition-1", "t-partition-2"] {
         assert_eq!(world.broker.subscriptions(&topic(part)).await.unwrap(), ["s"]);
     }
+    // What somebody has on the first one alone goes to new ones, and to no others.
+    world.broker.create_subscription(&first, "x", CursorStart::Latest, Vec::new()).await.unwrap();
+    world.broker.update_partitions(&whole, 4).await.unwrap();
+    assert_eq!(world.broker.subscriptions(&topic("t-partition-1")).await.unwrap(), ["s"]);
+    assert_eq!(world.broker.subscriptions(&topic("t-partition-3")).await.unwrap(), ["s", "x"]);
 }
 
 /// Goal: a growth that a crash has cut short is mended by growing again, and what it left is deleted with
@@ -251,6 +257,14 @@ async fn subscriptions_come_into_being_where_they_may() {
     let at = CursorStart::Latest;
     world.broker.create_subscription(&topic("t"), "s", at, Vec::new()).await.unwrap();
     client.try_subscribe("t", client.subscribe_request(2, "s")).await.unwrap();
+    let with = |id, name: &str| ProducerRequest {
+        initial_subscription: Some(name.to_owned()),
+        ..client.producer_request(id)
+    };
+    let refused = client.try_produce("t", with(4, "v")).await;
+    assert!(matches!(refused, Err(ProduceError::NotAllowed(_))), "{refused:?}");
+    client.try_produce("t", with(4, "s")).await.unwrap();
+    client.try_produce(LIVE, with(5, "v")).await.unwrap();
     change(&world, |policies| {
         let allow_auto_subscription_creation = true;
         policies.auto_subscription_creation_override =
@@ -259,6 +273,7 @@ async fn subscriptions_come_into_being_where_they_may() {
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     client.try_subscribe("t", client.subscribe_request(3, "u")).await.unwrap();
+    client.try_produce("t", with(6, "v")).await.unwrap();
     producer.close().await;
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use geminga_broker::{
     AdminError, InactiveMode, Outgoing, ProduceError, ProducerRequest, TopicError, TopicsMode,
-    admin::CursorStart,
+    admin::{CursorStart, TopicPolicies},
 };
 
 use crate::{
@@ -291,6 +291,11 @@ async fn a_partitioned_topic_goes_with_its_last_partition() {
         .await;
         let (broker, name) = (&world.broker, topic("t"));
         broker.create_partitioned_topic(&name, 2, None).await.unwrap();
+        let change = |policies: &mut TopicPolicies| {
+            policies.max_message_size = Some(5);
+            Ok(())
+        };
+        broker.change_topic_policies(&name, change).await.unwrap();
         let used = world.client().produce("t-partition-1").await;
         world.client().produce("t-partition-0").await.close().await;
         wait_for_names(&world, 1).await;
@@ -302,5 +307,29 @@ async fn a_partitioned_topic_goes_with_its_last_partition() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let found = broker.partitions(&name, false).await;
         assert_eq!(found.is_err(), is_wanted, "{found:?}");
+        if is_wanted {
+            broker.create_partitioned_topic(&name, 2, None).await.unwrap();
+            let left = broker.topic_policies(&name).await.unwrap();
+            assert_eq!(left, TopicPolicies::default(), "its policies went with it");
+        }
     }
+}
+
+/// Goal: a partitioned topic that stores nothing stays: of its partitions only those in use are known.
+#[tokio::test(start_paused = true)]
+async fn a_partitioned_topic_that_stores_nothing_stays() {
+    let world = World::with(|options| {
+        options.inactivity = Some((InactiveMode::NoSubscriptions, Duration::from_secs(10)));
+        options.inactive_topics_interval = Duration::from_secs(5);
+        options.topics.deletes_inactive_partitioned = true;
+    })
+    .await;
+    let name = topic("non-persistent://public/default/n");
+    world.broker.create_partitioned_topic(&name, 2, None).await.unwrap();
+    let part = |index| name.with_partition(index).to_string();
+    let _used = world.client().produce(&part(0)).await;
+    world.client().produce(&part(1)).await.close().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.broker.partitions(&name, false).await, Ok(2));
+    world.client().produce(&part(1)).await;
 }

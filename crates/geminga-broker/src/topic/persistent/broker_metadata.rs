@@ -18,6 +18,9 @@ use geminga_wire::{
 use super::TopicDeps;
 use crate::options::BrokerMetadataOptions;
 
+/// The largest index that the managed ledger's key can hold.
+const INDEX_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// Makes the fronts of entries that come at one time.
 pub(super) struct Notes {
     taken_at: Option<u64>,
@@ -82,12 +85,17 @@ pub(crate) async fn recover_index(
     match chain.read(&deps.ledger, last, chain.end(), 1).await {
         Ok(read) => {
             let noted = read.first().and_then(|entry| BrokerMeta::parse(&entry.body).ok());
-            if let Some(index) = noted.and_then(|noted| noted.index) {
+            // What no broker gives out says nothing.
+            let index = noted.and_then(|noted| noted.index).filter(|&index| index <= INDEX_MAX);
+            if let Some(index) = index {
                 ledger.note_message_index(index);
             }
             Ok(())
         }
-        Err(error) if is_on => Err(format!("the last message's index: {error}")),
+        Err(error) if is_on => {
+            Err(format!("the last message's index, in entry {}: {error}", last.0))
+        }
+        // It may be given out again. Otherwise nobody could read the topic any more.
         Err(error) => {
             tracing::warn!(%error, "the last message's index is not known any more");
             Ok(())
