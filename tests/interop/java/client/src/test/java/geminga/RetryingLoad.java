@@ -9,9 +9,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -93,16 +96,17 @@ class RetryingLoad {
         @Override
         public void run() {
             try {
-                do {
-                    live();
-                } while (!isOver());
+                boolean hasAll = false;
+                while (!hasAll || !isOver()) {
+                    hasAll = live();
+                }
             } catch (PulsarClientException | InterruptedException | RuntimeException | AssertionError e) {
                 failures.add(e);
             }
         }
 
-        /** From its making to its closing. */
-        private void live() throws PulsarClientException, InterruptedException {
+        /** From its making to its closing; whether all that it sent was confirmed. */
+        private boolean live() throws PulsarClientException, InterruptedException {
             Producer<byte[]> producer = create();
             lives++;
             long last = producer.getLastSequenceId();
@@ -119,10 +123,11 @@ class RetryingLoad {
             if (isOver() || random.nextBoolean()) {
                 producer.flush();
                 producer.close();
-            } else {
-                // Those on their way fail; some of them are stored all the same.
-                producer.closeAsync().join();
+                return true;
             }
+            // Those on their way fail; some of them are stored all the same, which the next life finds out.
+            producer.closeAsync().join();
+            return false;
         }
 
         private void send(Producer<byte[]> producer, long sequence) throws InterruptedException {
@@ -164,9 +169,15 @@ class RetryingLoad {
                 assertTrue(before < at, () -> name + ": " + at + " is stored behind " + before);
             }
             // What was sent last of all is confirmed, so there is nothing that may be missing.
-            assertEquals(sent, stored, () -> name + ": not what was sent");
-            assertTrue(stored.containsAll(receipts.keySet()), () -> name + ": a confirmed message is gone");
+            assertEquals(List.of(), without(stored, sent), () -> name + ": stored and never sent");
+            assertEquals(List.of(), without(receipts.keySet(), stored), () -> name + ": confirmed and gone");
+            assertEquals(List.of(), without(sent, stored), () -> name + ": sent for good and gone");
         }
+    }
+
+    private static List<Long> without(Collection<Long> all, Collection<Long> known) {
+        Set<Long> set = new HashSet<>(known);
+        return all.stream().filter(id -> !set.contains(id)).sorted().toList();
     }
 
     private static boolean isOver() {
