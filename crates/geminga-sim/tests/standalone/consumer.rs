@@ -198,7 +198,8 @@ impl Consumer {
         self.clients.model().noted(self.kind.id.topic, position, messages, index);
         self.check_order(position);
         let now = self.clients.now();
-        self.clients.model().delivered(self.kind.id, (entry, position, mask), now);
+        let host = self.clients.host;
+        self.clients.model().delivered(self.kind.id, host, (entry, position, mask), now);
         self.held.insert(position, mask);
         *self.seen.entry(position).or_default() |= mask;
         let given = self.rng.random_range(messages..=messages + 1);

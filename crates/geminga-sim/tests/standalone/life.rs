@@ -1,6 +1,7 @@
 //! A world from its seed: lives of a server, each on its own runtime, on one disk.
 
 use std::{
+    net::IpAddr,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -225,24 +226,30 @@ async fn suffer(clients: &Clients, server: &Standalone, length: Duration, rng: &
             }
             () = sleep(pause) => {}
         }
-        let victim = host(rng.random_range(1..=HOSTS));
+        let number = rng.random_range(1..=HOSTS);
+        let victim = host(number);
         match rng.random_range(0..30) {
             0 => world.net().reset_where(|a, b| a.ip() == victim || b.ip() == victim),
             1 if parted.is_none() => {
                 world.net().partition(broker, victim);
-                parted = Some(victim);
+                parted = Some(number);
             }
             2..8 => {
-                if let Some(victim) = parted.take() {
-                    world.net().heal(broker, victim);
+                if let Some(number) = parted.take() {
+                    heal(clients, broker, number);
                 }
             }
             _ => {}
         }
     }
-    if let Some(victim) = parted {
-        world.net().heal(broker, victim);
+    if let Some(number) = parted {
+        heal(clients, broker, number);
     }
+}
+
+fn heal(clients: &Clients, broker: IpAddr, number: u8) {
+    clients.world.net().heal(broker, host(number));
+    clients.model().healed.insert(number, clients.now());
 }
 
 /// Limits so small that ledgers and journals roll, and everything periodic happens often.

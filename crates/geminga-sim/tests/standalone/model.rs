@@ -14,7 +14,8 @@ use std::{
 
 use geminga_types::Position;
 
-/// How long a copy that was sent before an ack was confirmed may be on its way.
+/// How long a copy that was sent before an ack was confirmed may be on its way, or longer by as long as its
+/// client is parted from the broker.
 const IN_FLIGHT: Duration = Duration::from_millis(40);
 
 pub(crate) const TOPICS: [&str; 2] =
@@ -29,6 +30,8 @@ pub(crate) struct Model {
     pub(crate) topics: [Topic; 2],
     pub(crate) violations: Vec<String>,
     pub(crate) counts: Counts,
+    /// By the number of a host, when it was last healed: what was on its way until then comes all at once.
+    pub(crate) healed: BTreeMap<u8, Duration>,
     /// The operator's own topics: whether they exist, if that is known.
     pub(crate) made: BTreeMap<u8, Option<bool>>,
     ticks: u64,
@@ -192,10 +195,11 @@ impl Model {
         }
     }
 
-    /// Checks a delivery of `mask` of `entry`.
+    /// Checks a delivery of `mask` of `entry` to a host.
     pub(crate) fn delivered(
         &mut self,
         id: SubId,
+        host: u8,
         (entry, position, mask): (usize, Position, u64),
         now: Duration,
     ) {
@@ -205,11 +209,13 @@ impl Model {
             return;
         }
         self.place(entry, position);
+        let healed = self.healed.get(&host).copied().unwrap_or_default();
         let sub = self.sub(id);
         let through = sub.surely_through.filter(|(through, _)| position <= *through);
         let acked = (0..64).filter(|index| mask >> index & 1 == 1).filter_map(|index| {
             let one = sub.surely.get(&(position, index)).copied();
-            one.or_else(|| through.map(|(_, when)| when)).filter(|when| *when + IN_FLIGHT < now)
+            one.or_else(|| through.map(|(_, when)| when))
+                .filter(|when| healed.max(*when) + IN_FLIGHT < now)
         });
         if let Some(when) = acked.max() {
             self.violate(format!(
