@@ -1,7 +1,7 @@
 //! The soak's report, committed as `docs/soak.md`.
 //!
-//! Steps may be run one after the other or by several calls: what was run on one commit is one report,
-//! and nothing of another commit gets into it.
+//! Steps may be run one after the other, by several calls and on several commits: each says on which it
+//! passed, and what it left before that is forgotten when it begins.
 
 use std::{
     fmt::Write as _,
@@ -18,11 +18,20 @@ use crate::{
     toolchains::root,
 };
 
-/// Where the tests of a soak on this commit leave their counts, as `NAME.txt`.
-pub(crate) fn folder() -> anyhow::Result<PathBuf> {
-    let folder = root().join("target/soak").join(output("git", &["rev-parse", "HEAD"])?);
+/// A step's row of the table, beside its counts.
+const ROW: &str = "row";
+
+/// Where the tests of a step leave their counts, as `NAME.txt`.
+pub(crate) fn folder(step: &str) -> anyhow::Result<PathBuf> {
+    let folder = root().join("target/soak").join(step);
     fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+/// Forgets what a step has left before.
+pub(crate) fn begin(step: &str) -> anyhow::Result<()> {
+    fs::remove_dir_all(folder(step)?)?;
+    Ok(())
 }
 
 /// Refuses to soak what no commit names.
@@ -39,33 +48,31 @@ pub(crate) fn check() -> anyhow::Result<()> {
 /// Notes a step that has passed on this commit.
 pub(crate) fn note(outcome: &Outcome) -> anyhow::Result<()> {
     let result = outcome.skipped.as_ref().map_or("passed", |_| "skipped");
+    let commit = output("git", &["rev-parse", "--short=12", "HEAD"])?;
     let date = output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])?;
-    let row = format!("| {} | {result} | {date} | {} s |", outcome.name, outcome.took.as_secs());
-    let steps = folder()?.join("steps");
-    fs::create_dir_all(&steps)?;
-    fs::write(steps.join(outcome.name), row)?;
+    let (name, took) = (outcome.name, outcome.took.as_secs());
+    let row = format!("| {name} | {result} | `{commit}` | {date} | {took} s |");
+    fs::write(folder(name)?.join(ROW), row)?;
     Ok(())
 }
 
-/// Writes what was run on this commit.
+/// Writes what was run, of each step the last time.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let folder = folder()?;
-    let commit = output("git", &["rev-parse", "HEAD"])?;
-    let mut page = format!(
-        "# Soak\n\nWritten by `cargo xtask soak`; do not edit.\n\n- commit: `{commit}`\n\n\
-         | step | result | ended | time |\n|---|---|---|---|\n"
-    );
+    let mut page = "# Soak\n\nWritten by `cargo xtask soak`; do not edit.\n\n\
+                    | step | result | commit | ended | time |\n|---|---|---|---|---|\n"
+        .to_owned();
+    let mut details = String::new();
     for name in steps::names() {
-        if let Ok(row) = fs::read_to_string(folder.join("steps").join(name)) {
-            writeln!(page, "{row}")?;
+        let folder = root().join("target/soak").join(name);
+        let Ok(row) = fs::read_to_string(folder.join(ROW)) else { continue };
+        writeln!(page, "{row}")?;
+        for file in counts(&folder)? {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&file)?;
+            writeln!(details, "\n## {name}\n\n```\n{}\n```", text.trim_end())?;
         }
     }
-    for file in counts(&folder)? {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&file)?;
-        writeln!(page, "\n## {name}\n\n```\n{}\n```", text.trim_end())?;
-    }
-    fs::write(root().join("docs/soak.md"), page)?;
+    fs::write(root().join("docs/soak.md"), page + &details)?;
     say("wrote docs/soak.md");
     Ok(())
 }

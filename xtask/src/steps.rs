@@ -69,6 +69,10 @@ pub(crate) fn run(tier: Tier, only: &[&str], nothing_skipped: bool) -> anyhow::R
         match &skipped {
             Some(missing) if nothing_skipped => bail!("{}: {missing}", step.name),
             Some(missing) => say(&format!("== {}: SKIPPED: {missing}", step.name)),
+            None if tier == Tier::Soak => {
+                report::begin(step.name)?;
+                (step.run)(tier).with_context(|| format!("step {}", step.name))?;
+            }
             None => (step.run)(tier).with_context(|| format!("step {}", step.name))?,
         }
         let outcome = Outcome { name: step.name, took: now() - began, skipped };
@@ -145,7 +149,7 @@ fn unit(tier: Tier) -> anyhow::Result<()> {
                 command.args(["--package", package]);
             }
             command.env("GEMINGA_SEEDS", "20000").env("GEMINGA_SIM_SEEDS", SIM_SEEDS);
-            run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder()?))?;
+            run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder("unit")?))?;
             broker_models()
         }
     }
@@ -158,43 +162,43 @@ fn broker_models() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--profile", "sim", "--package", "geminga-broker", "--test", "topic"]);
     command.args(["--", "_model::"]).env("GEMINGA_SEEDS", BROKER_SEEDS);
-    run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder()?))
+    run_command(&root(), command.env("GEMINGA_REPORT_DIR", report::folder("unit")?))
 }
 
 fn build(_: Tier) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "geminga"])
 }
 
-fn pytest(folder: &str, tier: Tier) -> anyhow::Result<()> {
+fn pytest(step: &str, folder: &str, tier: Tier) -> anyhow::Result<()> {
     build(tier)?;
     let mut command = Command::new(python()?);
     command.args(["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", folder]);
     if tier == Tier::Soak {
-        command.env("GEMINGA_SOAK", "1").env("GEMINGA_REPORT_DIR", report::folder()?);
+        command.env("GEMINGA_SOAK", "1").env("GEMINGA_REPORT_DIR", report::folder(step)?);
     }
     run_command(&root(), &mut command)
 }
 
 fn python_clients(tier: Tier) -> anyhow::Result<()> {
-    pytest("tests/interop/python", tier)
+    pytest("python", "tests/interop/python", tier)
 }
 
 fn durability(tier: Tier) -> anyhow::Result<()> {
     provide("strace", "-V", "strace")?;
-    pytest("tests/durability", tier)
+    pytest("durability", "tests/durability", tier)
 }
 
 fn crash(tier: Tier) -> anyhow::Result<()> {
-    pytest("tests/crash", tier)
+    pytest("crash", "tests/crash", tier)
 }
 
 fn churn(tier: Tier) -> anyhow::Result<()> {
-    pytest("tests/churn", tier)
+    pytest("churn", "tests/churn", tier)
 }
 
 fn memory(tier: Tier) -> anyhow::Result<()> {
     provide("strace", "-V", "strace")?;
-    pytest("tests/memory", tier)
+    pytest("memory", "tests/memory", tier)
 }
 
 /// Runs a client's tests against one server, whose URLs it finds in the environment.
