@@ -5,6 +5,7 @@
 //! on every key. Readers ignore keys they do not know.
 
 mod backup;
+mod broker;
 mod cluster;
 mod explain;
 mod internal;
@@ -16,6 +17,9 @@ mod timestamp;
 mod topic;
 
 pub use backup::{BackupRequest, BackupStatus};
+pub use broker::{
+    InternalConfiguration, LoadReport, MonitoringMetrics, NamespaceOwnershipStatus, ResourceUsage,
+};
 pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
 pub use explain::{
     ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, SubscriptionExplanation,

@@ -1,8 +1,10 @@
 //! What each route does. Every handler asks the broker and answers in Pulsar's JSON.
 
 mod backup;
+mod broker_stats;
 mod brokers;
 mod clusters;
+mod configuration;
 mod lookup;
 mod namespaces;
 pub(crate) mod policies;
@@ -36,6 +38,22 @@ pub(crate) async fn handle(
         Route::LeaderBroker => Ok(brokers::leader(broker)),
         Route::Brokers => Ok(brokers::list(broker)),
         Route::BrokersOfCluster => brokers::of_cluster(broker, request).await,
+        Route::DynamicKeys
+        | Route::DynamicConfiguration
+        | Route::RuntimeConfiguration
+        | Route::SetDynamicConfiguration
+        | Route::RemoveDynamicConfiguration
+        | Route::InternalConfiguration => configuration::handle(route, broker, request).await,
+        Route::OwnedNamespaces => brokers::owned_namespaces(broker, request).await,
+        Route::BacklogQuotaCheck => Ok(Answer::done()),
+        Route::ShutDown => brokers::shut_down(),
+        Route::BrokerMetrics => Ok(broker_stats::metrics(broker, options)),
+        Route::BrokerBeans => Ok(broker_stats::beans()),
+        Route::BrokerTopics | Route::BrokerDestinations => broker_stats::topics(broker).await,
+        Route::AllocatorStats => broker_stats::allocator(request),
+        Route::BookieOperations => broker_stats::bookie_operations(),
+        Route::LoadReport => broker_stats::load_report(broker, options).await,
+        Route::ResourceAvailability => broker_stats::availability(),
         Route::BackupStatus => backup::status(options),
         Route::StartBackup => backup::start(options, request),
         Route::Clusters

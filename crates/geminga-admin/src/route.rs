@@ -83,6 +83,42 @@ routes! {
     /// All brokers of a cluster.
     BrokersOfCluster = GET "/admin/v2/brokers/{}", Superuser;
 
+    /// Keys that can be set while the broker runs.
+    DynamicKeys = GET "/admin/v2/brokers/configuration", Superuser;
+    /// Those that were.
+    DynamicConfiguration = GET "/admin/v2/brokers/configuration/values", Superuser;
+    /// Every key, with the value that counts.
+    RuntimeConfiguration = GET "/admin/v2/brokers/configuration/runtime", Superuser;
+    /// Sets a key while the broker runs.
+    SetDynamicConfiguration = POST "/admin/v2/brokers/configuration/{}/{}", Superuser;
+    /// Leaves a key to the configuration again.
+    RemoveDynamicConfiguration = DELETE "/admin/v2/brokers/configuration/{}", Superuser;
+    /// Where metadata and ledgers are.
+    InternalConfiguration = GET "/admin/v2/brokers/internal-configuration", Superuser;
+    /// Bundles that a broker has.
+    OwnedNamespaces = GET "/admin/v2/brokers/{}/{}/ownedNamespaces", Superuser;
+    /// Looks at backlog quotas, which are looked at with every publish anyway.
+    BacklogQuotaCheck = GET "/admin/v2/brokers/backlog-quota-check", Superuser;
+    /// Refused: a broker is ended by its process.
+    ShutDown = POST "/admin/v2/brokers/shutdown", Superuser;
+
+    /// Numbers of the broker.
+    BrokerMetrics = GET "/admin/v2/broker-stats/metrics", Superuser;
+    /// Numbers of a JVM: none.
+    BrokerBeans = GET "/admin/v2/broker-stats/mbeans", Superuser;
+    /// Stats of all topics in use.
+    BrokerTopics = GET "/admin/v2/broker-stats/topics", Superuser;
+    /// The same, for clients of old.
+    BrokerDestinations = GET "/admin/v2/broker-stats/destinations", Superuser;
+    /// Numbers of an allocator: there is none that has them.
+    AllocatorStats = GET "/admin/v2/broker-stats/allocator-stats/{}", Superuser;
+    /// Operations that wait for bookies: refused.
+    BookieOperations = GET "/admin/v2/broker-stats/bookieops", Superuser;
+    /// How busy the broker is.
+    LoadReport = GET "/admin/v2/broker-stats/load-report", Superuser;
+    /// What a namespace could have of each broker: refused, as by Pulsar.
+    ResourceAvailability = GET "/admin/v2/broker-stats/broker-resource-availability/{}/{}", Superuser;
+
     /// How far the last backup is.
     BackupStatus = GET "/admin/v2/geminga/backup", Superuser;
     /// Begins a backup.

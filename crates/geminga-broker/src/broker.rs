@@ -17,6 +17,7 @@ use crate::{
     ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
     consumer::OpenConsumer,
     creation::{AutoCreation, Purpose},
+    dynamic::LiveOptions,
     formats,
     load::{Topics, store_error},
     namespace,
@@ -164,12 +165,13 @@ impl Broker {
         let compaction_keys = Gauge::new(options.compaction.key_bytes);
         let compactions = Arc::new(Semaphore::new(COMPACTIONS_AT_ONCE));
         let options = Arc::new(options);
+        let live = Arc::new(LiveOptions::load(&ledger, Arc::clone(&options)).await?);
         let rate = options.dispatch.broker;
         let dispatch = rate
             .is_limited()
             .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
         let clock = Arc::clone(&ledger.env.clock);
-        let publish_rate = Arc::new(PublishLimiter::new(clock, options.publishing.broker_rate));
+        let publish_rate = Arc::new(PublishLimiter::new(clock, live.now().publishing.broker_rate));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
         let publishers = Arc::new(LocalPublishers::default());
@@ -178,6 +180,7 @@ impl Broker {
             ledger,
             schemas,
             options,
+            live,
             reads,
             ack_states,
             timers,
@@ -224,7 +227,7 @@ impl Broker {
         (count(&counts.published), count(&counts.failures))
     }
 
-    /// What the operator decided.
+    /// What the operator decided at the start.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.0.deps.options
@@ -400,7 +403,7 @@ impl Broker {
         let found = found.map_err(|error| store_error(topic, &error))?;
         let policies =
             found.ok_or_else(|| TopicError::NamespaceNotFound(topic.namespace().to_string()))?;
-        if AutoCreation::of(self.options(), &policies).subscriptions {
+        if AutoCreation::of(&self.live_options(), &policies).subscriptions {
             return Ok(());
         }
         let stats = handle.stats().await.ok_or_else(|| TopicError::NotOwned(topic.clone()))?;
@@ -492,6 +495,14 @@ impl Broker {
     /// Where its tasks run.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.0.deps.tasks
+    }
+
+    pub(crate) fn live(&self) -> &LiveOptions {
+        &self.0.deps.live
+    }
+
+    pub(crate) fn publish_limiter(&self) -> &PublishLimiter {
+        &self.0.deps.publish_rate
     }
 
     pub(crate) fn schema_registry(&self) -> &Registry {

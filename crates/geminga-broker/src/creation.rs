@@ -90,7 +90,7 @@ impl Broker {
         added: u32,
     ) -> Result<(), AdminError> {
         let policies = self.namespace_policies(topic.namespace()).await?;
-        check_room(self.deps(), self.options(), &policies, topic, added).await?;
+        check_room(self.deps(), &self.live_options(), &policies, topic, added).await?;
         Ok(())
     }
 
@@ -113,13 +113,13 @@ impl Broker {
         if topic.partition().is_some() || self.is_known(topic).await? {
             return Ok(0);
         }
-        let auto = AutoCreation::of(self.options(), &policies);
+        let auto = AutoCreation::of(&self.live_options(), &policies);
         if !create || !auto.allows(topic) {
             return Err(TopicError::NotFound(topic.clone()));
         }
         match auto.partitions {
             Some(count) if !namespace::is_system_topic(topic) => {
-                check_room(deps, self.options(), &policies, topic, count).await?;
+                check_room(deps, &self.live_options(), &policies, topic, count).await?;
                 self.create_partitions_by_use(topic, count).await
             }
             _ => Ok(0),

@@ -12,6 +12,7 @@ mod budget;
 mod consumer;
 mod creation;
 mod dead_letter;
+mod dynamic;
 mod error;
 mod explain;
 mod feedback;
@@ -51,7 +52,7 @@ pub use geminga_subscription::{AutoSplit, Chunk};
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
     DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
-    PARTITIONS_MAX, PhaseHook, PublishingOptions, TopicOptions,
+    PARTITIONS_MAX, PhaseHook, PublishingOptions, TenantOptions, TopicOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

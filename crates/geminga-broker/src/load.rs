@@ -208,14 +208,14 @@ impl Topics {
         };
         let create = match purpose {
             Purpose::Administer | Purpose::Use => false,
-            Purpose::UseOrCreate => AutoCreation::of(&self.deps.options, &policies).allows(name),
+            Purpose::UseOrCreate => AutoCreation::of(&self.deps.live.now(), &policies).allows(name),
             Purpose::Create => true,
         };
         let create = self.may_create_partition(name, purpose, create).await?;
         let create = create.then_some(&policies);
         let own = self.own_policies(name).await.map_err(store_error)?;
-        let options = &self.deps.options;
-        let in_force = TopicPolicies::of_topic(options, &policies, own.as_ref(), name);
+        let options = self.deps.live.now();
+        let in_force = TopicPolicies::of_topic(&options, &policies, own.as_ref(), name);
         self.open(name, create, in_force).await
     }
 
@@ -296,8 +296,8 @@ impl Topics {
             return Err(TopicError::NotFound(name.clone()));
         }
         if name.partition().is_none() {
-            let (ledger, options) = (&self.deps.ledger, &self.deps.options);
-            check_room(ledger, options, namespace, name, 1).await?;
+            let (ledger, options) = (&self.deps.ledger, self.deps.live.now());
+            check_room(ledger, &options, namespace, name, 1).await?;
         }
         let ledger = self.open_ledger(name, true, policies).await?;
         // Again: whoever makes it a partitioned one looks for it only after its record is written.

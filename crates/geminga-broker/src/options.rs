@@ -276,6 +276,15 @@ pub struct TopicOptions {
     pub deletes_inactive_partitioned: bool,
 }
 
+/// How many tenants and namespaces there may be, by Pulsar's names; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TenantOptions {
+    /// `maxTenants`.
+    pub tenants_max: u64,
+    /// `maxNamespacesPerTenant`.
+    pub namespaces_max: u64,
+}
+
 impl TopicOptions {
     /// Partitions of a topic, at most.
     #[must_use]
@@ -312,6 +321,8 @@ pub struct Options {
     pub auto_subscription_creation: bool,
     /// Which topics there may be.
     pub topics: TopicOptions,
+    /// How many tenants and namespaces there may be.
+    pub tenants: TenantOptions,
     /// How fast messages go out.
     pub dispatch: DispatchRates,
     /// What is asked of producers.
@@ -359,6 +370,8 @@ pub struct Options {
     pub broker_metadata: BrokerMetadataOptions,
     /// Deduplication.
     pub deduplication: DeduplicationOptions,
+    /// All keys of the configuration, with their values as text, to be shown.
+    pub configuration: BTreeMap<String, String>,
     /// How ledgers are written, rolled and kept.
     pub managed_ledger: geminga_managed_ledger::Options,
 }

@@ -87,7 +87,7 @@ impl PublishLimiter {
     }
 
     /// Another rate, for those who wait too. What was taken of the one before counts no more.
-    fn set_rate(&self, rate: PublishRate) {
+    pub(crate) fn set_rate(&self, rate: PublishRate) {
         let PublishRate { messages, bytes } = rate;
         let wanted = DispatchRate { messages, bytes, ..DispatchRate::UNLIMITED };
         let wanted = Some(wanted).filter(|_| rate.is_limited());

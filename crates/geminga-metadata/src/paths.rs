@@ -7,6 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 pub const CLUSTERS: &str = "/admin/clusters";
 /// Parent of all tenants, each the parent of its namespaces.
 pub const POLICIES: &str = "/admin/policies";
+/// What was configured while brokers ran.
+pub const DYNAMIC_CONFIGURATION: &str = "/admin/configuration";
 /// Sequence of generated producer names.
 pub const PRODUCER_NAMES: &str = "/counters/producer-name";
 /// Parent of everything about ledgers.

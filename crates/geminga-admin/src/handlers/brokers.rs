@@ -1,6 +1,8 @@
 //! Brokers.
 
-use geminga_admin_model::BrokerInfo;
+use std::collections::BTreeMap;
+
+use geminga_admin_model::{BrokerInfo, NamespaceOwnershipStatus};
 use geminga_broker::{AdminError, Broker};
 
 use super::Answered;
@@ -33,6 +35,41 @@ pub(super) async fn of_cluster(broker: &Broker, request: &Request) -> Answered {
     broker.cluster(cluster).await?;
     let message = format!("Brokers of cluster {cluster} are not known here: ask that cluster");
     Err(AdminError::NotAllowed(message).into())
+}
+
+/// Bundles that topics in use are in, and how this broker has them.
+pub(super) async fn owned_namespaces(broker: &Broker, request: &Request) -> Answered {
+    let (cluster, asked) = (request.part(0), request.part(1));
+    if cluster != broker.options().cluster {
+        return of_cluster(broker, request).await;
+    }
+    if asked != id(&broker.options().advertised.http_url) {
+        let message = format!("Broker {asked} is not one of cluster {cluster}");
+        return Err(AdminError::NotFound(message).into());
+    }
+    Ok(Answer::json(&bundles_in_use(broker).await))
+}
+
+/// The bundles that have topics in use, as `tenant/namespace/0x…_0x…`.
+pub(super) async fn bundles_in_use(broker: &Broker) -> BTreeMap<String, NamespaceOwnershipStatus> {
+    let mut found = BTreeMap::new();
+    for topic in broker.topics_in_use() {
+        let Ok(bundle) = broker.bundle(&topic).await else { continue }; // It was deleted now.
+        let status = NamespaceOwnershipStatus {
+            broker_assignment: "shared".to_owned(),
+            is_controlled: false,
+            is_active: true,
+        };
+        found.insert(format!("{}/{bundle}", topic.namespace()), status);
+    }
+    found
+}
+
+/// A broker is a process here, which ends itself for nobody that can reach its port.
+pub(super) fn shut_down() -> Answered {
+    let message =
+        "A broker is not shut down by REST: end its process with SIGTERM, it stops gracefully";
+    Err(AdminError::NotAllowed(message.to_owned()).into())
 }
 
 /// `host:port`, by which Pulsar names a broker.

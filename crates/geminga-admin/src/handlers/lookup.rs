@@ -2,7 +2,6 @@
 
 use geminga_admin_model::LookupData;
 use geminga_broker::Broker;
-use geminga_types::bundle_of;
 
 use super::Answered;
 use crate::{answer::Answer, request::Request};
@@ -20,8 +19,5 @@ pub(super) async fn lookup(broker: &Broker, request: &Request) -> Answered {
 }
 
 pub(super) async fn bundle(broker: &Broker, request: &Request) -> Answered {
-    let topic = request.topic()?;
-    let policies = broker.namespace_policies(topic.namespace()).await?;
-    let count = policies.bundles.map_or(0, |bundles| bundles.num_bundles);
-    Ok(Answer::text(bundle_of(&topic, count.max(1)).to_string()))
+    Ok(Answer::text(broker.bundle(&request.topic()?).await?.to_string()))
 }

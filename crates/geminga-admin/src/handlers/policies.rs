@@ -34,7 +34,7 @@ fn found(level: Level, route: Route, name: &str) -> Result<&'static dyn Row, Fai
 pub(super) async fn of_namespace(route: Route, broker: &Broker, request: &Request) -> Answered {
     let namespace = request.namespace()?;
     let row = found(Level::Namespace, route, request.part(2))?;
-    let options = broker.options();
+    let options = &*broker.live_options();
     if route == Route::NamespacePolicy {
         let policies = broker.namespace_policies(&namespace).await?;
         let value = match request.flag("applied") {
@@ -59,7 +59,7 @@ pub(super) async fn of_topic(route: Route, broker: &Broker, request: &Request) -
     let topic = request.topic()?;
     refuse_global(request)?;
     let row = found(Level::Topic, route, request.part(4))?;
-    let options = broker.options();
+    let options = &*broker.live_options();
     if route == Route::TopicPolicy {
         let own = broker.topic_policies(&topic).await?;
         let value = match request.flag("applied") {
@@ -97,8 +97,9 @@ pub(super) async fn in_force(broker: &Broker, request: &Request) -> Answered {
     let topic = request.topic()?;
     let own = broker.topic_policies(&topic).await?;
     let namespace = broker.namespace_policies(topic.namespace()).await?;
+    let options = broker.live_options();
     let all = table::TABLE.iter().filter_map(|row| {
-        let (value, level) = row.in_force(Some(&own), &namespace, broker.options());
+        let (value, level) = row.in_force(Some(&own), &namespace, &options);
         Some((row.name(), InForce { value: value?, level }))
     });
     Ok(Answer::json(&all.collect::<BTreeMap<_, _>>()))

@@ -5,6 +5,7 @@
 //! Method: a request in raw HTTP/1.1, then another that shows the effect.
 
 mod bookie;
+mod brokers;
 mod hostile;
 mod namespaces;
 mod partitions;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use geminga_admin::Options;
 use geminga_broker::{
     AccessMode, Advertised, Broker, Consumer, Identity, Limits, Outbox, Outgoing, Parts, Producer,
-    ProducerRequest, Publish, Sequence, SubscribeRequest, SubscriptionKind,
+    ProducerRequest, Publish, Sequence, SubscribeError, SubscribeRequest, SubscriptionKind,
 };
 use geminga_checksum::Sum;
 use geminga_env::Env;
@@ -205,6 +205,14 @@ impl Server {
     }
 
     pub(crate) async fn consumer(&self, topic: &str, subscription: &str) -> Consumer {
+        self.subscribe(topic, subscription).await.unwrap()
+    }
+
+    pub(crate) async fn subscribe(
+        &self,
+        topic: &str,
+        subscription: &str,
+    ) -> Result<Consumer, SubscribeError> {
         let request = SubscribeRequest {
             consumer_id: 3,
             incarnation: 0,
@@ -230,7 +238,7 @@ impl Server {
             allow_out_of_order: false,
         };
         let topic: TopicName = topic.parse().unwrap();
-        self.broker.subscribe(&topic, request, &Outbox::new(1 << 20)).await.unwrap()
+        self.broker.subscribe(&topic, request, &Outbox::new(1 << 20)).await
     }
 }
 
@@ -297,6 +305,8 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         dispatch: geminga_broker::DispatchRates::UNLIMITED,
         publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),
+        tenants: geminga_broker::TenantOptions::default(),
+        configuration: std::collections::BTreeMap::new(),
         failover_by_ring: false,
         auto_split: geminga_broker::AutoSplit::Ring(100),
         inactivity: None,

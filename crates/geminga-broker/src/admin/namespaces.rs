@@ -1,7 +1,7 @@
 //! Namespaces.
 
 use geminga_metadata::paths;
-use geminga_types::{Domain, NamespaceName, TopicName};
+use geminga_types::{BundleRange, Domain, NamespaceName, TopicName, bundle_of};
 
 use super::{BundlesData, Policies, tenants};
 use crate::{
@@ -38,6 +38,23 @@ impl Broker {
     ) -> Result<Policies, AdminError> {
         let found = namespace::policies(self.deps(), namespace).await?;
         found.ok_or_else(|| missing(namespace))
+    }
+
+    /// The bundle that a topic is in.
+    ///
+    /// # Errors
+    ///
+    /// If its namespace does not exist.
+    pub async fn bundle(&self, topic: &TopicName) -> Result<BundleRange, AdminError> {
+        let policies = self.namespace_policies(topic.namespace()).await?;
+        let count = policies.bundles.map_or(0, |bundles| bundles.num_bundles);
+        Ok(bundle_of(topic, count.max(1)))
+    }
+
+    /// Topics that are loaded here.
+    #[must_use]
+    pub fn topics_in_use(&self) -> Vec<TopicName> {
+        self.loaded_topics().into_iter().map(|(name, _)| name).collect()
     }
 
     /// Creates a namespace; what `policies` leaves open gets this broker's defaults.
@@ -200,7 +217,7 @@ impl Broker {
     }
 
     fn completed(&self, policies: Option<Policies>) -> Result<Policies, AdminError> {
-        let options = self.options();
+        let options = self.live_options();
         let defaults = namespace::new_policies(&options.cluster, options.bundles_default);
         let Some(mut policies) = policies else { return Ok(defaults) };
         policies.deleted = false;

@@ -162,7 +162,7 @@ impl Broker {
     }
 
     fn check_count(&self, topic: &TopicName, partitions: u32) -> Result<(), AdminError> {
-        let max = self.options().topics.partitions_max();
+        let max = self.live_options().topics.partitions_max();
         if (1..=max).contains(&partitions) {
             return Ok(());
         }

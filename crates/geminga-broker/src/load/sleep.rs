@@ -83,7 +83,7 @@ impl Topics {
             warn!(%topic, error, "an inactive topic was not deleted as a whole");
             return;
         }
-        if self.deps.options.topics.deletes_inactive_partitioned
+        if self.deps.live.now().topics.deletes_inactive_partitioned
             && topic.partition().is_some()
             && let Err(error) = self.delete_if_last(topic).await
         {

@@ -64,6 +64,13 @@ impl Topics {
         }
     }
 
+    /// Tells all loaded topics what governs them now that the configuration has changed, and those that
+    /// are being loaded to look again.
+    pub(crate) async fn follow_configuration(&self) {
+        self.policy_changes().note();
+        self.tell_policies(|_| true).await;
+    }
+
     /// A topic's own policies, if it has any that count.
     pub(crate) async fn own_policies(
         &self,
@@ -88,7 +95,7 @@ impl Topics {
                 Ok((policies, own)) => {
                     let policies = policies?;
                     let own = own.as_ref();
-                    return Some(TopicPolicies::of_topic(&deps.options, &policies, own, topic));
+                    return Some(TopicPolicies::of_topic(&deps.live.now(), &policies, own, topic));
                 }
                 Err(error) => self.pause_after(topic, &error).await?,
             }
@@ -135,7 +142,7 @@ impl Topics {
             match read.await {
                 Ok((policies, others)) => {
                     let policies = policies?;
-                    let shared = Arc::new(TopicPolicies::of(&deps.options, &policies, None));
+                    let shared = Arc::new(TopicPolicies::of(&deps.live.now(), &policies, None));
                     let (namespace, others) = (namespace.clone(), others.into_iter().collect());
                     return Some(Governing { namespace, policies, shared, others });
                 }
@@ -156,8 +163,8 @@ impl Topics {
         loop {
             match self.own_policies(topic).await {
                 Ok(own) => {
-                    let (options, own) = (&self.deps().options, own.as_ref());
-                    return Some(TopicPolicies::of_topic(options, &known.policies, own, topic));
+                    let (options, own) = (self.deps().live.now(), own.as_ref());
+                    return Some(TopicPolicies::of_topic(&options, &known.policies, own, topic));
                 }
                 Err(error) => self.pause_after(topic, &error).await?,
             }

@@ -141,6 +141,6 @@ impl Broker {
         let policies = namespace::policies(self.deps(), topic.namespace()).await?;
         let own = self.loader().own_policies(topic).await?;
         let (policies, own) = (policies.unwrap_or_default(), own.unwrap_or_default());
-        Ok(SchemaPolicies::of(self.options().schema, &policies, &own, topic))
+        Ok(SchemaPolicies::of(self.live_options().schema, &policies, &own, topic))
     }
 }

@@ -61,8 +61,9 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    Budget, Options, ownership::Grant, policies::TopicPolicies, publish_gate::PublishLimiter,
-    publisher::TopicPublishers, rate::Limiter, schema::Registry, unacked::UnackedInAll,
+    Budget, Options, dynamic::LiveOptions, ownership::Grant, policies::TopicPolicies,
+    publish_gate::PublishLimiter, publisher::TopicPublishers, rate::Limiter, schema::Registry,
+    unacked::UnackedInAll,
 };
 
 pub(crate) use broker_metadata::recover_index;
@@ -96,7 +97,10 @@ pub(super) type ReadEntry = geminga_subscription::Entry<Stored>;
 pub(crate) struct TopicDeps {
     pub(crate) ledger: geminga_ledger::Deps,
     pub(crate) schemas: Arc<Registry>,
+    /// What the operator decided at the start.
     pub(crate) options: Arc<Options>,
+    /// The same, with what was set since.
+    pub(crate) live: Arc<LiveOptions>,
     /// Reads in flight, over all topics.
     pub(crate) reads: Budget,
     /// Memory for acks, over all subscriptions.

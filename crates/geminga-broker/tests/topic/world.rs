@@ -115,6 +115,8 @@ fn options() -> Options {
         dispatch: DispatchRates::UNLIMITED,
         publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),
+        tenants: geminga_broker::TenantOptions::default(),
+        configuration: BTreeMap::new(),
         failover_by_ring: false,
         auto_split: AutoSplit::Ring(100),
         domains: geminga_broker::Domains::ALL,

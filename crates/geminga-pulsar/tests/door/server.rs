@@ -156,6 +156,8 @@ fn broker_options() -> geminga_broker::Options {
         dispatch: geminga_broker::DispatchRates::UNLIMITED,
         publishing: geminga_broker::PublishingOptions::default(),
         failover_delay: Duration::from_secs(1),
+        tenants: geminga_broker::TenantOptions::default(),
+        configuration: std::collections::BTreeMap::new(),
         failover_by_ring: false,
         auto_split: geminga_broker::AutoSplit::Ring(100),
         inactivity: None,

@@ -43,6 +43,12 @@ macro_rules! keys {
         }
 
         impl Config {
+            /// Every key with its value, as configuration files write it.
+            #[must_use]
+            pub fn values(&self) -> std::collections::BTreeMap<String, String> {
+                [$(($key.to_owned(), Setting::show(&self.$field)),)+].into()
+            }
+
             /// Sets one key. `None`: no such key; `Err`: what its value should be.
             pub(super) fn set(&mut self, key: &str, value: &str) -> Option<Result<(), &'static str>> {
                 match key {
@@ -120,6 +126,10 @@ keys! {
     /// Topics that a namespace may have, each partition counts; 0 is no limit. A namespace's policy
     /// overrides it.
     "maxTopicsPerNamespace" max_topics_per_namespace: u64 = "0";
+    /// Tenants that there may be; 0 is no limit.
+    "maxTenants" max_tenants: u64 = "0";
+    /// Namespaces that a tenant may have; 0 is no limit.
+    "maxNamespacesPerTenant" max_namespaces_per_tenant: u64 = "0";
     /// Whether subscribing creates a subscription that does not exist.
     "allowAutoSubscriptionCreation" allow_auto_subscription_creation: bool = "true";
     /// Which schemas may follow each other on a topic: `FULL`, `BACKWARD`, `FORWARD`, the three as

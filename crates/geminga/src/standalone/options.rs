@@ -8,7 +8,7 @@ use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
     DispatchRate, DispatchRates, Domains, InactiveMode, Limits, MemoryPart, PublishRate,
-    PublishingOptions, QuotaAction, SchemaOptions, SchemaStrategy, TopicOptions,
+    PublishingOptions, QuotaAction, SchemaOptions, SchemaStrategy, TenantOptions, TopicOptions,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
@@ -95,6 +95,8 @@ pub(super) fn broker(
         auto_partitions: auto_partitions(config)?,
         auto_subscription_creation: config.allow_auto_subscription_creation,
         topics: topics(config),
+        tenants: tenants(config),
+        configuration: config.values(),
         dispatch: dispatch(config),
         publishing: publishing(config),
         failover_delay: Duration::from_millis(config.active_consumer_failover_delay_time_millis),
@@ -132,17 +134,27 @@ pub(super) fn broker(
             ),
             key_bytes: size(plan.compaction_keys),
         },
-        delayed: DelayedDeliveryOptions {
-            is_enabled: config.delayed_delivery_enabled,
-            bucket_entries_min: size(config.delayed_delivery_min_index_count_per_bucket),
-            buckets_max: usize::try_from(config.delayed_delivery_max_num_buckets)
-                .unwrap_or(usize::MAX),
-            ..DelayedDeliveryOptions::default()
-        },
+        delayed: delayed(config),
         broker_metadata: interceptors::parse(&config.broker_entry_metadata_interceptors)?,
         deduplication: deduplication(config),
         managed_ledger: managed_ledger(config, plan),
     })
+}
+
+const fn tenants(config: &Config) -> TenantOptions {
+    TenantOptions {
+        tenants_max: config.max_tenants,
+        namespaces_max: config.max_namespaces_per_tenant,
+    }
+}
+
+fn delayed(config: &Config) -> DelayedDeliveryOptions {
+    DelayedDeliveryOptions {
+        is_enabled: config.delayed_delivery_enabled,
+        bucket_entries_min: size(config.delayed_delivery_min_index_count_per_bucket),
+        buckets_max: usize::try_from(config.delayed_delivery_max_num_buckets).unwrap_or(usize::MAX),
+        ..DelayedDeliveryOptions::default()
+    }
 }
 
 fn deduplication(config: &Config) -> DeduplicationOptions {
