@@ -20,7 +20,10 @@ pub use backup::{BackupRequest, BackupStatus};
 pub use broker::{
     InternalConfiguration, LoadReport, MonitoringMetrics, NamespaceOwnershipStatus, ResourceUsage,
 };
-pub use cluster::{BrokerInfo, BundlesData, ClusterData, Reason, TenantInfo};
+pub use cluster::{
+    BookiesClusterInfo, BrokerInfo, BrokerIsolation, BundlesData, ClusterData, ClusterPolicies,
+    RawBookieInfo, Reason, TenantInfo, TopicPermission,
+};
 pub use explain::{
     ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, SubscriptionExplanation,
 };

@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// The process refuses it, for now.
     #[error("{0}")]
     Refused(String),
+    /// A service that is not there.
+    #[error("{0}")]
+    Disabled(&'static str),
     #[error("This door knows no storage of its process")]
     NoProcess,
     #[error("Request took longer than {} s; it may have been done", .0.as_secs())]
@@ -68,7 +71,9 @@ impl Failure {
             Self::InvalidParameter(_) | Self::Name(_) => StatusCode::PRECONDITION_FAILED,
             Self::InvalidCount(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TimedOut(_) | Self::RefusesMessages(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut(_) | Self::RefusesMessages(_) | Self::Disabled(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::NoProcess => StatusCode::NOT_FOUND,
             Self::Admin(error) => of_admin(error),
@@ -87,6 +92,7 @@ const fn of_admin(error: &AdminError) -> StatusCode {
         AdminError::OutOfRange(_) => StatusCode::NOT_ACCEPTABLE,
         AdminError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         AdminError::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+        AdminError::Forbidden(_) => StatusCode::FORBIDDEN,
         AdminError::Unavailable(_) | AdminError::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -1,13 +1,19 @@
 //! What each route does. Every handler asks the broker and answers in Pulsar's JSON.
 
 mod backup;
+mod bookies;
 mod broker_stats;
 mod brokers;
 mod clusters;
 mod configuration;
+pub(crate) mod disabled;
+mod isolation;
+mod local_policies;
 mod lookup;
 mod namespaces;
+mod permissions;
 pub(crate) mod policies;
+mod resources;
 mod schemas;
 mod subscriptions;
 mod tenants;
@@ -60,7 +66,38 @@ pub(crate) async fn handle(
         | Route::Cluster
         | Route::CreateCluster
         | Route::UpdateCluster
-        | Route::DeleteCluster => clusters::handle(route, broker, request).await,
+        | Route::DeleteCluster
+        | Route::Peers
+        | Route::SetPeers
+        | Route::Migration
+        | Route::Migrate => clusters::handle(route, broker, request).await,
+        Route::FailureDomains
+        | Route::FailureDomain
+        | Route::SetFailureDomain
+        | Route::DeleteFailureDomain => isolation::failure_domains(route, broker, request).await,
+        Route::IsolationPolicies
+        | Route::IsolationPolicy
+        | Route::SetIsolationPolicy
+        | Route::DeleteIsolationPolicy
+        | Route::IsolatedBrokers
+        | Route::IsolatedBroker => isolation::policies(route, broker, request).await,
+        Route::Bookies
+        | Route::BookieRacks
+        | Route::BookieRack
+        | Route::SetBookieRack
+        | Route::RemoveBookieRack => bookies::handle(route, broker, request).await,
+        Route::ResourceQuota
+        | Route::SetResourceQuota
+        | Route::BundleQuota
+        | Route::SetBundleQuota
+        | Route::RemoveBundleQuota => resources::quotas(route, broker, request).await,
+        Route::ResourceGroups
+        | Route::ResourceGroup
+        | Route::SetResourceGroup
+        | Route::DeleteResourceGroup => resources::groups(route, broker, request).await,
+        Route::GetDisabled | Route::PostDisabled | Route::PutDisabled | Route::DeleteDisabled => {
+            disabled::handle(request)
+        }
         Route::Tenants
         | Route::Tenant
         | Route::CreateTenant
@@ -72,7 +109,44 @@ pub(crate) async fn handle(
         | Route::DeleteNamespace
         | Route::NamespaceTopics
         | Route::NamespaceBundles
-        | Route::UnloadNamespace => namespaces::handle(route, broker, request).await,
+        | Route::UnloadNamespace
+        | Route::UnloadBundle
+        | Route::SplitBundle
+        | Route::DeleteBundle
+        | Route::Replication
+        | Route::SetReplication => namespaces::handle(route, broker, request).await,
+        Route::NamespaceProperties
+        | Route::SetNamespaceProperties
+        | Route::ClearNamespaceProperties
+        | Route::NamespaceProperty
+        | Route::SetNamespaceProperty
+        | Route::RemoveNamespaceProperty => namespaces::properties(route, broker, request).await,
+        Route::NamespaceGroup | Route::SetNamespaceGroup | Route::RemoveNamespaceGroup => {
+            namespaces::resource_group(route, broker, request).await
+        }
+        Route::AntiAffinity
+        | Route::SetAntiAffinity
+        | Route::RemoveAntiAffinity
+        | Route::AntiAffinityNamespaces => {
+            local_policies::anti_affinity(route, broker, request).await
+        }
+        Route::BookieAffinity | Route::SetBookieAffinity | Route::RemoveBookieAffinity => {
+            local_policies::bookie_affinity(route, broker, request).await
+        }
+        Route::Permissions | Route::GrantPermission | Route::RevokePermission => {
+            permissions::of_namespace(route, broker, request).await
+        }
+        Route::SubscriptionPermissions
+        | Route::GrantSubscriptionPermission
+        | Route::RevokeSubscriptionPermission => {
+            permissions::of_subscription(route, broker, request).await
+        }
+        Route::GrantTopicsPermissions | Route::RevokeTopicsPermissions => {
+            permissions::of_topics(route, broker, request).await
+        }
+        Route::TopicPermissions | Route::GrantTopicPermission | Route::RevokeTopicPermission => {
+            permissions::of_topic(route, broker, request).await
+        }
         Route::NamespacePolicy
         | Route::PostNamespacePolicy
         | Route::PutNamespacePolicy

@@ -106,6 +106,12 @@ impl Request {
             .map_err(|error| Failure::InvalidBody(format!("Request body is not valid: {error}")))
     }
 
+    /// A text, be it in quotes or, as some clients send it, without.
+    pub(crate) fn text(&self) -> String {
+        let plain = || String::from_utf8_lossy(&self.body).trim().to_owned();
+        self.json::<String>().ok().flatten().unwrap_or_else(plain)
+    }
+
     /// The JSON body, where `{}` too is the same as none.
     pub(crate) fn json_or_empty<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         let is_empty =

@@ -1,13 +1,19 @@
 //! The table of everything that is served: method, path, and the permission it needs.
 //!
 //! A `{}` in a path stands for one part, `{domain}` for `persistent` or `non-persistent`, `{policy of …}`
-//! for the name of one of the [policies](crate::handlers::policies) that has the method. Where several
+//! for the name of one of the [policies](crate::handlers::policies) that has the method, `{bundle}`
+//! for a range of hashes, `{version}` for
+//! `v2` or `v3`, `{service that is off}` for one of [those](crate::handlers::disabled), `{rest}` for
+//! whatever comes, also nothing. Where several
 //! paths fit, the one with more literal parts is taken. The table is the [`Route`] enum
 //! itself, so that a route without permission or handler does not compile.
 
 use crate::{
     failure::Failure,
-    handlers::policies::{self, Level},
+    handlers::{
+        disabled::SERVICES,
+        policies::{self, Level},
+    },
 };
 
 /// What a role must hold to use a route. Nothing is checked while authentication is off.
@@ -135,6 +141,75 @@ routes! {
     /// Deletes a cluster.
     DeleteCluster = DELETE "/admin/v2/clusters/{}", Superuser;
 
+    /// Clusters that may stand in for a cluster.
+    Peers = GET "/admin/v2/clusters/{}/peers", Superuser;
+    /// Sets them.
+    SetPeers = POST "/admin/v2/clusters/{}/peers", Superuser;
+    /// Whether a cluster's clients are sent to another.
+    Migration = GET "/admin/v2/clusters/{}/migrate", Superuser;
+    /// Sends them there: refused.
+    Migrate = POST "/admin/v2/clusters/{}/migrate", Superuser;
+    /// Brokers that fail together.
+    FailureDomains = GET "/admin/v2/clusters/{}/failureDomains", Superuser;
+    /// One such set.
+    FailureDomain = GET "/admin/v2/clusters/{}/failureDomains/{}", Superuser;
+    /// Sets it.
+    SetFailureDomain = POST "/admin/v2/clusters/{}/failureDomains/{}", Superuser;
+    /// Deletes it.
+    DeleteFailureDomain = DELETE "/admin/v2/clusters/{}/failureDomains/{}", Superuser;
+    /// Which brokers are to serve which namespaces.
+    IsolationPolicies = GET "/admin/v2/clusters/{}/namespaceIsolationPolicies", Superuser;
+    /// One policy of that.
+    IsolationPolicy = GET "/admin/v2/clusters/{}/namespaceIsolationPolicies/{}", Superuser;
+    /// Sets it.
+    SetIsolationPolicy = POST "/admin/v2/clusters/{}/namespaceIsolationPolicies/{}", Superuser;
+    /// Deletes it.
+    DeleteIsolationPolicy = DELETE "/admin/v2/clusters/{}/namespaceIsolationPolicies/{}", Superuser;
+    /// What such policies say of each broker.
+    IsolatedBrokers = GET "/admin/v2/clusters/{}/namespaceIsolationPolicies/brokers", Superuser;
+    /// What they say of one.
+    IsolatedBroker = GET "/admin/v2/clusters/{}/namespaceIsolationPolicies/brokers/{}", Superuser;
+
+    /// All bookies.
+    Bookies = GET "/admin/v2/bookies/all", Superuser;
+    /// Where bookies are.
+    BookieRacks = GET "/admin/v2/bookies/racks-info", Superuser;
+    /// Where one is.
+    BookieRack = GET "/admin/v2/bookies/racks-info/{}", Superuser;
+    /// Says where one is.
+    SetBookieRack = POST "/admin/v2/bookies/racks-info/{}", Superuser;
+    /// Forgets it.
+    RemoveBookieRack = DELETE "/admin/v2/bookies/racks-info/{}", Superuser;
+
+    /// What a bundle is expected to take, if nothing is said of it.
+    ResourceQuota = GET "/admin/v2/resource-quotas", Superuser;
+    /// Sets it.
+    SetResourceQuota = POST "/admin/v2/resource-quotas", Superuser;
+    /// What one bundle is expected to take.
+    BundleQuota = GET "/admin/v2/resource-quotas/{}/{}/{}", Superuser;
+    /// Sets it.
+    SetBundleQuota = POST "/admin/v2/resource-quotas/{}/{}/{}", Superuser;
+    /// Removes it.
+    RemoveBundleQuota = DELETE "/admin/v2/resource-quotas/{}/{}/{}", Superuser;
+
+    /// Names of resource groups.
+    ResourceGroups = GET "/admin/v2/resourcegroups", Superuser;
+    /// One resource group.
+    ResourceGroup = GET "/admin/v2/resourcegroups/{}", Superuser;
+    /// Creates or changes it.
+    SetResourceGroup = PUT "/admin/v2/resourcegroups/{}", Superuser;
+    /// Deletes it.
+    DeleteResourceGroup = DELETE "/admin/v2/resourcegroups/{}", Superuser;
+
+    /// Functions, connectors, packages, transactions: refused, as where Pulsar has them switched off.
+    GetDisabled = GET "/admin/{version}/{service that is off}/{rest}", Superuser;
+    /// The same.
+    PostDisabled = POST "/admin/{version}/{service that is off}/{rest}", Superuser;
+    /// The same.
+    PutDisabled = PUT "/admin/{version}/{service that is off}/{rest}", Superuser;
+    /// The same.
+    DeleteDisabled = DELETE "/admin/{version}/{service that is off}/{rest}", Superuser;
+
     /// All tenants.
     Tenants = GET "/admin/v2/tenants", Superuser;
     /// One tenant.
@@ -160,6 +235,64 @@ routes! {
     NamespaceBundles = GET "/admin/v2/namespaces/{}/{}/bundles", TenantAdmin;
     /// Unloads a namespace's topics.
     UnloadNamespace = PUT "/admin/v2/namespaces/{}/{}/unload", TenantAdmin;
+    /// Unloads a bundle's topics.
+    UnloadBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/unload", TenantAdmin;
+    /// Splits a bundle: refused.
+    SplitBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/split", TenantAdmin;
+    /// Deletes a bundle with its topics: refused.
+    DeleteBundle = DELETE "/admin/v2/namespaces/{}/{}/{bundle}", TenantAdmin;
+    /// Clusters that a namespace is in.
+    Replication = GET "/admin/v2/namespaces/{}/{}/replication", TenantAdmin;
+    /// Sets them.
+    SetReplication = POST "/admin/v2/namespaces/{}/{}/replication", TenantAdmin;
+    /// What users noted about a namespace.
+    NamespaceProperties = GET "/admin/v2/namespaces/{}/{}/properties", TenantAdmin;
+    /// Notes more.
+    SetNamespaceProperties = PUT "/admin/v2/namespaces/{}/{}/properties", TenantAdmin;
+    /// Forgets all of it.
+    ClearNamespaceProperties = DELETE "/admin/v2/namespaces/{}/{}/properties", TenantAdmin;
+    /// One thing of that.
+    NamespaceProperty = GET "/admin/v2/namespaces/{}/{}/property/{}", TenantAdmin;
+    /// Notes it.
+    SetNamespaceProperty = PUT "/admin/v2/namespaces/{}/{}/property/{}/{}", TenantAdmin;
+    /// Forgets it.
+    RemoveNamespaceProperty = DELETE "/admin/v2/namespaces/{}/{}/property/{}", TenantAdmin;
+    /// The resource group that a namespace is in.
+    NamespaceGroup = GET "/admin/v2/namespaces/{}/{}/resourcegroup", TenantAdmin;
+    /// Puts it into one.
+    SetNamespaceGroup = POST "/admin/v2/namespaces/{}/{}/resourcegroup/{}", TenantAdmin;
+    /// Takes it out.
+    RemoveNamespaceGroup = DELETE "/admin/v2/namespaces/{}/{}/resourcegroup", TenantAdmin;
+    /// Namespaces with the same are to be kept apart.
+    AntiAffinity = GET "/admin/v2/namespaces/{}/{}/antiAffinity", TenantAdmin;
+    /// Sets it.
+    SetAntiAffinity = POST "/admin/v2/namespaces/{}/{}/antiAffinity", TenantAdmin;
+    /// Removes it.
+    RemoveAntiAffinity = DELETE "/admin/v2/namespaces/{}/{}/antiAffinity", TenantAdmin;
+    /// A tenant's namespaces that have it.
+    AntiAffinityNamespaces = GET "/admin/v2/namespaces/{}/antiAffinity/{}", Superuser;
+    /// Which bookies are to have a namespace's ledgers.
+    BookieAffinity = GET "/admin/v2/namespaces/{}/{}/persistence/bookieAffinity", Superuser;
+    /// Sets that.
+    SetBookieAffinity = POST "/admin/v2/namespaces/{}/{}/persistence/bookieAffinity", Superuser;
+    /// Removes it.
+    RemoveBookieAffinity = DELETE "/admin/v2/namespaces/{}/{}/persistence/bookieAffinity", Superuser;
+    /// Who may do what in a namespace.
+    Permissions = GET "/admin/v2/namespaces/{}/{}/permissions", TenantAdmin;
+    /// Permits a role.
+    GrantPermission = POST "/admin/v2/namespaces/{}/{}/permissions/{}", TenantAdmin;
+    /// Takes everything from a role.
+    RevokePermission = DELETE "/admin/v2/namespaces/{}/{}/permissions/{}", TenantAdmin;
+    /// Who may use which subscription.
+    SubscriptionPermissions = GET "/admin/v2/namespaces/{}/{}/permissions/subscription", TenantAdmin;
+    /// Permits roles a subscription.
+    GrantSubscriptionPermission = POST "/admin/v2/namespaces/{}/{}/permissions/subscription/{}", TenantAdmin;
+    /// Takes a subscription from a role.
+    RevokeSubscriptionPermission = DELETE "/admin/v2/namespaces/{}/{}/permissions/{}/{}", TenantAdmin;
+    /// Permits roles several topics.
+    GrantTopicsPermissions = POST "/admin/v2/namespaces/grantPermissionsOnTopics", Superuser;
+    /// Takes several topics from roles.
+    RevokeTopicsPermissions = POST "/admin/v2/namespaces/revokePermissionsOnTopics", Superuser;
     /// One policy of a namespace.
     NamespacePolicy = GET "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
     /// Sets it.
@@ -212,6 +345,12 @@ routes! {
     SetTopicProperties = PUT "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
     /// Removes one of that.
     RemoveTopicProperty = DELETE "/admin/v2/{domain}/{}/{}/{}/properties", TenantAdmin;
+    /// Who may do what with a topic.
+    TopicPermissions = GET "/admin/v2/{domain}/{}/{}/{}/permissions", TenantAdmin;
+    /// Permits a role.
+    GrantTopicPermission = POST "/admin/v2/{domain}/{}/{}/{}/permissions/{}", TenantAdmin;
+    /// Takes from a role what it was permitted of a topic.
+    RevokeTopicPermission = DELETE "/admin/v2/{domain}/{}/{}/{}/permissions/{}", TenantAdmin;
     /// One policy of a topic.
     TopicPolicy = GET "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
     /// Sets it.
@@ -268,6 +407,7 @@ routes! {
     FindSchema = POST "/admin/v2/schemas/{}/{}/{}/version", TenantAdmin;
 }
 
+const VERSIONS: [&str; 2] = ["v2", "v3"];
 const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
 
 impl Route {
@@ -296,9 +436,15 @@ impl Route {
         let mut parts = Vec::new();
         let mut given = path.split('/');
         for wanted in self.path().split('/') {
+            if wanted == "{rest}" {
+                return Some(parts);
+            }
             let given = given.next()?;
             match wanted {
+                "{version}" if VERSIONS.contains(&given) => {}
+                "{service that is off}" if SERVICES.contains(&given) => parts.push(given),
                 "{}" if !given.is_empty() => parts.push(given),
+                "{bundle}" if given.starts_with("0x") => parts.push(given),
                 "{domain}" if DOMAINS.contains(&given) => parts.push(given),
                 "{policy of a namespace}" if self.has_policy(Level::Namespace, given) => {
                     parts.push(given);
@@ -337,7 +483,9 @@ mod tests {
                 _ => ("messageTTL", "messageTTL"),
             };
             let path = path.replace("{policy of a namespace}", of_namespace);
-            let path = path.replace("{policy of a topic}", of_topic);
+            let path = path.replace("{policy of a topic}", of_topic).replace("{version}", "v3");
+            let path = path.replace("{bundle}", "0x00000000_0x40000000");
+            let path = path.replace("{service that is off}/{rest}", "functions/x/y");
             assert_eq!(find(route.method(), &path), Some(route), "{route:?}");
         }
     }

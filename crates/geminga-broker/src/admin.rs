@@ -11,21 +11,32 @@
 //! 3. Nothing in use is deleted unless `force`.
 
 mod clusters;
+mod local_policies;
 mod namespaces;
 mod partitioned;
+mod permissions;
+mod placement;
 mod properties;
+mod replication;
 mod subscriptions;
 mod tenants;
 mod topic_policies;
 mod topics;
 
+pub use geminga_metadata::values::placement::{
+    AutoFailoverPolicy, BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy,
+    ResourceGroup, ResourceQuota,
+};
 pub use geminga_metadata::values::policies::{
-    AutoSubscriptionCreationOverride, AutoTopicCreationOverride, BacklogQuota, BundlesData,
-    ClusterData, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
-    PartitionedTopicMetadata, Policies, PublishRate, RetentionPolicies, TenantInfo,
+    AuthAction, AuthPolicies, AutoSubscriptionCreationOverride, AutoTopicCreationOverride,
+    BacklogQuota, BookieAffinityGroup, BundlesData, ClusterData, DelayedDeliveryPolicies,
+    DispatchRate, InactiveTopicPolicies, LocalPolicies, PartitionedTopicMetadata, Policies,
+    PublishRate, RetentionPolicies, TenantInfo,
 };
 pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
+pub use permissions::Permissions;
+pub use placement::check_isolation_policy;
 pub use subscriptions::CursorStart;
 
 pub use crate::stats::{

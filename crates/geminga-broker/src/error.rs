@@ -266,6 +266,9 @@ pub enum AdminError {
     /// Not possible in this state.
     #[error("{0}")]
     NotAllowed(String),
+    /// What is above it does not permit it; says what.
+    #[error("{0}")]
+    Forbidden(String),
     /// The store is away; may have been done.
     #[error("{0}")]
     Unavailable(String),

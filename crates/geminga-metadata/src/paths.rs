@@ -7,6 +7,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 pub const CLUSTERS: &str = "/admin/clusters";
 /// Parent of all tenants, each the parent of its namespaces.
 pub const POLICIES: &str = "/admin/policies";
+/// Racks of bookies.
+pub const BOOKIE_RACKS: &str = "/bookies";
+/// Parent of all resource groups.
+pub const RESOURCE_GROUPS: &str = "/admin/resourcegroups";
 /// What was configured while brokers ran.
 pub const DYNAMIC_CONFIGURATION: &str = "/admin/configuration";
 /// Sequence of generated producer names.
@@ -48,6 +52,40 @@ pub fn decode(part: &str) -> Option<String> {
 #[must_use]
 pub fn cluster(name: &str) -> String {
     format!("{CLUSTERS}/{name}")
+}
+
+/// Parent of a cluster's failure domains.
+#[must_use]
+pub fn failure_domains(cluster: &str) -> String {
+    format!("{CLUSTERS}/{cluster}/failureDomain")
+}
+
+/// One of them.
+#[must_use]
+pub fn failure_domain(cluster: &str, name: &str) -> String {
+    format!("{}/{}", failure_domains(cluster), encode(name))
+}
+
+/// A cluster's isolation policies, all of them.
+#[must_use]
+pub fn isolation_policies(cluster: &str) -> String {
+    format!("{CLUSTERS}/{cluster}/namespaceIsolationPolicies")
+}
+
+/// What a bundle is expected to take; `None`: one of which nothing is said.
+#[must_use]
+pub fn resource_quota(bundle: Option<(&NamespaceName, &str)>) -> String {
+    const QUOTAS: &str = "/loadbalance/resource-quota";
+    match bundle {
+        None => format!("{QUOTAS}/default"),
+        Some((namespace, range)) => format!("{QUOTAS}/namespace/{namespace}/{}", encode(range)),
+    }
+}
+
+/// A resource group.
+#[must_use]
+pub fn resource_group(name: &str) -> String {
+    format!("{RESOURCE_GROUPS}/{}", encode(name))
 }
 
 /// A tenant's data; its children are its namespaces.

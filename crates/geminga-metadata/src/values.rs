@@ -6,6 +6,7 @@ pub mod delayed;
 pub mod ledger;
 pub mod managed_ledger;
 pub mod message_index;
+pub mod placement;
 pub mod policies;
 mod property;
 pub mod topic_epoch;

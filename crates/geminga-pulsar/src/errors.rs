@@ -157,6 +157,7 @@ impl Coded for AdminError {
             Self::NotFound(_) => ServerError::TopicNotFound,
             Self::Invalid(_)
             | Self::NotAllowed(_)
+            | Self::Forbidden(_)
             | Self::OutOfRange(_)
             | Self::Unprocessable(_) => ServerError::NotAllowedError,
             Self::Conflict(_) | Self::Busy(_) | Self::Unavailable(_) | Self::Unreadable(_) => {

@@ -24,7 +24,12 @@ pub(super) fn leader(broker: &Broker) -> Answer {
 }
 
 pub(super) fn list(broker: &Broker) -> Answer {
-    Answer::json(&[id(&broker.options().advertised.http_url)])
+    Answer::json(&names(broker))
+}
+
+/// All brokers there are.
+pub(super) fn names(broker: &Broker) -> [String; 1] {
+    [id(&broker.options().advertised.http_url).to_owned()]
 }
 
 pub(super) async fn of_cluster(broker: &Broker, request: &Request) -> Answered {

@@ -1,6 +1,8 @@
 //! Namespaces.
 
-use geminga_broker::{Broker, TopicsMode};
+use std::collections::BTreeMap;
+
+use geminga_broker::{AdminError, Broker, TopicsMode, admin::Policies};
 use geminga_types::Domain;
 
 use super::Answered;
@@ -39,8 +41,83 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             broker.unload_namespace(&namespace).await?;
             Ok(Answer::done())
         }
+        Route::UnloadBundle => {
+            broker.unload_bundle(&namespace, request.part(2)).await?;
+            Ok(Answer::done())
+        }
+        Route::SplitBundle | Route::DeleteBundle => {
+            broker.refuse_to_change_bundle(&namespace, request.part(2)).await?;
+            Ok(Answer::done())
+        }
+        Route::Replication => {
+            let policies = broker.namespace_policies(&namespace).await?;
+            Ok(Answer::json(&policies.replication_clusters))
+        }
+        Route::SetReplication => {
+            let clusters = request.json()?.unwrap_or_default();
+            broker.set_replication_clusters(&namespace, clusters).await?;
+            Ok(Answer::done())
+        }
         _ => Ok(Answer::json(&broker.namespace_policies(&namespace).await?)),
     }
+}
+
+/// What users noted about a namespace.
+pub(super) async fn properties(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let (namespace, key) = (request.namespace()?, request.part(2).to_owned());
+    let found = broker.namespace_policies(&namespace).await?.properties;
+    let text = |found: Option<&String>| found.cloned().map_or_else(Answer::done, Answer::text);
+    let change = async |change: &(dyn Fn(&mut BTreeMap<String, String>) + Send + Sync)| {
+        let changed = |policies: &mut Policies| {
+            change(&mut policies.properties);
+            Ok(())
+        };
+        broker.change_namespace_policies(&namespace, changed).await
+    };
+    match route {
+        Route::NamespaceProperties => return Ok(Answer::json(&found)),
+        Route::NamespaceProperty => return Ok(text(found.get(&key))),
+        Route::SetNamespaceProperties => {
+            let given: BTreeMap<String, String> = request.json()?.unwrap_or_default();
+            change(&|properties| properties.extend(given.clone())).await?;
+        }
+        Route::SetNamespaceProperty => {
+            let value = request.part(3);
+            change(&|properties| _ = properties.insert(key.clone(), value.to_owned())).await?;
+        }
+        Route::RemoveNamespaceProperty => {
+            change(&|properties| _ = properties.remove(&key)).await?;
+            return Ok(text(found.get(&key)));
+        }
+        _ => change(&BTreeMap::clear).await?,
+    }
+    Ok(Answer::done())
+}
+
+/// The resource group that a namespace is in.
+pub(super) async fn resource_group(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let namespace = request.namespace()?;
+    let group = match route {
+        Route::NamespaceGroup => {
+            let found = broker.namespace_policies(&namespace).await?.resource_group_name;
+            return Ok(found.map_or_else(Answer::done, Answer::text));
+        }
+        Route::SetNamespaceGroup => {
+            let name = request.part(2);
+            match broker.resource_group(name).await {
+                Err(AdminError::NotFound(reason)) => return Err(AdminError::Invalid(reason).into()),
+                found => found?,
+            };
+            Some(name.to_owned())
+        }
+        _ => None,
+    };
+    let changed = |policies: &mut Policies| {
+        policies.resource_group_name.clone_from(&group);
+        Ok(())
+    };
+    broker.change_namespace_policies(&namespace, changed).await?;
+    Ok(Answer::done())
 }
 
 const fn domains(mode: TopicsMode) -> &'static [Domain] {

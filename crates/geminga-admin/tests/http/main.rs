@@ -9,6 +9,8 @@ mod brokers;
 mod hostile;
 mod namespaces;
 mod partitions;
+mod permissions;
+mod placement;
 mod probes;
 mod schemas;
 mod server;

@@ -51,7 +51,7 @@ fn tenants_come_change_and_go() {
     with_server(async |server| {
         let path = "/admin/v2/tenants/acme";
         server.get(path).await.is(404);
-        server.post(path, "{}").await.is(404);
+        server.post(path, r#"{"allowedClusters":["standalone"]}"#).await.is(404);
         server.delete(path).await.is(404);
         server.put(path, r#"{"adminRoles":["a"],"allowedClusters":["nowhere"]}"#).await.is(412);
         server.get(path).await.is(404);
@@ -69,7 +69,6 @@ fn tenants_come_change_and_go() {
         server.delete("/admin/v2/namespaces/acme/ns").await.is(204);
         server.delete(path).await.is(204);
         server.get(path).await.is(404);
-        server.put("/admin/v2/tenants/lenient", "").await.is(204);
         server.put("/admin/v2/tenants/broken", "{").await.is(400);
         server.put("/admin/v2/tenants/a%20b", "").await.is(412);
     });
@@ -169,7 +168,7 @@ fn a_restart_changes_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let server = Server::start(crate::server::Disk::new(), Options::default()).await;
-        server.put("/admin/v2/tenants/acme", "").await.is(204);
+        server.put("/admin/v2/tenants/acme", r#"{"allowedClusters":["standalone"]}"#).await.is(204);
         server.put("/admin/v2/namespaces/acme/ns", "").await.is(204);
         server.put("/admin/v2/persistent/acme/ns/p/partitions", "3").await.is(204);
         server.publish("persistent://acme/ns/t", 4).await;

@@ -4,7 +4,10 @@ use geminga_metadata::paths;
 use geminga_types::NamespaceName;
 
 use super::ClusterData;
-use crate::{AdminError, Broker, namespace::record};
+use crate::{
+    AdminError, Broker,
+    namespace::{self, record},
+};
 
 impl Broker {
     /// Names of all clusters.
@@ -56,22 +59,74 @@ impl Broker {
         Ok(())
     }
 
-    /// Forgets a cluster.
+    /// Sets which clusters may stand in for a cluster.
     ///
     /// # Errors
     ///
-    /// If there is none of that name, or it is this broker's own.
+    /// If there is no such cluster, or one of them is none, or itself.
+    pub async fn set_peers(&self, name: &str, peers: Vec<String>) -> Result<(), AdminError> {
+        check_name(name)?;
+        let known = self.clusters().await?;
+        for peer in &peers {
+            if peer.eq_ignore_ascii_case(name) {
+                let message = format!("{name} itself can't be part of peer-list");
+                return Err(AdminError::Invalid(message));
+            }
+            if !known.contains(peer) {
+                return Err(AdminError::Invalid(format!("Peer cluster {peer} does not exist")));
+            }
+        }
+        record::change(self.deps(), &paths::cluster(name), |found: Option<&ClusterData>| {
+            let found = found.ok_or_else(|| missing(name))?;
+            let peer_cluster_names = Some(peers.clone());
+            Ok::<_, AdminError>(Some(ClusterData { peer_cluster_names, ..found.clone() }))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets a cluster, with its failure domains.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, it is this broker's own, a namespace is replicated to it, or it has
+    /// isolation policies.
     pub async fn delete_cluster(&self, name: &str) -> Result<(), AdminError> {
         check_name(name)?;
         if name == self.options().cluster {
             let message = format!("Cluster {name} is the one this broker belongs to");
             return Err(AdminError::Busy(message));
         }
-        if record::delete_any(self.deps(), &paths::cluster(name)).await? {
-            Ok(())
-        } else {
-            Err(missing(name))
+        self.cluster(name).await?;
+        self.check_cluster_unused(name).await?;
+        record::delete_any(self.deps(), &paths::isolation_policies(name)).await?;
+        for domain in self.failure_domains(name).await? {
+            record::delete_any(self.deps(), &paths::failure_domain(name, &domain)).await?;
         }
+        record::delete_any(self.deps(), &paths::cluster(name)).await?;
+        Ok(())
+    }
+
+    async fn check_cluster_unused(&self, name: &str) -> Result<(), AdminError> {
+        match self.isolation_policies(name).await {
+            Ok(found) if !found.is_empty() => {
+                let message = format!("Cluster {name} not empty: it has isolation policies");
+                return Err(AdminError::Busy(message));
+            }
+            Ok(_) | Err(AdminError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        for tenant in self.tenants().await? {
+            for namespace in self.stored_namespaces(&tenant).await? {
+                let found = namespace::policies(self.deps(), &namespace).await?;
+                if found.is_some_and(|found| found.replication_clusters.iter().any(|to| to == name))
+                {
+                    let message = format!("Cluster {name} not empty: {namespace} is in it");
+                    return Err(AdminError::Busy(message));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -72,6 +72,14 @@ impl Broker {
             return Err(tenants::missing(tenant));
         }
         let policies = self.completed(policies)?;
+        self.check_clusters(namespace, &policies.replication_clusters).await?;
+        let limit = self.live_options().tenants.namespaces_max;
+        if 0 < limit && limit <= self.stored_namespaces(tenant).await?.len() as u64 {
+            return Err(AdminError::Invalid(format!(
+                "Exceed the maximum number of namespace in tenant: {tenant} may have {limit} \
+                 (maxNamespacesPerTenant)"
+            )));
+        }
         match record::create(self.deps(), &paths::namespace(namespace), &policies).await? {
             record::Created::New => Ok(()),
             record::Created::Exists => {
@@ -143,6 +151,42 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Unloads the topics of one bundle.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such bundle.
+    pub async fn unload_bundle(
+        &self,
+        namespace: &NamespaceName,
+        range: &str,
+    ) -> Result<(), AdminError> {
+        self.require_bundle(Some((namespace, range))).await?;
+        for (name, handle) in self.loaded_topics() {
+            if name.namespace() == namespace && self.bundle(&name).await?.to_string() == range {
+                handle.unload().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to split a bundle, or to delete one.
+    ///
+    /// # Errors
+    ///
+    /// Always: bundles are cut evenly, and stay as they are. If there is no such bundle, with that.
+    pub async fn refuse_to_change_bundle(
+        &self,
+        namespace: &NamespaceName,
+        range: &str,
+    ) -> Result<(), AdminError> {
+        self.require_bundle(Some((namespace, range))).await?;
+        Err(AdminError::NotAllowed(format!(
+            "Bundle {range} of {namespace} stays as it is: bundles are cut evenly when a namespace is \
+             created, and neither split nor deleted alone"
+        )))
     }
 
     /// Namespaces of a tenant with a record, also those being deleted.

@@ -8,6 +8,9 @@ use crate::{
     namespace::{self, record},
 };
 
+/// What Pulsar calls all clusters together.
+pub(super) const GLOBAL: &str = "global";
+
 impl Broker {
     /// Names of all tenants.
     ///
@@ -28,14 +31,21 @@ impl Broker {
         namespace::tenant(self.deps(), name).await?.ok_or_else(|| missing(name))
     }
 
-    /// Creates a tenant. Without clusters it may use this broker's own.
+    /// Creates a tenant.
     ///
     /// # Errors
     ///
-    /// If there is one of that name, or a cluster does not exist.
+    /// If there is one of that name, it names no cluster or one that does not exist, or there are as many
+    /// tenants as there may be.
     pub async fn create_tenant(&self, name: &str, info: TenantInfo) -> Result<(), AdminError> {
         check_name(name)?;
         let info = self.checked(info).await?;
+        let limit = self.live_options().tenants.tenants_max;
+        if 0 < limit && limit <= self.tenants().await?.len() as u64 {
+            return Err(AdminError::Invalid(format!(
+                "Exceed the maximum number of tenants: there may be {limit} (maxTenants)"
+            )));
+        }
         match record::create(self.deps(), &paths::tenant(name), &info).await? {
             record::Created::New => Ok(()),
             record::Created::Exists => {
@@ -48,10 +58,21 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// If there is none of that name, or a cluster does not exist.
+    /// If there is none of that name, a cluster does not exist, or a namespace is in one that it is to
+    /// lose.
     pub async fn update_tenant(&self, name: &str, info: TenantInfo) -> Result<(), AdminError> {
-        check_name(name)?;
+        let found = self.tenant(name).await?;
         let info = self.checked(info).await?;
+        let is_lost = |cluster: &&String| !info.allowed_clusters.contains(cluster);
+        let lost: Vec<&String> = found.allowed_clusters.iter().filter(is_lost).collect();
+        for namespace in self.stored_namespaces(name).await? {
+            let Some(found) = namespace::policies(self.deps(), &namespace).await? else { continue };
+            if let Some(cluster) = lost.iter().find(|to| found.replication_clusters.contains(to)) {
+                return Err(AdminError::Conflict(format!(
+                    "Tenant {name} still has active namespaces in cluster {cluster}: {namespace}"
+                )));
+            }
+        }
         record::change(self.deps(), &paths::tenant(name), |found: Option<&TenantInfo>| {
             found.map(|_| Some(info.clone())).ok_or_else(|| missing(name))
         })
@@ -77,13 +98,22 @@ impl Broker {
         Ok(())
     }
 
-    async fn checked(&self, mut info: TenantInfo) -> Result<TenantInfo, AdminError> {
-        if info.allowed_clusters.is_empty() {
-            info.allowed_clusters.push(self.options().cluster.clone());
+    async fn checked(&self, info: TenantInfo) -> Result<TenantInfo, AdminError> {
+        let clusters = &info.allowed_clusters;
+        if clusters.is_empty() || clusters.iter().any(|cluster| cluster.trim().is_empty()) {
+            let message = "Clusters cannot be empty or blank: allowedClusters must name one";
+            return Err(AdminError::Invalid(message.to_owned()));
+        }
+        if let Some(role) = info.admin_roles.iter().find(|role| role.trim() != **role) {
+            return Err(AdminError::Invalid(format!(
+                "AdminRoles contains whitespace in the beginning or end: {role:?}"
+            )));
         }
         let known = self.clusters().await?;
-        match info.allowed_clusters.iter().find(|cluster| !known.contains(cluster)) {
-            Some(unknown) => Err(AdminError::Invalid(format!("Cluster {unknown} does not exist"))),
+        match clusters.iter().find(|cluster| *cluster != GLOBAL && !known.contains(cluster)) {
+            Some(unknown) => Err(AdminError::Invalid(format!(
+                "Clusters do not exist: there is no cluster {unknown}"
+            ))),
             None => Ok(info),
         }
     }

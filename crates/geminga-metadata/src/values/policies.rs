@@ -5,7 +5,7 @@
 //! 1. What a value holds beyond the fields named here is in `rest` and is written back, so that a
 //!    read-modify-write loses nothing that Pulsar, or a later release, put there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -68,6 +68,9 @@ pub struct ClusterData {
     /// The same over TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker_service_url_tls: Option<String>,
+    /// Clusters that may stand in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_cluster_names: Option<Vec<String>>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -188,12 +191,57 @@ pub struct Policies {
     pub is_allow_auto_update_schema: Option<bool>,
     /// Whether a producer without schema is refused where there is one.
     pub schema_validation_enforced: bool,
+    /// Who may do what; not looked at while there is no authorization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_policies: Option<AuthPolicies>,
+    /// `None` or `Prefix`: whether a subscription's name begins with the role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_auth_mode: Option<String>,
+    /// The resource group whose rates it shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_group_name: Option<String>,
     /// What users noted about it.
     #[serde(deserialize_with = "null_is_default")]
     pub properties: BTreeMap<String, String>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// Who may do what in a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuthPolicies {
+    /// By role.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespace_auth: BTreeMap<String, BTreeSet<AuthAction>>,
+    /// By topic and role.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub destination_auth: BTreeMap<String, BTreeMap<String, BTreeSet<AuthAction>>>,
+    /// Roles, by subscription.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub subscription_auth_roles: BTreeMap<String, BTreeSet<String>>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What a role may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthAction {
+    /// Produce.
+    Produce,
+    /// Consume.
+    Consume,
+    /// Administer functions.
+    Functions,
+    /// Administer sources.
+    Sources,
+    /// Administer sinks.
+    Sinks,
+    /// Administer packages.
+    Packages,
 }
 
 /// How a namespace's hash range is cut.
@@ -366,6 +414,27 @@ pub struct LocalPolicies {
     /// How its hash range is cut, once it was split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundles: Option<BundlesData>,
+    /// Which bookies have its ledgers.
+    #[serde(rename = "bookieAffinityGroup", skip_serializing_if = "Option::is_none")]
+    pub bookie_affinity_group: Option<BookieAffinityGroup>,
+    /// Namespaces with the same are to be kept apart.
+    #[serde(rename = "namespaceAntiAffinityGroup", skip_serializing_if = "Option::is_none")]
+    pub anti_affinity_group: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Which bookies have a namespace's ledgers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BookieAffinityGroup {
+    /// Groups of the first choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bookkeeper_affinity_group_primary: Option<String>,
+    /// Groups of the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bookkeeper_affinity_group_secondary: Option<String>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,

@@ -32,6 +32,7 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &COMPACTION_THRESHOLD,
     &DELAYED_DELIVERY,
     &ENCRYPTION,
+    &SUBSCRIPTION_AUTH_MODE,
     &AUTO_TOPICS,
     &AUTO_SUBSCRIPTIONS,
     &TOPICS,
@@ -268,6 +269,22 @@ static ENCRYPTION: Policy<bool> = Policy::new(
     |request, _| values::required(request, "true or false"),
     |options| Some(options.publishing.requires_encryption),
     Some(switch!(Place::of("encryptionRequired"), encryption_required)),
+    None,
+);
+
+static SUBSCRIPTION_AUTH_MODE: Policy<String> = Policy::new(
+    |request, _| values::subscription_auth_mode(request),
+    |_| Some("None".to_owned()),
+    Some(
+        At::new(
+            Place::of("subscriptionAuthMode").lasting(),
+            |policies: &Policies, _| {
+                Some(policies.subscription_auth_mode.clone().unwrap_or_else(|| "None".to_owned()))
+            },
+            |policies, _, value| policies.subscription_auth_mode = value,
+        )
+        .saying(|policies, _| policies.subscription_auth_mode.clone()),
+    ),
     None,
 );
 

@@ -48,6 +48,17 @@ pub(super) fn message_size(request: &Request, options: &Options) -> Result<Optio
     }
 }
 
+/// `None`, also where nothing is said, or `Prefix`.
+pub(super) fn subscription_auth_mode(request: &Request) -> Result<Option<String>, Failure> {
+    let given: String = request.json()?.unwrap_or_else(|| "None".to_owned());
+    match given.as_str() {
+        "None" | "Prefix" => Ok(Some(given)),
+        _ => Err(Failure::InvalidBody(format!(
+            "subscriptionAuthMode is {given:?}, it must be None or Prefix"
+        ))),
+    }
+}
+
 /// A count that is not negative.
 pub(super) fn count(request: &Request, what: &str) -> Result<Option<i32>, Failure> {
     let value: Option<i32> = request.json()?;
