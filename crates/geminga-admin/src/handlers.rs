@@ -22,7 +22,8 @@ mod topics;
 use geminga_broker::Broker;
 
 use crate::{
-    Options, answer::Answer, failure::Failure, metrics::metrics, request::Request, route::Route,
+    Options, answer::Answer, failure::Failure, metrics::metrics, openapi::document,
+    request::Request, route::Route,
 };
 
 type Answered = Result<Answer, Failure>;
@@ -60,6 +61,7 @@ pub(crate) async fn handle(
         Route::BookieOperations => broker_stats::bookie_operations(),
         Route::LoadReport => broker_stats::load_report(broker, options).await,
         Route::ResourceAvailability => broker_stats::availability(),
+        Route::OpenApi => Ok(Answer::json(&document(&options.version))),
         Route::BackupStatus => backup::status(options),
         Route::StartBackup => backup::start(options, request),
         Route::Clusters

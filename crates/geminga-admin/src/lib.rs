@@ -15,6 +15,7 @@ mod failure;
 mod handlers;
 mod listener;
 mod metrics;
+mod openapi;
 mod options;
 mod process;
 mod request;

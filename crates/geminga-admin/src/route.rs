@@ -36,11 +36,11 @@ pub enum Permission {
 }
 
 macro_rules! routes {
-    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal, $permission:ident;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $method:ident $path:literal, $permission:ident;)*) => {
         /// Everything that is served.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Route {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
         }
 
         impl Route {
@@ -57,6 +57,12 @@ macro_rules! routes {
             #[must_use]
             pub const fn path(self) -> &'static str {
                 match self { $(Self::$name => $path,)* }
+            }
+
+            /// What it is for, a line.
+            #[must_use]
+            pub fn doc(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim(),)* }
             }
 
             /// The permission it needs.
@@ -125,6 +131,8 @@ routes! {
     /// What a namespace could have of each broker: refused, as by Pulsar.
     ResourceAvailability = GET "/admin/v2/broker-stats/broker-resource-availability/{}/{}", Superuser;
 
+    /// The description of all this, in OpenAPI's form.
+    OpenApi = GET "/admin/v2/geminga/openapi.json", Anyone;
     /// How far the last backup is.
     BackupStatus = GET "/admin/v2/geminga/backup", Superuser;
     /// Begins a backup.
@@ -407,8 +415,8 @@ routes! {
     FindSchema = POST "/admin/v2/schemas/{}/{}/{}/version", TenantAdmin;
 }
 
-const VERSIONS: [&str; 2] = ["v2", "v3"];
-const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
+pub(crate) const VERSIONS: [&str; 2] = ["v2", "v3"];
+pub(crate) const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
 
 impl Route {
     /// Finds the route of a request and the variable parts of its path, still encoded. A HEAD is
@@ -465,6 +473,9 @@ impl Route {
         self.path().split('/').filter(|part| !part.starts_with('{')).count()
     }
 }
+
+#[cfg(test)]
+mod document;
 
 #[cfg(test)]
 mod tests {

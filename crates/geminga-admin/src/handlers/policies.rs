@@ -26,6 +26,12 @@ pub(crate) fn named(level: Level, method: &str, name: &str) -> Option<&'static d
     table::TABLE.iter().copied().find(|row| row.place(level).is_some_and(|it| it.has(method, name)))
 }
 
+/// Names in the path of all policies of a level that have a method.
+pub(crate) fn names(level: Level, method: &str) -> Vec<&'static str> {
+    let places = table::TABLE.iter().filter_map(|row| row.place(level));
+    places.filter_map(|place| place.name_for(method)).collect()
+}
+
 fn found(level: Level, route: Route, name: &str) -> Result<&'static dyn Row, Failure> {
     named(level, route.method(), name).ok_or_else(|| Failure::UnknownPath(name.to_owned()))
 }

@@ -134,3 +134,15 @@ fn what_a_broker_has_is_told() {
         server.get(&format!("{stats}/broker-resource-availability/public/default")).await.is(409);
     });
 }
+
+#[test]
+fn what_is_served_is_described() {
+    with_server(async |server| {
+        let found = server.get("/admin/v2/geminga/openapi.json").await.is(200).json();
+        assert_eq!(found["openapi"], "3.0.3");
+        let tenant = &found["paths"]["/admin/v2/tenants/{tenant}"];
+        assert_eq!(tenant["put"]["operationId"], "CreateTenant");
+        assert_eq!(tenant["put"]["summary"], "Creates a tenant.");
+        assert_eq!(tenant["put"]["x-permission"], "Superuser");
+    });
+}

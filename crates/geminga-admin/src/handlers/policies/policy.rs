@@ -117,10 +117,15 @@ impl Place {
 
     /// Whether a method is served on a name.
     pub(super) fn has(&self, method: &str, name: &str) -> bool {
+        self.name_for(method) == Some(name)
+    }
+
+    /// The name on which a method is served, if it is.
+    pub(super) fn name_for(&self, method: &str) -> Option<&'static str> {
         match method {
-            "GET" => name == self.read,
-            "DELETE" => name == self.set && self.is_removable,
-            _ => name == self.set && method == self.method,
+            "GET" => Some(self.read),
+            "DELETE" => Some(self.set).filter(|_| self.is_removable),
+            _ => Some(self.set).filter(|_| method == self.method),
         }
     }
 }
