@@ -129,7 +129,8 @@ pub(crate) async fn handle(
         Route::AntiAffinity
         | Route::SetAntiAffinity
         | Route::RemoveAntiAffinity
-        | Route::AntiAffinityNamespaces => {
+        | Route::AntiAffinityNamespaces
+        | Route::AntiAffinityNamespacesOld => {
             local_policies::anti_affinity(route, broker, request).await
         }
         Route::BookieAffinity | Route::SetBookieAffinity | Route::RemoveBookieAffinity => {

@@ -181,6 +181,7 @@ fn operation(route: Route, served: &Served) -> (String, Operation) {
 
 /// What the first variable parts of a path are, by the parts that say what it is about.
 const NAMES: &[(&str, &[&str])] = &[
+    ("/admin/namespaces/{}/antiAffinity", &["cluster", "group"]),
     ("/admin/v2/namespaces/{}/antiAffinity", &["cluster", "group"]),
     ("/admin/v2/namespaces/", &["tenant", "namespace"]),
     ("/admin/v2/{domain}/", &["tenant", "namespace", "topic"]),
@@ -207,15 +208,12 @@ fn after(parts: &[String]) -> &str {
     }
 }
 
-/// The first literal part that says what it is about.
+/// The first part that says what it is about.
 fn tag(path: &str) -> String {
-    let mut parts = path.split('/').skip(1);
-    let first = parts.next().unwrap_or_default();
-    let name = if first == "admin" { parts.nth(1) } else { Some(first) };
-    match name {
+    let is_about = |part: &&str| !["", "admin", "v2", "{version}"].contains(part);
+    match path.split('/').find(is_about) {
         Some("{domain}") => "topics".to_owned(),
-        Some(name) => name.trim_matches(['{', '}']).to_owned(),
-        None => first.to_owned(),
+        part => part.unwrap_or_default().trim_matches(['{', '}']).to_owned(),
     }
 }
 

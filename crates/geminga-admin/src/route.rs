@@ -279,6 +279,8 @@ routes! {
     RemoveAntiAffinity = DELETE "/admin/v2/namespaces/{}/{}/antiAffinity", TenantAdmin;
     /// A tenant's namespaces that have it.
     AntiAffinityNamespaces = GET "/admin/v2/namespaces/{}/antiAffinity/{}", Superuser;
+    /// The same, where Java's admin client looks.
+    AntiAffinityNamespacesOld = GET "/admin/namespaces/{}/antiAffinity/{}", Superuser;
     /// Which bookies are to have a namespace's ledgers.
     BookieAffinity = GET "/admin/v2/namespaces/{}/{}/persistence/bookieAffinity", Superuser;
     /// Sets that.

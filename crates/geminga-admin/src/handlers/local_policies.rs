@@ -6,7 +6,7 @@ use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
 
 pub(super) async fn anti_affinity(route: Route, broker: &Broker, request: &Request) -> Answered {
-    if route == Route::AntiAffinityNamespaces {
+    if matches!(route, Route::AntiAffinityNamespaces | Route::AntiAffinityNamespacesOld) {
         let missing = || Failure::InvalidParameter("Tenant should not be null".to_owned());
         let tenant = request.query("tenant").or_else(|| request.query("property"));
         broker.require_cluster(request.part(0)).await?;
