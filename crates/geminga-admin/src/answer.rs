@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 
 const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -19,12 +20,17 @@ pub(crate) struct Answer {
     kind: Option<&'static str>,
     body: Bytes,
     allow: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Answer {
+    const fn with(status: StatusCode, kind: Option<&'static str>, body: Bytes) -> Self {
+        Self { status, kind, body, allow: None, headers: Vec::new() }
+    }
+
     /// 204: done.
     pub(crate) const fn done() -> Self {
-        Self { status: StatusCode::NO_CONTENT, kind: None, body: Bytes::new(), allow: None }
+        Self::with(StatusCode::NO_CONTENT, None, Bytes::new())
     }
 
     /// 200 with JSON.
@@ -35,26 +41,29 @@ impl Answer {
     /// JSON with a status.
     pub(crate) fn json_with<T: Serialize>(status: StatusCode, value: &T) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status, kind: Some(JSON), body: body.into(), allow: None },
+            Ok(body) => Self::with(status, Some(JSON), body.into()),
             Err(error) => {
                 tracing::error!(%error, "an answer could not be written as JSON");
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 let body = Bytes::from_static(br#"{"reason":"answer could not be encoded"}"#);
-                Self { status, kind: Some(JSON), body, allow: None }
+                Self::with(status, Some(JSON), body)
             }
         }
     }
 
     /// 200 with text.
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        let body = Bytes::from(text.into());
-        Self { status: StatusCode::OK, kind: Some(TEXT), body, allow: None }
+        Self::with(StatusCode::OK, Some(TEXT), Bytes::from(text.into()))
     }
 
     /// 200 with metrics.
     pub(crate) fn metrics(text: String) -> Self {
-        let body = Bytes::from(text);
-        Self { status: StatusCode::OK, kind: Some(PROMETHEUS), body, allow: None }
+        Self::with(StatusCode::OK, Some(PROMETHEUS), Bytes::from(text))
+    }
+
+    /// 200 with bytes, and what is to be known of them.
+    pub(crate) fn bytes(body: Bytes, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self { headers, ..Self::with(StatusCode::OK, Some(BYTES), body) }
     }
 
     /// Names the methods that would have been accepted.
@@ -73,6 +82,9 @@ impl From<Answer> for Response<Full<Bytes>> {
         }
         if let Some(allow) = answer.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
             headers.insert(ALLOW, allow);
+        }
+        for (name, value) in answer.headers {
+            headers.append(name, value);
         }
         response
     }

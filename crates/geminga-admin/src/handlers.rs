@@ -10,6 +10,7 @@ pub(crate) mod disabled;
 mod isolation;
 mod local_policies;
 mod lookup;
+mod messages;
 mod namespaces;
 mod permissions;
 pub(crate) mod policies;
@@ -185,6 +186,10 @@ pub(crate) async fn handle(
         Route::CompactionStatus => topics::compaction_status(broker, request).await,
         Route::LastMessageId => topics::last_message_id(broker, request).await,
         Route::MessageIdByIndex => topics::message_id_by_index(broker, request).await,
+        Route::MessageIdByTime => messages::id_by_time(broker, request).await,
+        Route::MessageById => messages::by_id(broker, request).await,
+        Route::ExamineMessage => messages::examine(broker, request).await,
+        Route::PeekMessage => messages::peek(broker, request).await,
         Route::Subscriptions => subscriptions::list(broker, request).await,
         Route::CreateSubscription => subscriptions::create(broker, request).await,
         Route::DeleteSubscription => subscriptions::delete(broker, request).await,

@@ -14,6 +14,7 @@ mod answer;
 mod failure;
 mod handlers;
 mod listener;
+mod message_headers;
 mod metrics;
 mod openapi;
 mod options;

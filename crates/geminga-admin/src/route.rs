@@ -379,6 +379,14 @@ routes! {
     LastMessageId = GET "/admin/v2/{domain}/{}/{}/{}/lastMessageId", Topic;
     /// The message with an index.
     MessageIdByIndex = GET "/admin/v2/{domain}/{}/{}/{}/getMessageIdByIndex", Topic;
+    /// The first message that was published at or after a time.
+    MessageIdByTime = GET "/admin/v2/{domain}/{}/{}/{}/messageid/{}", Consume;
+    /// One message, by its id.
+    MessageById = GET "/admin/v2/{domain}/{}/{}/{}/ledger/{}/entry/{}", Consume;
+    /// One message, counted from either end.
+    ExamineMessage = GET "/admin/v2/{domain}/{}/{}/{}/examinemessage", Consume;
+    /// One message of a subscription's backlog.
+    PeekMessage = GET "/admin/v2/{domain}/{}/{}/{}/subscription/{}/position/{}", Consume;
     /// A topic's subscriptions.
     Subscriptions = GET "/admin/v2/{domain}/{}/{}/{}/subscriptions", Topic;
     /// Creates a subscription.

@@ -12,6 +12,7 @@
 
 mod clusters;
 mod local_policies;
+mod messages;
 mod namespaces;
 mod partitioned;
 mod permissions;
@@ -37,6 +38,7 @@ pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
 pub use permissions::Permissions;
 pub use placement::check_isolation_policy;
+pub use messages::CountFrom;
 pub use subscriptions::CursorStart;
 
 pub use crate::stats::{

@@ -29,6 +29,7 @@ mod publisher;
 mod rate;
 mod schema;
 mod stats;
+mod stored_entry;
 mod topic;
 mod topic_watch;
 mod unacked;
@@ -64,4 +65,5 @@ pub use stats::{
     CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,
 };
+pub use stored_entry::{StoredEntry, StoredMessage};
 pub use topic_watch::{TopicChange, TopicWatch};

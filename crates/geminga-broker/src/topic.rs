@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use geminga_types::Position;
 use tokio::sync::oneshot;
 
-pub(crate) use handle::{StartAt, TopicHandle};
+pub(crate) use handle::{StartAt, TopicHandle, WhichEntry};
 pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::{
     DEDUPLICATION_CURSOR, Deduplication, TopicDeps, is_reserved, recover_deduplication,
@@ -28,8 +28,8 @@ pub(crate) use persistent::{
 
 use crate::{
     AckRequest, AdminError, CompactionStatus, Consumer, ConsumerStats, LastMessage, ProduceError,
-    Producer, Publish, RequestError, SeekTo, SubscribeError, SubscriptionExplanation, TopicStats,
-    consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
+    Producer, Publish, RequestError, SeekTo, StoredEntry, SubscribeError, SubscriptionExplanation,
+    TopicStats, consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
 type Reply<T> = oneshot::Sender<T>;
@@ -105,6 +105,14 @@ pub(crate) enum Event {
     PositionOfIndex {
         index: u64,
         reply: Reply<Result<Position, AdminError>>,
+    },
+    PositionOfTime {
+        time: u64,
+        reply: Reply<Result<Option<Position>, AdminError>>,
+    },
+    ReadEntry {
+        which: WhichEntry,
+        reply: Reply<Result<StoredEntry, AdminError>>,
     },
     CreateSubscription {
         name: String,

@@ -364,6 +364,21 @@ impl<P> Subscription<P> {
         self.acks.next_unacked()
     }
 
+    /// The entry of which `index` entries before it, of those not acked, are to be consumed first. Costs
+    /// time in the number of acked ranges.
+    #[must_use]
+    pub fn unacked_entry(&self, index: u64) -> Option<Ordinal> {
+        let mut left = index;
+        for gap in self.acks.unacked(self.acks.next_unacked().max(self.first)..self.end) {
+            let entries = gap.end.0 - gap.start.0;
+            if left < entries {
+                return Some(gap.start.plus(left));
+            }
+            left -= entries;
+        }
+        None
+    }
+
     /// What is acked, as a whole, and the redelivery counts of what is not.
     #[must_use]
     pub fn ack_state(&self) -> AckState {

@@ -208,7 +208,7 @@ pub(super) async fn compaction_status(broker: &Broker, request: &Request) -> Ans
     Ok(Answer::json(&LongRunningProcessStatus { status, last_error }))
 }
 
-fn partition_index(topic: &TopicName) -> i32 {
+pub(super) fn partition_index(topic: &TopicName) -> i32 {
     topic.partition().and_then(|index| i32::try_from(index).ok()).unwrap_or(-1)
 }
 

@@ -7,6 +7,7 @@
 mod bookie;
 mod brokers;
 mod hostile;
+mod messages;
 mod namespaces;
 mod partitions;
 mod permissions;

@@ -187,8 +187,14 @@ impl Server {
 
     /// Publishes messages, each its own entry, and waits for the receipts.
     pub(crate) async fn publish(&self, topic: &str, count: u64) {
+        self.publish_all(topic, (0..count).map(publish).collect()).await;
+    }
+
+    /// Publishes entries, and waits for the receipts.
+    pub(crate) async fn publish_all(&self, topic: &str, all: Vec<Publish>) {
         let (producer, outbox) = self.producer(topic).await;
-        producer.publish((0..count).map(publish).collect()).await.unwrap();
+        let count = u64::try_from(all.len()).unwrap();
+        producer.publish(all).await.unwrap();
         let (mut items, mut receipts) = (VecDeque::new(), 0);
         while receipts < count {
             assert!(outbox.take(&mut items).await);
@@ -249,7 +255,13 @@ fn publish(sequence_id: u64) -> Publish {
         publish_time: 1_000 + sequence_id,
         ..MessageMetadata::default()
     };
-    let entry: Bytes = encode_entry(&metadata, b"hello");
+    publish_of(&metadata, b"hello")
+}
+
+/// A publish of one entry.
+pub(crate) fn publish_of(metadata: &MessageMetadata, payload: &[u8]) -> Publish {
+    let sequence_id = metadata.sequence_id;
+    let entry: Bytes = encode_entry(metadata, payload);
     Publish {
         sequence_id,
         highest_sequence_id: None,
@@ -258,7 +270,7 @@ fn publish(sequence_id: u64) -> Publish {
         entry,
         key_hash: 0,
         deliver_at: None,
-        published_at: 1_000 + sequence_id,
+        published_at: metadata.publish_time,
         is_visible: true,
         chunk: None,
         name: "p".into(),

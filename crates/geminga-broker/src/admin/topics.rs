@@ -391,7 +391,11 @@ impl Broker {
         )))
     }
 
-    async fn refuse_partitioned(&self, topic: &TopicName, what: &str) -> Result<(), AdminError> {
+    pub(super) async fn refuse_partitioned(
+        &self,
+        topic: &TopicName,
+        what: &str,
+    ) -> Result<(), AdminError> {
         if namespace::partition_count(self.deps(), topic).await?.is_none() {
             return Ok(());
         }

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, SubscribeError,
-    SubscriptionExplanation, TopicError, TopicStats, consumer::OpenConsumer,
+    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, StoredEntry,
+    SubscribeError, SubscriptionExplanation, TopicError, TopicStats, consumer::OpenConsumer,
     policies::TopicPolicies, producer::OpenProducer,
 };
 
@@ -18,6 +18,19 @@ pub(crate) enum StartAt {
     Earliest,
     Latest,
     Position(Position),
+}
+
+/// An entry that an administrator wants to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WhichEntry {
+    /// The one at this position.
+    At(Position),
+    /// With so many entries before it, of those not acked on a subscription.
+    Unacked { subscription: String, index: u64 },
+    /// With so many entries before it, of those stored.
+    FromFirst(u64),
+    /// With so many entries behind it.
+    FromLast(u64),
 }
 
 /// A loaded topic. Calls answer "gone" once its task has ended.
@@ -186,6 +199,16 @@ impl TopicHandle {
 
     pub(crate) async fn position_of_index(&self, index: u64) -> Result<Position, AdminError> {
         self.ask(|reply| Event::PositionOfIndex { index, reply }).await?
+    }
+
+    /// The first entry that was published at or after a time, or the place behind the last one; nothing if
+    /// there was never an entry.
+    pub(crate) async fn position_of_time(&self, time: u64) -> Result<Option<Position>, AdminError> {
+        self.ask(|reply| Event::PositionOfTime { time, reply }).await?
+    }
+
+    pub(crate) async fn read_entry(&self, which: WhichEntry) -> Result<StoredEntry, AdminError> {
+        self.ask(|reply| Event::ReadEntry { which, reply }).await?
     }
 
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Gone> {

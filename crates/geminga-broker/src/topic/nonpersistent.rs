@@ -202,6 +202,8 @@ impl Topic {
             | Event::Compact { reply }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
+            Event::ReadEntry { reply, .. } => _ = reply.send(Err(error())),
+            Event::PositionOfTime { reply, .. } => _ = reply.send(Err(error())),
             Event::Terminate { reply } | Event::PositionOfIndex { reply, .. } => {
                 _ = reply.send(Err(error()));
             }

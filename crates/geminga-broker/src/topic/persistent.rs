@@ -23,6 +23,7 @@ mod dead_letters;
 mod deduplication;
 mod delayed;
 mod dispatch;
+mod examine;
 mod expiry;
 mod explain;
 mod index_search;
@@ -235,6 +236,8 @@ impl Topic {
             Event::IsIdle { reply } => _ = reply.send(self.is_idle()),
             Event::LastMessageId { reply } => self.last_message_id(reply),
             Event::PositionOfIndex { index, reply } => self.position_of_index(index, reply),
+            Event::PositionOfTime { time, reply } => self.position_of_time(time, reply),
+            Event::ReadEntry { which, reply } => self.read_entry(&which, reply),
             Event::CreateSubscription { name, at, properties, reply } => {
                 self.create_subscription(&name, at, properties, reply);
             }

@@ -321,6 +321,20 @@ fn skip_and_clear_count_what_is_not_acked() {
 }
 
 #[test]
+fn the_backlog_is_counted_without_what_is_acked() {
+    let mut rig = Rig::new(Options::default(), 10);
+    rig.ack(&[0, 1, 5, 6, 9]);
+    let found: Vec<_> = (0..6).map(|index| rig.sub.unacked_entry(index)).collect();
+    let expected = [Some(2), Some(3), Some(4), Some(7), Some(8), None];
+    assert_eq!(found, expected.map(|at| at.map(Ordinal)));
+    rig.sub.trim(Ordinal(4));
+    assert_eq!(rig.sub.unacked_entry(0), Some(Ordinal(4)));
+    rig.sub.clear_backlog();
+    assert_eq!(rig.sub.unacked_entry(0), None);
+    assert_eq!(rig.sub.unacked_entry(u64::MAX), None);
+}
+
+#[test]
 fn a_seek_brings_back_what_was_acked_and_forgets_counts() {
     let mut rig = Rig::new(Options::default(), 4).with(Kind::Exclusive, &[A]);
     rig.sub.flow(A, 4);
