@@ -11,6 +11,7 @@ mod explain;
 mod internal;
 mod lookup;
 mod message_id;
+mod reset_cursor;
 mod schema;
 mod subscription;
 mod timestamp;
@@ -33,6 +34,7 @@ pub use internal::{
 };
 pub use lookup::LookupData;
 pub use message_id::MessageId;
+pub use reset_cursor::ResetCursorData;
 pub use schema::{
     FoundSchemaVersion, GetSchemaResponse, PostSchemaPayload, PostSchemaResponse,
     SchemaCompatibility, SchemaMetadata, SchemaMetadataEntry, SchemaType, SchemaVersionLong,

@@ -259,3 +259,25 @@ fn dates_match_a_calendar() {
         };
     }
 }
+
+#[test]
+fn a_reset_is_read_as_clients_write_it() {
+    let read = |json: &str| serde_json::from_str::<ResetCursorData>(json);
+    let given = r#"{"ledgerId":3,"entryId":4,"partitionIndex":1,"batchIndex":2,"properties":null,"excluded":true}"#;
+    let expected = ResetCursorData {
+        partition_index: 1,
+        batch_index: 2,
+        excluded: true,
+        ..ResetCursorData::at(3, 4)
+    };
+    assert_eq!(read(given).unwrap(), expected);
+    let written = serde_json::to_string(&expected).unwrap();
+    assert_eq!(read(&written).unwrap(), expected);
+    assert_eq!(read(r#"{"ledgerId":3,"entryId":4}"#).unwrap(), ResetCursorData::at(3, 4));
+    assert!(read(r#"{"ledgerId":3,"entryId":4,"isExcluded":true}"#).unwrap().excluded);
+    assert_eq!(read(r#""earliest""#).unwrap(), ResetCursorData::EARLIEST);
+    assert_eq!(read(r#""latest""#).unwrap(), ResetCursorData::LATEST);
+    for bad in [r#""middle""#, "{}", "7", r#"{"ledgerId":3}"#] {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+}

@@ -9,6 +9,7 @@ mod configuration;
 pub(crate) mod disabled;
 mod isolation;
 mod local_policies;
+mod cursors;
 mod lookup;
 mod messages;
 mod namespaces;
@@ -196,6 +197,11 @@ pub(crate) async fn handle(
         Route::ExplainSubscription => subscriptions::explain(broker, request).await,
         Route::SkipAll => subscriptions::skip_all(broker, request).await,
         Route::Skip => subscriptions::skip(broker, request).await,
+        Route::ResetCursorToTime => cursors::reset_to_time(broker, request).await,
+        Route::ResetCursor => cursors::reset(broker, request).await,
+        Route::ExpireMessages => cursors::expire(broker, request).await,
+        Route::ExpireMessagesTo => cursors::expire_to(broker, request).await,
+        Route::ExpireMessagesOfAll => cursors::expire_all(broker, request).await,
         Route::Lookup | Route::LookupDestination => lookup::lookup(broker, request).await,
         Route::LookupBundle => lookup::bundle(broker, request).await,
         Route::Schema | Route::SchemaVersion => schemas::get(broker, request).await,

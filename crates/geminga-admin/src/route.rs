@@ -400,6 +400,17 @@ routes! {
     /// Acks the next messages of a subscription.
     Skip = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/skip/{}", Consume;
 
+    /// Puts a subscription before the first message behind a time.
+    ResetCursorToTime = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/resetcursor/{}", Consume;
+    /// Puts a subscription before, or behind, a message.
+    ResetCursor = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/resetcursor", Consume;
+    /// Acks what is older than so many seconds.
+    ExpireMessages = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/expireMessages/{}", Consume;
+    /// Acks what lies at or before a message.
+    ExpireMessagesTo = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/expireMessages", Consume;
+    /// Acks on all subscriptions what is older than so many seconds.
+    ExpireMessagesOfAll = POST "/admin/v2/{domain}/{}/{}/{}/all_subscription/expireMessages/{}", Consume;
+
     /// Which broker serves a topic.
     Lookup = GET "/lookup/v2/topic/{domain}/{}/{}/{}", Lookup;
     /// The same, for clients of old.

@@ -12,6 +12,7 @@
 
 mod clusters;
 mod local_policies;
+mod cursors;
 mod messages;
 mod namespaces;
 mod partitioned;
@@ -38,6 +39,7 @@ pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
 pub use permissions::Permissions;
 pub use placement::check_isolation_policy;
+pub use cursors::ResetPosition;
 pub use messages::CountFrom;
 pub use subscriptions::CursorStart;
 

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use geminga_types::Position;
 use tokio::sync::oneshot;
 
-pub(crate) use handle::{StartAt, TopicHandle, WhichEntry};
+pub(crate) use handle::{ExpireTo, StartAt, TopicHandle, WhichEntry};
 pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::{
     DEDUPLICATION_CURSOR, Deduplication, TopicDeps, is_reserved, recover_deduplication,
@@ -128,6 +128,16 @@ pub(crate) enum Event {
     Skip {
         subscription: String,
         entries: Option<u64>,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    ResetCursor {
+        subscription: String,
+        to: SeekTo,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    Expire {
+        subscription: String,
+        to: ExpireTo,
         reply: Reply<Result<(), AdminError>>,
     },
     Compact {

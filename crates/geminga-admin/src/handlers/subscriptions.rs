@@ -1,13 +1,11 @@
 //! Subscriptions.
 
-use std::collections::BTreeMap;
-
 use geminga_admin_model::{
-    ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, MessageId,
+    ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, MessageId, ResetCursorData,
     SubscriptionExplanation,
 };
 use geminga_broker::{Broker, admin::CursorStart};
-use geminga_types::Position;
+use geminga_types::{Domain, Position};
 
 use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request};
@@ -21,13 +19,16 @@ pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
 
 /// The body is the message id to begin at: none, or latest, begins with the next message.
 pub(super) async fn create(broker: &Broker, request: &Request) -> Answered {
-    let given: Option<Start> = request.json_or_empty()?;
-    let (at, properties) = match given {
-        None => (CursorStart::Latest, Vec::new()),
-        Some(Start { id, properties }) => (start(id), properties.into_iter().collect()),
-    };
-    let name = request.part(SUBSCRIPTION);
-    broker.create_subscription(&request.topic()?, name, at, properties).await?;
+    let topic = request.topic()?;
+    if topic.domain() == Domain::NonPersistent {
+        let message = "Create subscription on non-persistent topic can only be done through client";
+        return Err(Failure::InvalidBody(message.to_owned()));
+    }
+    let given: Option<ResetCursorData> = request.json_or_empty()?;
+    let given = given.unwrap_or(ResetCursorData::LATEST);
+    let at = start(&given);
+    let properties = given.properties.into_iter().flatten().collect();
+    broker.create_subscription(&topic, request.part(SUBSCRIPTION), at, properties).await?;
     Ok(Answer::done())
 }
 
@@ -48,7 +49,7 @@ pub(super) async fn skip(broker: &Broker, request: &Request) -> Answered {
         Failure::InvalidParameter(format!("{given:?} is not a number of messages to skip"))
     })?;
     let name = request.part(SUBSCRIPTION);
-    broker.skip_messages(&request.topic()?, name, Some(count)).await?;
+    broker.skip_messages(&request.topic()?, name, count).await?;
     Ok(Answer::done())
 }
 
@@ -121,17 +122,8 @@ fn message_id(position: Position) -> MessageId {
     }
 }
 
-/// A message id, and what Java's client sends along.
-#[derive(serde::Deserialize)]
-struct Start {
-    #[serde(flatten)]
-    id: MessageId,
-    #[serde(default)]
-    properties: BTreeMap<String, String>,
-}
-
-fn start(id: MessageId) -> CursorStart {
-    match Position::new(id.ledger_id, id.entry_id) {
+fn start(given: &ResetCursorData) -> CursorStart {
+    match Position::new(given.ledger_id, given.entry_id) {
         Position::EARLIEST => CursorStart::Earliest,
         Position::LATEST => CursorStart::Latest,
         position => CursorStart::Position(position),

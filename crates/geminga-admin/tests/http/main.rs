@@ -6,6 +6,7 @@
 
 mod bookie;
 mod brokers;
+mod cursors;
 mod hostile;
 mod messages;
 mod namespaces;

@@ -219,6 +219,14 @@ impl Server {
         topic: &str,
         subscription: &str,
     ) -> Result<Consumer, SubscribeError> {
+        self.consumer_with_outbox(topic, subscription).await.0
+    }
+
+    pub(crate) async fn consumer_with_outbox(
+        &self,
+        topic: &str,
+        subscription: &str,
+    ) -> (Consumer, Outbox) {
         let request = SubscribeRequest {
             consumer_id: 3,
             incarnation: 0,
@@ -245,6 +253,8 @@ impl Server {
         };
         let topic: TopicName = topic.parse().unwrap();
         self.broker.subscribe(&topic, request, &Outbox::new(1 << 20)).await
+        let outbox = Outbox::new(1 << 20);
+        (self.broker.subscribe(&topic, request, &outbox).await.unwrap(), outbox)
     }
 }
 

@@ -26,6 +26,7 @@ fn a_subscription_begins_where_it_is_told() {
             ("object", "{}".to_owned(), 0),
             ("latest", LATEST.to_owned(), 0),
             ("earliest", EARLIEST.to_owned(), 5),
+            ("word", r#""earliest""#.to_owned(), 5),
         ];
         for (name, body, expected) in bodies {
             let path = format!("{TOPIC}/subscription/{name}");
@@ -37,8 +38,10 @@ fn a_subscription_begins_where_it_is_told() {
         let found = backlog(server, "third").await.as_u64().unwrap();
         assert!((2..=3).contains(&found), "{found}");
         let all = server.get(&format!("{TOPIC}/subscriptions")).await.is(200).json();
-        assert_eq!(all, json!(["earliest", "latest", "none", "null", "object", "third"]));
+        assert_eq!(all, json!(["earliest", "latest", "none", "null", "object", "third", "word"]));
         server.put(&format!("{TOPIC}/subscription/bad"), "[1]").await.is(400);
+        server.put(&format!("{TOPIC}/subscription/bad"), r#""first""#).await.is(400);
+        server.put("/admin/v2/non-persistent/public/default/t/subscription/s", "").await.is(400);
         server.get("/admin/v2/persistent/public/default/none/subscriptions").await.is(404);
     });
 }
@@ -97,6 +100,7 @@ fn a_partitioned_topic_is_subscribed_as_one() {
         let stats = format!("{TOPIC}/partitioned-stats");
         let found = server.get(&stats).await.is(200).json();
         assert_eq!(found["subscriptions"]["s"]["msgBacklog"], 6);
+        server.post(&format!("{path}/skip/1"), "").await.is(405);
         server.post(&format!("{path}/skip_all"), "").await.is(204);
         let found = server.get(&stats).await.is(200).json();
         assert_eq!(found["subscriptions"]["s"]["msgBacklog"], 0);

@@ -90,7 +90,11 @@ impl Broker {
     }
 
     /// Refuses what is done with one part of a persistent topic only.
-    pub(super) async fn require_stored_part(
+    ///
+    /// # Errors
+    ///
+    /// If the topic has partitions or is not persistent.
+    pub async fn require_stored_part(
         &self,
         topic: &TopicName,
         what: &str,

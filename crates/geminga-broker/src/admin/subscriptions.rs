@@ -110,30 +110,31 @@ impl Broker {
         Err(AdminError::NotFound(format!("Subscription {name} not found on topic {topic}")))
     }
 
-    /// Acks all of a subscription's backlog.
+    /// Acks the next `entries` entries of a subscription of one partition.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, or the topic has partitions.
+    pub async fn skip_messages(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        entries: u64,
+    ) -> Result<(), AdminError> {
+        self.require_stored_part(topic, "messages to skip").await?;
+        self.topic(topic, Purpose::Administer).await?.skip(name.to_owned(), Some(entries)).await
+    }
+
+    /// Acks all of a subscription's backlog, of each partition.
     ///
     /// # Errors
     ///
     /// If it does not exist.
     pub async fn skip_all(&self, topic: &TopicName, name: &str) -> Result<(), AdminError> {
-        self.skip_messages(topic, name, None).await
-    }
-
-    /// Acks the next `entries` entries of a subscription, of each partition; `None`: all.
-    ///
-    /// # Errors
-    ///
-    /// If it does not exist.
-    pub async fn skip_messages(
-        &self,
-        topic: &TopicName,
-        name: &str,
-        entries: Option<u64>,
-    ) -> Result<(), AdminError> {
         persistent_only(topic)?;
         for part in self.parts_of(topic).await? {
             let Some(handle) = self.used_part(topic, &part).await? else { continue };
-            handle.skip(name.to_owned(), entries).await?;
+            handle.skip(name.to_owned(), None).await?;
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Broker {
     }
 
     /// A part of a topic; `None` for a partition that nobody has used yet.
-    async fn used_part(
+    pub(super) async fn used_part(
         &self,
         topic: &TopicName,
         part: &TopicName,
@@ -189,7 +190,7 @@ impl From<CursorStart> for StartAt {
     }
 }
 
-fn persistent_only(topic: &TopicName) -> Result<(), AdminError> {
+pub(super) fn persistent_only(topic: &TopicName) -> Result<(), AdminError> {
     if topic.domain() == Domain::Persistent {
         return Ok(());
     }

@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, StoredEntry,
-    SubscribeError, SubscriptionExplanation, TopicError, TopicStats, consumer::OpenConsumer,
-    policies::TopicPolicies, producer::OpenProducer,
+    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, SeekTo,
+    StoredEntry, SubscribeError, SubscriptionExplanation, TopicError, TopicStats,
+    consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
 /// Where a subscription made by an administrator begins.
@@ -31,6 +31,15 @@ pub(crate) enum WhichEntry {
     FromFirst(u64),
     /// With so many entries behind it.
     FromLast(u64),
+}
+
+/// What an administrator lets expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExpireTo {
+    /// What was published before this wall-clock time in milliseconds.
+    Time(u64),
+    /// What lies at or before this position; with an ack set, of the entry there what that lets go.
+    Position(Position, Option<Box<[i64]>>),
 }
 
 /// A loaded topic. Calls answer "gone" once its task has ended.
@@ -191,6 +200,24 @@ impl TopicHandle {
         entries: Option<u64>,
     ) -> Result<(), AdminError> {
         self.ask(|reply| Event::Skip { subscription, entries, reply }).await?
+    }
+
+    /// Moves a cursor; who consumes is disconnected.
+    pub(crate) async fn reset_cursor(
+        &self,
+        subscription: String,
+        to: SeekTo,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::ResetCursor { subscription, to, reply }).await?
+    }
+
+    /// Acks what is past its time on one subscription.
+    pub(crate) async fn expire(
+        &self,
+        subscription: String,
+        to: ExpireTo,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Event::Expire { subscription, to, reply }).await?
     }
 
     pub(crate) async fn last_message(&self) -> Result<LastMessage, AdminError> {

@@ -200,6 +200,8 @@ impl Topic {
         match event {
             Event::CreateSubscription { reply, .. }
             | Event::Compact { reply }
+            | Event::ResetCursor { reply, .. }
+            | Event::Expire { reply, .. }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
             Event::ReadEntry { reply, .. } => _ = reply.send(Err(error())),

@@ -25,6 +25,7 @@ mod delayed;
 mod dispatch;
 mod examine;
 mod expiry;
+mod expiry_by_request;
 mod explain;
 mod index_search;
 mod positions;
@@ -246,6 +247,12 @@ impl Topic {
             }
             Event::Skip { subscription, entries, reply } => {
                 self.skip(&subscription, entries, reply);
+            }
+            Event::ResetCursor { subscription, to, reply } => {
+                self.reset_cursor(&subscription, to, reply);
+            }
+            Event::Expire { subscription, to, reply } => {
+                self.expire_up_to(&subscription, to, reply);
             }
             Event::Compact { reply } => self.compact(reply),
             Event::CompactionStatus { reply } => _ = reply.send(Ok(self.compaction_status())),

@@ -19,6 +19,7 @@ use super::{
     compaction::{Chosen, Written},
     delayed::{LoadError, Loaded, Made},
     expiry::Expired,
+    expiry_by_request::ExpiryFound,
 };
 use crate::dead_letter::Outcome;
 
@@ -62,6 +63,8 @@ pub(super) enum Answer {
     Expired {
         found: Option<Expired>,
     },
+    /// Boxed: it is larger than the others.
+    ExpiryFound(Box<ExpiryFound>),
     /// The oldest unacked entry, and when it was published, if that was found out.
     Oldest {
         found: Option<(Ordinal, u64)>,
@@ -181,6 +184,7 @@ impl Topic {
                 self.on_seek_found(&subscription, attempt, result);
             }
             Answer::Expired { found } => self.on_expired(found.as_ref()),
+            Answer::ExpiryFound(found) => self.on_expiry_found(*found),
             Answer::Oldest { found } => self.on_oldest(found),
             Answer::Chosen { attempt, result } => self.on_chosen(attempt, result),
             Answer::Written { attempt, result } => self.on_written(attempt, result),

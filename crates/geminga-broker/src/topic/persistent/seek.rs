@@ -10,9 +10,14 @@ use geminga_subscription::Ack;
 use geminga_types::Ordinal;
 
 use super::{
-    super::Reply, SubscriptionName, Topic, ack::AckWaiter, background::Answer, sub::InFlight,
+    super::Reply,
+    SubscriptionName, Topic,
+    ack::AckWaiter,
+    background::Answer,
+    sub::InFlight,
+    subscriptions::{is_reserved, reserved},
 };
-use crate::{AckError, RequestError, SeekTo};
+use crate::{AckError, AdminError, RequestError, SeekTo};
 
 /// A seek in progress.
 pub(super) struct Seeking {
@@ -20,28 +25,42 @@ pub(super) struct Seeking {
     attempt: u64,
     /// Whether the cursor has moved, or will not.
     is_settled: Arc<std::sync::atomic::AtomicBool>,
-    reply: Option<Reply<Result<(), RequestError>>>,
+    seeker: Option<Seeker>,
+}
+
+/// Who asked for a seek.
+enum Seeker {
+    Client(Reply<Result<(), RequestError>>),
+    Admin(Reply<Result<(), AdminError>>),
+}
+
+impl Seeker {
+    fn answer(self, result: Result<(), String>) {
+        match self {
+            Self::Client(reply) => _ = reply.send(result.map_err(RequestError::Unavailable)),
+            Self::Admin(reply) => _ = reply.send(result.map_err(AdminError::Unavailable)),
+        }
+    }
 }
 
 /// Answers a seek once it is durable.
 pub(super) struct SeekReply {
-    reply: Reply<Result<(), RequestError>>,
+    seeker: Seeker,
     is_settled: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl SeekReply {
     pub(super) fn answer(self, result: Result<(), AckError>) {
         self.is_settled.store(true, std::sync::atomic::Ordering::Relaxed);
-        let result = result.map_err(|error| RequestError::Unavailable(error.to_string()));
-        _ = self.reply.send(result);
+        self.seeker.answer(result.map_err(|error| error.to_string()));
     }
 }
 
 impl Seeking {
     /// The subscription goes before the cursor has moved.
     pub(super) fn fail(self, reason: &str) {
-        if let Some(reply) = self.reply {
-            _ = reply.send(Err(RequestError::Unavailable(reason.to_owned())));
+        if let Some(seeker) = self.seeker {
+            seeker.answer(Err(reason.to_owned()));
         }
     }
 }
@@ -53,10 +72,36 @@ impl Topic {
             return;
         };
         let name = Arc::clone(&consumer.subscription);
+        self.begin_seek(name, to, Seeker::Client(reply));
+    }
+
+    /// A seek without a consumer.
+    pub(super) fn reset_cursor(
+        &mut self,
+        name: &str,
+        to: SeekTo,
+        reply: Reply<Result<(), AdminError>>,
+    ) {
+        let refusal = match self.subscriptions.get_key_value(name) {
+            _ if !self.is_serving() => AdminError::Unavailable(self.closing().to_string()),
+            None => self.no_subscription(name),
+            Some(_) if is_reserved(name) => AdminError::NotAllowed(reserved(name)),
+            Some((_, sub)) if sub.seeking.is_some() => {
+                AdminError::Busy(format!("Failed for Subscription Busy: {name} is being reset"))
+            }
+            Some((name, _)) => {
+                self.begin_seek(Arc::clone(name), to, Seeker::Admin(reply));
+                return;
+            }
+        };
+        _ = reply.send(Err(refusal));
+    }
+
+    fn begin_seek(&mut self, name: SubscriptionName, to: SeekTo, seeker: Seeker) {
         // First, so that no close of a reader's last consumer takes the cursor along.
         let attempt = self.new_key();
         let Some(sub) = self.subscriptions.get_mut(&name) else { return };
-        sub.seeking = Some(Seeking { attempt, is_settled: Arc::default(), reply: Some(reply) });
+        sub.seeking = Some(Seeking { attempt, is_settled: Arc::default(), seeker: Some(seeker) });
         let reads_compacted = sub.reads_compacted;
         self.close_consumers_of(&name);
         let first = match reads_compacted {
@@ -110,8 +155,8 @@ impl Topic {
         let target_position = self.ledger.position_of(target);
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         let Some(seeking) = &mut sub.seeking else { return };
-        let Some(reply) = seeking.reply.take() else { return };
-        let waiter = SeekReply { reply, is_settled: Arc::clone(&seeking.is_settled) };
+        let Some(seeker) = seeking.seeker.take() else { return };
+        let waiter = SeekReply { seeker, is_settled: Arc::clone(&seeking.is_settled) };
         sub.machine.reset(target);
         let mut partial = Vec::new();
         if let (Some(ack_set), Some(at)) = (ack_set, target_position) {

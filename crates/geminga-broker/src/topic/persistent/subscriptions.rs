@@ -502,7 +502,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     name == compaction::CURSOR || name == deduplication::CURSOR
 }
 
-fn reserved(name: &str) -> String {
+pub(super) fn reserved(name: &str) -> String {
     let what = if name == compaction::CURSOR { "compaction" } else { "deduplication" };
     format!("Subscription {name} is the topic's {what}: nobody else uses it")
 }
