@@ -4,6 +4,7 @@
 //! neighbours): a key whose value is null is left out, but for [`LookupData`], whose readers insist
 //! on every key. Readers ignore keys they do not know.
 
+mod backlog;
 mod backup;
 mod broker;
 mod cluster;
@@ -17,6 +18,7 @@ mod subscription;
 mod timestamp;
 mod topic;
 
+pub use backlog::AnalyzeSubscriptionBacklogResult;
 pub use backup::{BackupRequest, BackupStatus};
 pub use broker::{
     InternalConfiguration, LoadReport, MonitoringMetrics, NamespaceOwnershipStatus, ResourceUsage,

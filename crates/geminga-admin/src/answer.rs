@@ -66,6 +66,11 @@ impl Answer {
         Self { headers, ..Self::with(StatusCode::OK, Some(BYTES), body) }
     }
 
+    /// Whether there are headers that tell of the body.
+    pub(crate) const fn has_headers(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
     /// Names the methods that would have been accepted.
     pub(crate) fn allowing(self, methods: &[&str]) -> Self {
         Self { allow: Some(methods.join(", ")), ..self }

@@ -1,5 +1,6 @@
 //! What each route does. Every handler asks the broker and answers in Pulsar's JSON.
 
+mod backlogs;
 mod backup;
 mod bookies;
 mod broker_stats;
@@ -202,6 +203,18 @@ pub(crate) async fn handle(
         Route::ExpireMessages => cursors::expire(broker, request).await,
         Route::ExpireMessagesTo => cursors::expire_to(broker, request).await,
         Route::ExpireMessagesOfAll => cursors::expire_all(broker, request).await,
+        Route::SubscriptionProperties => backlogs::properties(broker, request).await,
+        Route::SetSubscriptionProperties => backlogs::set_properties(broker, request).await,
+        Route::AnalyzeBacklog => backlogs::analyze(broker, request).await,
+        Route::BacklogSize => backlogs::size(broker, request).await,
+        Route::Trim => topics::trim(broker, request).await,
+        Route::ClearNamespaceBacklog
+        | Route::ClearNamespaceBacklogOf
+        | Route::ClearBundleBacklog
+        | Route::ClearBundleBacklogOf => backlogs::clear(route, broker, request).await,
+        Route::UnsubscribeNamespace | Route::UnsubscribeBundle => {
+            backlogs::unsubscribe(route, broker, request).await
+        }
         Route::Lookup | Route::LookupDestination => lookup::lookup(broker, request).await,
         Route::LookupBundle => lookup::bundle(broker, request).await,
         Route::Schema | Route::SchemaVersion => schemas::get(broker, request).await,

@@ -13,6 +13,7 @@
 mod answer;
 mod failure;
 mod handlers;
+mod header_case;
 mod listener;
 mod message_headers;
 mod metrics;

@@ -16,6 +16,7 @@ use hyper::{
     Response,
     body::Incoming,
     header::{DATE, HeaderValue},
+    http::Extensions,
     server::conn::http1,
     service::service_fn,
 };
@@ -23,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, answer::Answer, failure::Failure, handlers, request::Request};
+use crate::{Options, answer::Answer, failure::Failure, handlers, header_case, request::Request};
 
 /// How long to wait after a failed accept: mostly the process has no file descriptor left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -39,6 +40,7 @@ pub async fn serve(
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
+    let exact_names = Arc::new(header_case::exact_names().await);
     let slots = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
     loop {
         let accepted = tokio::select! {
@@ -61,7 +63,8 @@ pub async fn serve(
         };
         let peer = Peer { address: peer, _slot: slot };
         let (broker, options) = (broker.clone(), Arc::clone(&options));
-        tasks.spawn(converse(broker, stream, peer, options, shutdown.clone()));
+        let exact_names = Arc::clone(&exact_names);
+        tasks.spawn(converse(broker, stream, peer, options, exact_names, shutdown.clone()));
     }
 }
 
@@ -76,13 +79,19 @@ async fn converse(
     stream: Stream,
     peer: Peer,
     options: Arc<Options>,
+    exact_names: Arc<Extensions>,
     shutdown: CancellationToken,
 ) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (broker, options) = (broker.clone(), Arc::clone(&options));
+        let exact_names = Arc::clone(&exact_names);
         async move {
             let answer = respond(&broker, request, &options).await;
+            let wants_exact_names = answer.has_headers();
             let mut response = Response::from(answer);
+            if wants_exact_names {
+                response.extensions_mut().clone_from(&exact_names);
+            }
             response.headers_mut().insert(DATE, date(broker.env()));
             Ok::<_, Infallible>(response)
         }

@@ -311,7 +311,18 @@ routes! {
     PutNamespacePolicy = PUT "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
     /// Removes it: the broker's configuration counts again.
     RemoveNamespacePolicy = DELETE "/admin/v2/namespaces/{}/{}/{policy of a namespace}", TenantAdmin;
-
+    /// Acks all that a namespace's topics have.
+    ClearNamespaceBacklog = POST "/admin/v2/namespaces/{}/{}/clearBacklog", TenantAdmin;
+    /// The same of one subscription.
+    ClearNamespaceBacklogOf = POST "/admin/v2/namespaces/{}/{}/clearBacklog/{}", TenantAdmin;
+    /// Acks all that a bundle's topics have.
+    ClearBundleBacklog = POST "/admin/v2/namespaces/{}/{}/{}/clearBacklog", TenantAdmin;
+    /// The same of one subscription.
+    ClearBundleBacklogOf = POST "/admin/v2/namespaces/{}/{}/{}/clearBacklog/{}", TenantAdmin;
+    /// Deletes a subscription from a namespace's topics.
+    UnsubscribeNamespace = POST "/admin/v2/namespaces/{}/{}/unsubscribe/{}", TenantAdmin;
+    /// Deletes a subscription from a bundle's topics.
+    UnsubscribeBundle = POST "/admin/v2/namespaces/{}/{}/{}/unsubscribe/{}", TenantAdmin;
 
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
@@ -410,6 +421,17 @@ routes! {
     ExpireMessagesTo = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/expireMessages", Consume;
     /// Acks on all subscriptions what is older than so many seconds.
     ExpireMessagesOfAll = POST "/admin/v2/{domain}/{}/{}/{}/all_subscription/expireMessages/{}", Consume;
+
+    /// Properties of a subscription.
+    SubscriptionProperties = GET "/admin/v2/{domain}/{}/{}/{}/subscription/{}/properties", Consume;
+    /// Replaces them.
+    SetSubscriptionProperties = PUT "/admin/v2/{domain}/{}/{}/{}/subscription/{}/properties", Consume;
+    /// Counts a subscription's backlog by reading it.
+    AnalyzeBacklog = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/analyzeBacklog", Consume;
+    /// Bytes from a message on.
+    BacklogSize = PUT "/admin/v2/{domain}/{}/{}/{}/backlogSize", Consume;
+    /// Deletes what nobody needs.
+    Trim = POST "/admin/v2/{domain}/{}/{}/{}/trim", TenantAdmin;
 
     /// Which broker serves a topic.
     Lookup = GET "/lookup/v2/topic/{domain}/{}/{}/{}", Lookup;

@@ -10,6 +10,7 @@
 //!    taken up where it stopped.
 //! 3. Nothing in use is deleted unless `force`.
 
+mod backlogs;
 mod clusters;
 mod local_policies;
 mod cursors;
@@ -44,7 +45,7 @@ pub use messages::CountFrom;
 pub use subscriptions::CursorStart;
 
 pub use crate::stats::{
-    CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
+    BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,
 };
 use crate::{AdminError, TopicError};

@@ -62,7 +62,7 @@ pub use publish_gate::PublishRate;
 pub use rate::DispatchRate;
 pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{
-    CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
+    BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,
 };
 pub use stored_entry::{StoredEntry, StoredMessage};

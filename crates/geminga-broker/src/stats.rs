@@ -69,6 +69,21 @@ pub struct CompactionStats {
     pub duration_last: Duration,
 }
 
+/// What a backlog was found to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BacklogCount {
+    /// Entries in it.
+    pub entries: u64,
+    /// Messages in them.
+    pub messages: u64,
+    /// The first of the entries.
+    pub first: Option<Position>,
+    /// The last of them.
+    pub last: Option<Position>,
+    /// Whether there are more, which were not counted.
+    pub is_cut: bool,
+}
+
 /// How the compaction of a topic goes, since it was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompactionStatus {

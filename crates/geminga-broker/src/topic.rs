@@ -27,9 +27,10 @@ pub(crate) use persistent::{
 };
 
 use crate::{
-    AckRequest, AdminError, CompactionStatus, Consumer, ConsumerStats, LastMessage, ProduceError,
-    Producer, Publish, RequestError, SeekTo, StoredEntry, SubscribeError, SubscriptionExplanation,
-    TopicStats, consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
+    AckRequest, AdminError, BacklogCount, CompactionStatus, Consumer, ConsumerStats, LastMessage,
+    ProduceError, Producer, Publish, RequestError, SeekTo, StoredEntry, SubscribeError,
+    SubscriptionExplanation, TopicStats, consumer::OpenConsumer, policies::TopicPolicies,
+    producer::OpenProducer,
 };
 
 type Reply<T> = oneshot::Sender<T>;
@@ -138,6 +139,25 @@ pub(crate) enum Event {
     Expire {
         subscription: String,
         to: ExpireTo,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    SetSubscriptionProperties {
+        subscription: String,
+        properties: BTreeMap<String, String>,
+        reply: Reply<Result<(), AdminError>>,
+    },
+    CountBacklog {
+        subscription: String,
+        from: Option<Position>,
+        reply: Reply<Result<BacklogCount, AdminError>>,
+    },
+    /// Bytes stored from a position on.
+    BytesFrom {
+        position: Position,
+        reply: Reply<Result<u64, AdminError>>,
+    },
+    /// Deletes ledgers that nobody needs, now.
+    Trim {
         reply: Reply<Result<(), AdminError>>,
     },
     Compact {

@@ -379,6 +379,19 @@ impl<P> Subscription<P> {
         None
     }
 
+    /// What is not acked from an entry on: so many entries at most.
+    #[must_use]
+    pub fn unacked_from(&self, from: Ordinal, entries_max: u64) -> Vec<Range<Ordinal>> {
+        let mut left = entries_max;
+        let gaps = self.acks.unacked(from.max(self.first)..self.end);
+        let gaps = gaps.map_while(|gap| {
+            let end = gap.end.min(gap.start.plus(left));
+            left -= end.0 - gap.start.0;
+            (gap.start < end).then_some(gap.start..end)
+        });
+        gaps.collect()
+    }
+
     /// What is acked, as a whole, and the redelivery counts of what is not.
     #[must_use]
     pub fn ack_state(&self) -> AckState {

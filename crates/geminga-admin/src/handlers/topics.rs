@@ -191,6 +191,11 @@ pub(super) async fn message_id_by_index(broker: &Broker, request: &Request) -> A
     }))
 }
 
+pub(super) async fn trim(broker: &Broker, request: &Request) -> Answered {
+    broker.trim(&request.topic()?).await?;
+    Ok(Answer::done())
+}
+
 pub(super) async fn compact(broker: &Broker, request: &Request) -> Answered {
     broker.compact(&request.topic()?).await?;
     Ok(Answer::done())

@@ -4,6 +4,7 @@
 //! Goal: each route answers with Pulsar's status and body, and does what it says.
 //! Method: a request in raw HTTP/1.1, then another that shows the effect.
 
+mod backlogs;
 mod bookie;
 mod brokers;
 mod cursors;

@@ -139,6 +139,10 @@ fn a_batch_comes_decompressed() {
         assert_eq!(header(&found, "x-pulsar-compression"), Some("lz4"));
         let properties = header(&found, "x-pulsar-property").unwrap();
         assert_eq!(properties, r#"{"k\u00e9y":"a\nb"}"#);
+        let request =
+            format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", from_first(1));
+        let raw = String::from_utf8_lossy(&server.raw(request.as_bytes()).await).into_owned();
+        assert!(raw.contains("\r\nX-Pulsar-PROPERTY: {"), "the Java client looks for this: {raw}");
         server.get(&from_first(2)).await.is(500);
         server.get(&from_first(3)).await.is(500);
     });

@@ -3,7 +3,7 @@
 use geminga_types::{EntryId, Position, TopicName};
 use geminga_wire::entry::EntryMeta;
 
-use super::subscriptions::persistent_only;
+use super::subscriptions::{no_subscription, persistent_only};
 use crate::{AdminError, Broker, SeekTo, creation::Purpose, topic::ExpireTo};
 
 /// Where a cursor is put.
@@ -159,7 +159,7 @@ fn require_found(was_there: bool, topic: &TopicName, name: &str) -> Result<(), A
     if was_there {
         return Ok(());
     }
-    Err(AdminError::NotFound(format!("Subscription {name} not found on topic {topic}")))
+    Err(no_subscription(topic, name))
 }
 
 /// The ack set of a batch without its first messages.

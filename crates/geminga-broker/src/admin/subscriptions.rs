@@ -107,7 +107,7 @@ impl Broker {
         if was_there {
             return Ok(());
         }
-        Err(AdminError::NotFound(format!("Subscription {name} not found on topic {topic}")))
+        Err(no_subscription(topic, name))
     }
 
     /// Acks the next `entries` entries of a subscription of one partition.
@@ -160,8 +160,7 @@ impl Broker {
             }
         }
         if explained.is_empty() {
-            let message = format!("Subscription {name} not found on topic {topic}");
-            return Err(AdminError::NotFound(message));
+            return Err(no_subscription(topic, name));
         }
         Ok(explained)
     }
@@ -188,6 +187,10 @@ impl From<CursorStart> for StartAt {
             CursorStart::Position(position) => Self::Position(position),
         }
     }
+}
+
+pub(super) fn no_subscription(topic: &TopicName, name: &str) -> AdminError {
+    AdminError::NotFound(format!("Subscription {name} not found on topic {topic}"))
 }
 
 pub(super) fn persistent_only(topic: &TopicName) -> Result<(), AdminError> {

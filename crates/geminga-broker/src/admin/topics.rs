@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use geminga_managed_ledger::DeleteError;
 use geminga_types::{Domain, NamespaceName, Position, TopicName};
 
-use super::{TopicStats, properties::check_properties};
+use super::{TopicStats, properties::check_properties, subscriptions::persistent_only};
 use crate::{
     AdminError, Broker, CompactionStatus, LastMessage, TopicError,
     creation::Purpose,
@@ -202,6 +202,21 @@ impl Broker {
                 )));
             };
             truncated?;
+        }
+        Ok(())
+    }
+
+    /// Lets a topic, or each partition of one, delete what nobody needs, as it does now and then by itself.
+    ///
+    /// # Errors
+    ///
+    /// If it does not exist, or is not persistent.
+    pub async fn trim(&self, topic: &TopicName) -> Result<(), AdminError> {
+        persistent_only(topic)?;
+        for part in self.parts_of(topic).await? {
+            if let Some(handle) = self.used_part(topic, &part).await? {
+                handle.trim().await?;
+            }
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Event, mailbox::Sender};
 use crate::{
-    AdminError, CompactionStatus, Consumer, LastMessage, ProduceError, Producer, SeekTo,
-    StoredEntry, SubscribeError, SubscriptionExplanation, TopicError, TopicStats,
+    AdminError, BacklogCount, CompactionStatus, Consumer, LastMessage, ProduceError, Producer,
+    SeekTo, StoredEntry, SubscribeError, SubscriptionExplanation, TopicError, TopicStats,
     consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
 };
 
@@ -218,6 +218,35 @@ impl TopicHandle {
         to: ExpireTo,
     ) -> Result<(), AdminError> {
         self.ask(|reply| Event::Expire { subscription, to, reply }).await?
+    }
+
+    /// Gives a subscription these properties, and no others. Durable once answered.
+    pub(crate) async fn set_subscription_properties(
+        &self,
+        subscription: String,
+        properties: BTreeMap<String, String>,
+    ) -> Result<(), AdminError> {
+        let event = |reply| Event::SetSubscriptionProperties { subscription, properties, reply };
+        self.ask(event).await?
+    }
+
+    /// Counts what a subscription has not acked, from its first on or from a later position on.
+    pub(crate) async fn count_backlog(
+        &self,
+        subscription: String,
+        from: Option<Position>,
+    ) -> Result<BacklogCount, AdminError> {
+        self.ask(|reply| Event::CountBacklog { subscription, from, reply }).await?
+    }
+
+    /// How many bytes are stored from a position on.
+    pub(crate) async fn bytes_from(&self, position: Position) -> Result<u64, AdminError> {
+        self.ask(|reply| Event::BytesFrom { position, reply }).await?
+    }
+
+    /// Lets go of ledgers that nobody needs.
+    pub(crate) async fn trim(&self) -> Result<(), AdminError> {
+        self.ask(|reply| Event::Trim { reply }).await?
     }
 
     pub(crate) async fn last_message(&self) -> Result<LastMessage, AdminError> {

@@ -202,8 +202,12 @@ impl Topic {
             | Event::Compact { reply }
             | Event::ResetCursor { reply, .. }
             | Event::Expire { reply, .. }
+            | Event::SetSubscriptionProperties { reply, .. }
+            | Event::Trim { reply }
             | Event::Skip { reply, .. } => _ = reply.send(Err(error())),
             Event::CompactionStatus { reply } => _ = reply.send(Err(error())),
+            Event::CountBacklog { reply, .. } => _ = reply.send(Err(error())),
+            Event::BytesFrom { reply, .. } => _ = reply.send(Err(error())),
             Event::ReadEntry { reply, .. } => _ = reply.send(Err(error())),
             Event::PositionOfTime { reply, .. } => _ = reply.send(Err(error())),
             Event::Terminate { reply } | Event::PositionOfIndex { reply, .. } => {

@@ -13,6 +13,7 @@
 
 mod ack;
 mod background;
+mod backlog_scan;
 mod broker_metadata;
 mod close;
 mod compacted_view;
@@ -36,6 +37,7 @@ mod seek;
 mod sleep;
 mod stats;
 mod sub;
+mod subscription_properties;
 mod subscriptions;
 mod tail;
 mod task;
@@ -203,6 +205,7 @@ impl Topic {
         self.next_key
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table, exhaustive so that no event is forgotten")]
     fn on_event(&mut self, event: Event) {
         match event {
             Event::OpenProducer { open, reply } => self.open_producer(*open, reply),
@@ -253,6 +256,21 @@ impl Topic {
             }
             Event::Expire { subscription, to, reply } => {
                 self.expire_up_to(&subscription, to, reply);
+            }
+            Event::SetSubscriptionProperties { subscription, properties, reply } => {
+                self.set_subscription_properties(&subscription, properties, reply);
+            }
+            Event::CountBacklog { subscription, from, reply } => {
+                self.count_backlog(&subscription, from, reply);
+            }
+            Event::BytesFrom { position, reply } => {
+                let from = self.ledger.ordinal_of(position);
+                _ = reply.send(Ok(self.ledger.bytes_from(from)));
+            }
+            Event::Trim { reply } => {
+                let wall = self.deps.ledger.env.clock.wall();
+                self.ledger.trim(self.slowest(), wall);
+                _ = reply.send(Ok(()));
             }
             Event::Compact { reply } => self.compact(reply),
             Event::CompactionStatus { reply } => _ = reply.send(Ok(self.compaction_status())),

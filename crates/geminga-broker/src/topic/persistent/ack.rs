@@ -130,7 +130,8 @@ impl Topic {
         self.note_delta(name, part, None);
     }
 
-    fn note_delta(
+    /// Notes a change of the cursor, to be flushed with the next delta.
+    pub(super) fn note_delta(
         &mut self,
         name: &SubscriptionName,
         part: CursorDelta,

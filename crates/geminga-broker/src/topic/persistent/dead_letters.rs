@@ -17,7 +17,7 @@ use crate::{
 
 /// What is known of a subscription's.
 pub(super) struct DeadLetters {
-    policy: Arc<DeadLetterPolicy>,
+    pub(super) policy: Arc<DeadLetterPolicy>,
     published_messages: u64,
     failing: Option<Failing>,
     /// What waits for its redelivery counts to be durable, and the write that makes them so.

@@ -173,7 +173,7 @@ impl Topic {
             return;
         }
         // What was acked before no longer counts; whoever waits for it is answered with this one.
-        sub.delta = CursorDelta::default();
+        let records = std::mem::take(&mut sub.delta).records;
         let mut waiters = std::mem::take(&mut sub.delta_waiters);
         waiters.push(AckWaiter::Seek(waiter));
         let dead_letters = sub.machine.take_settling();
@@ -182,6 +182,7 @@ impl Topic {
         let delta = CursorDelta {
             mark_delete: Some(position),
             partial,
+            records,
             reset: true,
             ..CursorDelta::default()
         };

@@ -74,9 +74,9 @@ impl Topic {
 
     /// Makes subscriptions of the cursors found in metadata.
     pub(super) fn adopt_recovered_cursors(&mut self) {
-        for (name, state) in self.ledger.take_recovered_cursors() {
+        for (name, mut state) in self.ledger.take_recovered_cursors() {
             let acks = self.ack_state_of(&state);
-            let properties = state.cursor_properties.into_iter().collect();
+            let properties = self.recovered_properties(&name, &mut state);
             self.insert_subscription(Arc::from(name), acks, true, properties);
         }
     }
