@@ -10,6 +10,7 @@ mod broker;
 mod cluster;
 mod explain;
 mod internal;
+mod internal_info;
 mod lookup;
 mod message_id;
 mod reset_cursor;
@@ -33,6 +34,10 @@ pub use explain::{
 pub use internal::{
     CursorStats, LedgerInfo, LongRunningProcessStatus, PartitionedTopicInternalStats,
     PersistentTopicInternalStats,
+};
+pub use internal_info::{
+    CursorInfo, ManagedLedgerInfo, ManagedLedgerInfoLedger, PartitionedManagedLedgerInfo,
+    PositionInfo,
 };
 pub use lookup::LookupData;
 pub use message_id::MessageId;

@@ -145,9 +145,12 @@ impl TopicStats {
         self.offloaded_storage_size += other.offloaded_storage_size;
         self.last_publish_time_stamp =
             self.last_publish_time_stamp.max(other.last_publish_time_stamp);
-        let created = [self.topic_creation_time_stamp, other.topic_creation_time_stamp];
-        let known = created.into_iter().filter(|&time| 0 < time);
-        self.topic_creation_time_stamp = known.min().unwrap_or(0);
+        self.topic_creation_time_stamp =
+            earliest(self.topic_creation_time_stamp, other.topic_creation_time_stamp);
+        self.earliest_msg_publish_time_in_backlogs = earliest(
+            self.earliest_msg_publish_time_in_backlogs,
+            other.earliest_msg_publish_time_in_backlogs,
+        );
         self.waiting_publishers += other.waiting_publishers;
         self.non_contiguous_deleted_messages_ranges += other.non_contiguous_deleted_messages_ranges;
         self.delayed_message_index_size_in_bytes += other.delayed_message_index_size_in_bytes;
@@ -188,7 +191,13 @@ impl SubscriptionStats {
         self.msg_rate_redeliver += other.msg_rate_redeliver;
         self.message_ack_rate += other.message_ack_rate;
         self.msg_backlog += other.msg_backlog;
-        self.backlog_size += other.backlog_size;
+        if 0 <= other.backlog_size {
+            self.backlog_size = self.backlog_size.max(0) + other.backlog_size;
+        }
+        self.earliest_msg_publish_time_in_backlog = earliest(
+            self.earliest_msg_publish_time_in_backlog,
+            other.earliest_msg_publish_time_in_backlog,
+        );
         self.msg_backlog_no_delayed += other.msg_backlog_no_delayed;
         self.msg_delayed += other.msg_delayed;
         self.unacked_messages += other.unacked_messages;
@@ -204,6 +213,11 @@ impl SubscriptionStats {
         }
         self.consumers.extend(other.consumers.iter().cloned());
     }
+}
+
+/// The earlier of two times, of which 0 is none.
+fn earliest(a: u64, b: u64) -> u64 {
+    [a, b].into_iter().filter(|&time| 0 < time).min().unwrap_or(0)
 }
 
 fn mean(bytes: f64, messages: f64) -> f64 {

@@ -158,6 +158,7 @@ pub(crate) async fn handle(
         | Route::PutNamespacePolicy
         | Route::RemoveNamespacePolicy => policies::of_namespace(route, broker, request).await,
         Route::Topics => topics::list(broker, request).await,
+        Route::BundleTopics => topics::list_bundle(broker, request).await,
         Route::PartitionedTopics => topics::list_partitioned(broker, request).await,
         Route::CreateTopic => topics::create(broker, request).await,
         Route::DeleteTopic => topics::delete(broker, request).await,
@@ -172,6 +173,9 @@ pub(crate) async fn handle(
             topics::internal_stats(broker, request).await
         }
         Route::PartitionedInternalStats => topics::partitioned_internals(broker, request).await,
+        Route::InternalInfo => topics::internal_info(broker, request).await,
+        Route::Offload => topics::offload(broker, request).await,
+        Route::OffloadStatus => topics::offload_status(broker, request).await,
         Route::UnloadTopic => topics::unload(broker, request).await,
         Route::Terminate => topics::terminate(broker, request).await,
         Route::TerminatePartitions => topics::terminate_partitions(broker, request).await,
@@ -205,6 +209,8 @@ pub(crate) async fn handle(
         Route::ExpireMessagesOfAll => cursors::expire_all(broker, request).await,
         Route::SubscriptionProperties => backlogs::properties(broker, request).await,
         Route::SetSubscriptionProperties => backlogs::set_properties(broker, request).await,
+        Route::ReplicatedStatus => subscriptions::replicated_status(broker, request).await,
+        Route::SetReplicatedStatus => subscriptions::set_replicated_status(broker, request).await,
         Route::AnalyzeBacklog => backlogs::analyze(broker, request).await,
         Route::BacklogSize => backlogs::size(broker, request).await,
         Route::Trim => topics::trim(broker, request).await,

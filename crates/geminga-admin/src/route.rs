@@ -6,6 +6,8 @@
 //! `v2` or `v3`, `{service that is off}` for one of [those](crate::handlers::disabled), `{rest}` for
 //! whatever comes, also nothing. Where several
 //! paths fit, the one with more literal parts is taken. The table is the [`Route`] enum
+//! for the name of one of the [policies](crate::handlers::policies) that has the method. Where several
+//! paths fit, the one with more literal parts is taken, of as many the first. The table is the [`Route`] enum
 //! itself, so that a route without permission or handler does not compile.
 
 use crate::{
@@ -328,6 +330,8 @@ routes! {
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
     /// Partitioned topics of a domain.
     PartitionedTopics = GET "/admin/v2/{domain}/{}/{}/partitioned", TenantAdmin;
+    /// Non-persistent topics of a bundle.
+    BundleTopics = GET "/admin/v2/non-persistent/{}/{}/{}", TenantAdmin;
     /// Creates a topic without partitions.
     CreateTopic = PUT "/admin/v2/{domain}/{}/{}/{}", TenantAdmin;
     /// Deletes a topic without partitions.
@@ -350,6 +354,12 @@ routes! {
     InternalStats = GET "/admin/v2/{domain}/{}/{}/{}/internalStats", Topic;
     /// The same, where some clients look.
     InternalStatsDashed = GET "/admin/v2/{domain}/{}/{}/{}/internal-stats", Topic;
+    /// What is stored of a topic's managed ledger.
+    InternalInfo = GET "/admin/v2/{domain}/{}/{}/{}/internal-info", TenantAdmin;
+    /// Moves a topic's ledgers to cold storage.
+    Offload = PUT "/admin/v2/{domain}/{}/{}/{}/offload", TenantAdmin;
+    /// How that goes.
+    OffloadStatus = GET "/admin/v2/{domain}/{}/{}/{}/offload", TenantAdmin;
     /// Stats of all partitions' managed ledgers.
     PartitionedInternalStats = GET "/admin/v2/{domain}/{}/{}/{}/partitioned-internalStats", Topic;
     /// Unloads a topic.
@@ -426,6 +436,12 @@ routes! {
     SubscriptionProperties = GET "/admin/v2/{domain}/{}/{}/{}/subscription/{}/properties", Consume;
     /// Replaces them.
     SetSubscriptionProperties = PUT "/admin/v2/{domain}/{}/{}/{}/subscription/{}/properties", Consume;
+    /// Whether other clusters follow a subscription.
+    ReplicatedStatus =
+        GET "/admin/v2/{domain}/{}/{}/{}/subscription/{}/replicatedSubscriptionStatus", TenantAdmin;
+    /// Lets them, or not.
+    SetReplicatedStatus =
+        POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/replicatedSubscriptionStatus", TenantAdmin;
     /// Counts a subscription's backlog by reading it.
     AnalyzeBacklog = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/analyzeBacklog", Consume;
     /// Bytes from a message on.
@@ -589,6 +605,9 @@ mod tests {
         assert_eq!(find("GET", "/admin/v2/brokers/health"), Some(Route::Health));
         assert_eq!(find("GET", "/admin/v2/brokers/standalone"), Some(Route::BrokersOfCluster));
         assert_eq!(find("HEAD", "/admin/v2/brokers/health"), Some(Route::Health));
+        let path = |last: &str| format!("/admin/v2/non-persistent/a/b/{last}");
+        assert_eq!(find("GET", &path("partitioned")), Some(Route::PartitionedTopics));
+        assert_eq!(find("GET", &path("0x00000000_0xffffffff")), Some(Route::BundleTopics));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use geminga_admin_model::{
-    CompactionStats, ConsumerStats, CursorStats, LedgerInfo, PersistentTopicInternalStats,
-    PublisherStats, SubscriptionStats, TopicStats, iso_8601,
+    CompactionStats, ConsumerStats, CursorInfo, CursorStats, LedgerInfo, ManagedLedgerInfo,
+    ManagedLedgerInfoLedger, PersistentTopicInternalStats, PositionInfo, PublisherStats,
+    SubscriptionStats, TopicStats, iso_8601,
 };
 use geminga_broker::admin;
 use geminga_types::Position;
@@ -43,6 +44,31 @@ pub(crate) fn topic(found: &admin::TopicStats) -> TopicStats {
             .to_owned(),
         compaction: compaction(found.compaction),
         ..TopicStats::default()
+    }
+}
+
+/// Answer of `…/internal-info`.
+pub(crate) fn info(
+    found: &admin::TopicStats,
+    properties: BTreeMap<String, String>,
+) -> ManagedLedgerInfo {
+    let place = |at: Position| PositionInfo { ledger_id: at.ledger_id.0, entry_id: at.entry_id.0 };
+    let ledgers = found.ledgers.iter().map(|ledger| ManagedLedgerInfoLedger {
+        ledger_id: ledger.ledger_id,
+        entries: Some(ledger.entries).filter(|_| !ledger.is_open),
+        size: Some(ledger.bytes).filter(|_| !ledger.is_open),
+        is_offloaded: false,
+    });
+    let durable = found.subscriptions.iter().filter(|found| found.is_durable);
+    let cursor = |found: &admin::SubscriptionStats| CursorInfo {
+        cursors_ledger_id: found.cursor_log.map_or(-1, |(ledger_id, _)| ledger_id.0),
+        mark_delete: place(found.mark_delete),
+    };
+    ManagedLedgerInfo {
+        ledgers: ledgers.collect(),
+        terminated_position: found.is_terminated.then(|| place(found.last_position)),
+        cursors: durable.map(|found| (found.name.clone(), cursor(found))).collect(),
+        properties,
     }
 }
 

@@ -148,6 +148,8 @@ pub struct SubscriptionStats {
     pub is_durable: bool,
     /// Entries not acked.
     pub backlog_entries: u64,
+    /// Bytes from the first of them on; within a ledger its entries count as of one size.
+    pub backlog_bytes: u64,
     /// Entries of those that wait for their time, as far as they were read.
     pub delayed_entries: u64,
     /// Entries that are to be published as dead letters, or are being.

@@ -1,10 +1,12 @@
 //! Subscriptions.
 
+use std::collections::BTreeMap;
+
 use geminga_admin_model::{
     ConsumerExplanation, DeadLettersExplanation, DrainingExplanation, MessageId, ResetCursorData,
     SubscriptionExplanation,
 };
-use geminga_broker::{Broker, admin::CursorStart};
+use geminga_broker::{AdminError, Broker, admin::CursorStart};
 use geminga_types::{Domain, Position};
 
 use super::Answered;
@@ -50,6 +52,24 @@ pub(super) async fn skip(broker: &Broker, request: &Request) -> Answered {
     })?;
     let name = request.part(SUBSCRIPTION);
     broker.skip_messages(&request.topic()?, name, count).await?;
+    Ok(Answer::done())
+}
+
+/// No other cluster follows a subscription here, of whichever partition.
+pub(super) async fn replicated_status(broker: &Broker, request: &Request) -> Answered {
+    let parts =
+        broker.parts_with_subscription(&request.topic()?, request.part(SUBSCRIPTION)).await?;
+    let all = parts.into_iter().map(|part| (part.to_string(), false));
+    Ok(Answer::json(&all.collect::<BTreeMap<_, _>>()))
+}
+
+pub(super) async fn set_replicated_status(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    broker.parts_with_subscription(&topic, request.part(SUBSCRIPTION)).await?;
+    if request.json()?.unwrap_or(true) {
+        let message = format!("Topic {topic} is not replicated: there is no other cluster");
+        return Err(AdminError::NotAllowed(message).into());
+    }
     Ok(Answer::done())
 }
 

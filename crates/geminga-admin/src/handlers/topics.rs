@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use geminga_admin_model::{
-    LongRunningProcessStatus, MessageId, PartitionedTopicInternalStats, PartitionedTopicMetadata,
-    PartitionedTopicStats, TopicStats,
+    LongRunningProcessStatus, MessageId, PartitionedManagedLedgerInfo,
+    PartitionedTopicInternalStats, PartitionedTopicMetadata, PartitionedTopicStats, TopicStats,
 };
-use geminga_broker::{AdminError, Broker, CompactionStatus};
+use geminga_broker::{AdminError, Broker, CompactionStatus, admin};
 use geminga_types::{Domain, Position, TopicName};
 
 use super::Answered;
@@ -15,9 +15,18 @@ use crate::{answer::Answer, failure::Failure, request::Request, stats};
 pub(super) async fn list(broker: &Broker, request: &Request) -> Answered {
     let (domain, namespace) = request.domain_and_namespace()?;
     let with_system_topics = request.flag("includeSystemTopic");
+    let bundle = request.query("bundle").filter(|bundle| !bundle.is_empty());
     let names = broker.topic_names(&namespace, domain, with_system_topics).await?;
+    let names = broker.names_in_bundle(&namespace, bundle, names).await?;
     // There may be a million.
     Ok(broker.env().workers.blocking(move || Answer::json(&names)).await)
+}
+
+/// Non-persistent topics that are loaded.
+pub(super) async fn list_bundle(broker: &Broker, request: &Request) -> Answered {
+    let (namespace, bundle) = (request.namespace()?, Some(request.part(2)));
+    let names = broker.topic_names(&namespace, Domain::NonPersistent, true).await?;
+    Ok(Answer::json(&broker.names_in_bundle(&namespace, bundle, names).await?))
 }
 
 pub(super) async fn list_partitioned(broker: &Broker, request: &Request) -> Answered {
@@ -68,7 +77,40 @@ pub(super) async fn create_missed_partitions(broker: &Broker, request: &Request)
 
 pub(super) async fn stats(broker: &Broker, request: &Request) -> Answered {
     let found = broker.topic_stats(&request.topic()?).await?;
-    Ok(Answer::json(&stats::topic(&found)))
+    Ok(Answer::json(&chosen(broker, request, &found).await?))
+}
+
+/// Stats with what is asked for, and without what is not wanted. The number of entries in a backlog is
+/// exact in any case.
+async fn chosen(
+    broker: &Broker,
+    request: &Request,
+    found: &admin::TopicStats,
+) -> Result<TopicStats, Failure> {
+    let mut all = stats::topic(found);
+    // As in Pulsar, it is left out by request only.
+    let with_bytes = request.query("subscriptionBacklogSize") != Some("false");
+    let is_stored = found.topic.domain() == Domain::Persistent;
+    let with_times = request.flag("getEarliestTimeInBacklog") && is_stored;
+    for source in &found.subscriptions {
+        let Some(to) = all.subscriptions.get_mut(&source.name) else { continue };
+        if with_bytes && is_stored {
+            to.backlog_size = i64::try_from(source.backlog_bytes).unwrap_or(i64::MAX);
+        }
+        if with_times && 0 < source.backlog_entries {
+            let time = broker.backlog_time(&found.topic, &source.name).await?.unwrap_or(0);
+            to.earliest_msg_publish_time_in_backlog = time;
+            let earliest = &mut all.earliest_msg_publish_time_in_backlogs;
+            *earliest = if *earliest == 0 { time } else { time.min(*earliest) };
+        }
+        if request.flag("excludeConsumers") {
+            to.consumers.clear();
+        }
+    }
+    if request.flag("excludePublishers") {
+        all.publishers.clear();
+    }
+    Ok(all)
 }
 
 /// The sum over the partitions, and each of them unless `perPartition=false`.
@@ -83,7 +125,7 @@ pub(super) async fn partitioned_stats(broker: &Broker, request: &Request) -> Ans
     let mut total: Option<TopicStats> = None;
     let with_each = request.query("perPartition") != Some("false");
     for part in &found {
-        let part_stats = stats::topic(part);
+        let part_stats = chosen(broker, request, part).await?;
         match &mut total {
             None => total = Some(part_stats.clone()),
             Some(total) => total.add(&part_stats),
@@ -100,6 +142,40 @@ pub(super) async fn internal_stats(broker: &Broker, request: &Request) -> Answer
     let topic = request.topic()?;
     refuse_non_persistent(&topic)?;
     Ok(Answer::json(&stats::internal(&broker.topic_stats(&topic).await?)))
+}
+
+/// What is stored of a managed ledger, or of those of all partitions.
+pub(super) async fn internal_info(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    refuse_non_persistent(&topic)?;
+    if broker.partitions(&topic, false).await? == 0 {
+        let found = broker.topic_stats(&topic).await?;
+        let properties = broker.topic_properties(&topic).await?;
+        return Ok(Answer::json(&stats::info(&found, properties)));
+    }
+    let mut all = PartitionedManagedLedgerInfo::default();
+    for part in broker.partitioned_stats(&topic).await?.1 {
+        let properties = broker.topic_properties(&part.topic).await?;
+        all.partitions.insert(part.topic.to_string(), stats::info(&part, properties));
+    }
+    Ok(Answer::json(&all))
+}
+
+/// Nothing is moved to cold storage here.
+pub(super) async fn offload(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    broker.require_stored_part(&topic, "its offload").await?;
+    broker.topic_stats(&topic).await?;
+    let message = format!("Topic {topic} is not offloaded: there is no managedLedgerOffloadDriver");
+    Err(AdminError::NotAllowed(message).into())
+}
+
+pub(super) async fn offload_status(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    broker.require_stored_part(&topic, "its offload").await?;
+    broker.topic_stats(&topic).await?;
+    let (status, last_error) = ("NOT_RUN".to_owned(), String::new());
+    Ok(Answer::json(&LongRunningProcessStatus { status, last_error }))
 }
 
 pub(super) async fn partitioned_internals(broker: &Broker, request: &Request) -> Answered {

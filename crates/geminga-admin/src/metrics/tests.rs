@@ -28,6 +28,7 @@ fn subscription(name: &str) -> SubscriptionStats {
         message_rate_redeliver: 0.0,
         messages_out: 11,
         bytes_out: 12,
+        backlog_bytes: 0,
         messages_dropped: 0,
         message_rate_dropped: 0.0,
         mark_delete: Position::EARLIEST,

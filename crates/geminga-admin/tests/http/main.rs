@@ -7,6 +7,8 @@
 mod backlogs;
 mod bookie;
 mod brokers;
+mod bundles;
+mod cold_and_remote;
 mod cursors;
 mod hostile;
 mod messages;
@@ -17,6 +19,7 @@ mod placement;
 mod probes;
 mod schemas;
 mod server;
+mod stats;
 mod subscriptions;
 mod topic_policies;
 mod topics;

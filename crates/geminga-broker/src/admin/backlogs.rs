@@ -141,6 +141,25 @@ impl Broker {
         deleting.buffer_unordered(TOPICS_AT_ONCE).try_collect().await
     }
 
+    /// Those of some topics' names that are in a bundle, if one is given.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such namespace or bundle.
+    pub async fn names_in_bundle(
+        &self,
+        namespace: &NamespaceName,
+        bundle: Option<&str>,
+        mut names: Vec<String>,
+    ) -> Result<Vec<String>, AdminError> {
+        if bundle.is_some() {
+            let count = self.bundles_of(namespace, bundle).await?;
+            let is_in = |topic: TopicName| Some(&*bundle_of(&topic, count).to_string()) == bundle;
+            names.retain(|name| name.parse().is_ok_and(is_in));
+        }
+        Ok(names)
+    }
+
     /// Topics that are stored, without those that brokers keep for themselves.
     async fn topics_of_bundle(
         &self,

@@ -1,6 +1,7 @@
 //! Looks at single messages, of topics and partitions.
 
 use geminga_types::{Domain, Position, TopicName};
+use geminga_wire::entry::EntryMeta;
 
 use crate::{AdminError, Broker, StoredEntry, creation::Purpose, topic::WhichEntry};
 
@@ -77,6 +78,24 @@ impl Broker {
     ) -> Result<Option<Position>, AdminError> {
         self.require_stored_part(topic, "a message id by its time").await?;
         self.topic(topic, Purpose::Administer).await?.position_of_time(time).await
+    }
+
+    /// When the first message that is not acked on a subscription was published, in wall-clock milliseconds;
+    /// `None`: all are acked.
+    ///
+    /// # Errors
+    ///
+    /// If the topic has partitions or is not persistent, or that message cannot be read.
+    pub async fn backlog_time(
+        &self,
+        topic: &TopicName,
+        subscription: &str,
+    ) -> Result<Option<u64>, AdminError> {
+        match self.peek_entry(topic, subscription, 1).await {
+            Ok(found) => Ok(EntryMeta::parse(&found.entry).ok().map(|meta| meta.published_at())),
+            Err(AdminError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(

@@ -39,6 +39,31 @@ impl Broker {
         Ok(names.into_iter().collect())
     }
 
+    /// The partitions of a topic, or itself, that have a subscription.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the topic is not persistent.
+    pub async fn parts_with_subscription(
+        &self,
+        topic: &TopicName,
+        name: &str,
+    ) -> Result<Vec<TopicName>, AdminError> {
+        persistent_only(topic)?;
+        let mut parts = Vec::new();
+        for part in self.parts_of(topic).await? {
+            match self.topic_stats(&part).await {
+                Ok(stats) if stats.subscriptions.iter().any(|found| found.name == name) => {
+                    parts.push(part);
+                }
+                Ok(_) => {}
+                Err(AdminError::NotFound(_)) if part != *topic => {} // Nobody has used it yet.
+                Err(error) => return Err(error),
+            }
+        }
+        if parts.is_empty() { Err(no_subscription(topic, name)) } else { Ok(parts) }
+    }
+
     /// Creates a subscription, and the topic if that may be created by itself.
     ///
     /// # Errors

@@ -68,6 +68,7 @@ impl Topic {
                 message_rate_redeliver: 0.0,
                 messages_out: sub.flow.messages,
                 bytes_out: sub.flow.bytes,
+                backlog_bytes: 0,
                 messages_dropped: sub.dropped.messages,
                 message_rate_dropped,
                 mark_delete: Position::EARLIEST,

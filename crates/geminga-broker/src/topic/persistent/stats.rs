@@ -84,8 +84,9 @@ impl Topic {
             let keys = keys_of(&name, &self.consumers);
             let consumers =
                 keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect::<Vec<_>>();
-            let mark_delete = self.subscriptions.get(&name)?.machine.mark_delete();
-            let mark_delete = self.position_before(mark_delete);
+            let next_unacked = self.subscriptions.get(&name)?.machine.mark_delete();
+            let mark_delete = self.position_before(next_unacked);
+            let backlog_bytes = self.ledger.bytes_from(next_unacked);
             let cursor_log = self.ledger.cursor_log(&name);
             let sub = self.subscriptions.get_mut(&name)?;
             let machine = sub.machine.stats();
@@ -97,6 +98,7 @@ impl Topic {
                 kind: sub.kind.map_or("", crate::SubscriptionKind::as_str),
                 is_durable: sub.is_durable,
                 backlog_entries: machine.backlog_entries,
+                backlog_bytes,
                 delayed_entries: machine.delayed_entries,
                 dead_letter_entries: machine.dead_letter_entries,
                 is_blocked: machine.is_blocked_on_unacked,
