@@ -40,6 +40,27 @@ fn properties_of_a_subscription_are_replaced() {
     });
 }
 
+/// Goal: properties are found in a log that is not replaced.
+/// Method: the log is there already when they change, and is read by another load.
+#[test]
+fn properties_of_a_subscription_are_found_in_its_log() {
+    with_server(async |server| {
+        let made = r#"{"ledgerId":-1,"entryId":-1,"properties":{"a":"1"}}"#;
+        server.put(SUB, made).await.is(204);
+        server.publish("t", 3).await;
+        server.post(&format!("{SUB}/skip/1"), "").await.is(204);
+        let path = format!("{SUB}/properties");
+        for given in [json!({"b": "2"}), json!({}), json!({"c": "3"})] {
+            server.post(&format!("{SUB}/skip/0"), "").await.is(204);
+            server.put(&path, &given.to_string()).await.is(204);
+        }
+        server.post(&format!("{SUB}/resetcursor"), EARLIEST).await.is(204);
+        server.put(&format!("{TOPIC}/unload"), "").await.is(204);
+        assert_eq!(server.get(&path).await.is(200).json(), json!({"c": "3"}));
+        assert_eq!(backlog(server, "t", "s").await, 3);
+    });
+}
+
 /// Goal: properties outlive the log that has them, in a snapshot.
 /// Method: a log that is replaced after every second change.
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use geminga_broker::{SeekTo, SubscribeError};
+use geminga_broker::{AdminError, SeekTo, SubscribeError};
 use geminga_types::Position;
 
 use crate::{
@@ -33,6 +33,29 @@ async fn a_subscribe_during_a_seek_is_told_to_try_again() {
     soon(seeking).await.unwrap();
     client.subscribe("t", 2, "sub").await.flow(10).await;
     client.quiet().await;
+}
+
+/// Goal: a cursor that is being reset is not reset again, nor do its messages expire meanwhile.
+/// Method: the cursor's new place is not stored yet.
+#[tokio::test(start_paused = true)]
+async fn a_cursor_is_reset_once_at_a_time() {
+    let world = World::new().await;
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    client.publish(&producer, 0..2).await;
+    client.subscribe("t", 1, "sub").await;
+    world.bookie.set_adds(Adds::Held);
+    let topic = "t".parse().unwrap();
+    let mut resetting = Box::pin(world.broker.reset_cursor_to_time(&topic, "sub", 0));
+    is_pending(&mut resetting).await;
+    client.consumer_closed().await;
+    let again = soon(world.broker.reset_cursor_to_time(&topic, "sub", 0)).await;
+    assert!(matches!(again, Err(AdminError::Busy(_))), "{again:?}");
+    let expired = soon(world.broker.expire_messages(&topic, "sub", u64::MAX)).await;
+    assert!(matches!(expired, Err(AdminError::Conflict(_))), "{expired:?}");
+    world.bookie.release();
+    soon(resetting).await.unwrap();
+    soon(world.broker.expire_messages(&topic, "sub", u64::MAX)).await.unwrap();
 }
 
 /// Goal: what a seek goes back to is not trimmed while the seek is on its way. Method: an ack of
