@@ -326,6 +326,7 @@ routes! {
     /// Deletes a subscription from a bundle's topics.
     UnsubscribeBundle = POST "/admin/v2/namespaces/{}/{}/{}/unsubscribe/{}", TenantAdmin;
 
+
     /// Topics of a domain, partitions one by one.
     Topics = GET "/admin/v2/{domain}/{}/{}", TenantAdmin;
     /// Partitioned topics of a domain.

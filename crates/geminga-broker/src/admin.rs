@@ -21,6 +21,7 @@ mod permissions;
 mod placement;
 mod properties;
 mod replication;
+mod resource_groups;
 mod subscriptions;
 mod tenants;
 mod topic_policies;
@@ -28,7 +29,7 @@ mod topics;
 
 pub use geminga_metadata::values::placement::{
     AutoFailoverPolicy, BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy,
-    ResourceGroup, ResourceQuota,
+    ResourceQuota,
 };
 pub use geminga_metadata::values::policies::{
     AuthAction, AuthPolicies, AutoSubscriptionCreationOverride, AutoTopicCreationOverride,
@@ -36,6 +37,7 @@ pub use geminga_metadata::values::policies::{
     DispatchRate, InactiveTopicPolicies, LocalPolicies, PartitionedTopicMetadata, Policies,
     PublishRate, RetentionPolicies, TenantInfo,
 };
+pub use geminga_metadata::values::resource_group::ResourceGroup;
 pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
 pub use permissions::Permissions;

@@ -26,6 +26,7 @@ use crate::{
     publish_gate::PublishLimiter,
     publisher::LocalPublishers,
     rate::Limiter,
+    resource_groups::ResourceGroups,
     schema::Registry,
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
@@ -172,6 +173,8 @@ impl Broker {
             .then(|| Arc::new(Mutex::new(Limiter::new(rate, ledger.env.clock.now()))));
         let clock = Arc::clone(&ledger.env.clock);
         let publish_rate = Arc::new(PublishLimiter::new(clock, live.now().publishing.broker_rate));
+        let clock = Arc::clone(&ledger.env.clock);
+        let resource_groups = Arc::new(ResourceGroups::new(clock, options.resource_groups_lend));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
         let publishers = Arc::new(LocalPublishers::default());
@@ -186,6 +189,7 @@ impl Broker {
             timers,
             dispatch,
             publish_rate,
+            resource_groups,
             repairs,
             unacked,
             compaction_keys,
@@ -204,6 +208,9 @@ impl Broker {
         deps.tasks.spawn(Arc::clone(&topics).delete_inactive());
         let changes = deps.ledger.metadata.watch(paths::POLICIES);
         deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
+        let changes = deps.ledger.metadata.watch(paths::RESOURCE_GROUPS);
+        let groups = Arc::clone(&deps.resource_groups);
+        deps.tasks.spawn(groups.follow(deps.ledger.clone(), changes, shutdown.child_token()));
         let connections = AtomicU64::new(0);
         let parked = Budget::new("parked", publishes.limit() / 2);
         let inner = Inner { deps, topics, publishes, parked, deliveries, connections, shutdown };
@@ -507,6 +514,10 @@ impl Broker {
 
     pub(crate) fn schema_registry(&self) -> &Registry {
         &self.0.deps.schemas
+    }
+
+    pub(crate) fn groups(&self) -> &ResourceGroups {
+        &self.0.deps.resource_groups
     }
 
     /// What every part of it works with.

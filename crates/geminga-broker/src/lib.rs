@@ -27,6 +27,7 @@ mod producer;
 mod publish_gate;
 mod publisher;
 mod rate;
+mod resource_groups;
 mod schema;
 mod stats;
 mod stored_entry;

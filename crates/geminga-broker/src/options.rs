@@ -368,6 +368,8 @@ pub struct Options {
     pub delayed: DelayedDeliveryOptions,
     /// What is noted of each entry.
     pub broker_metadata: BrokerMetadataOptions,
+    /// Whether resource groups lend what they do not use.
+    pub resource_groups_lend: bool,
     /// Deduplication.
     pub deduplication: DeduplicationOptions,
     /// All keys of the configuration, with their values as text, to be shown.

@@ -17,7 +17,7 @@ mod store;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -170,6 +170,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) subscriptions_max: u64,
     /// Whether subscriptions come into being by being used.
     pub(crate) creates_subscriptions: bool,
+    /// The resource group whose rates count for it too.
+    pub(crate) resource_group: Option<Arc<str>>,
     /// Bytes of what a client sends as one message, at most, unless it is a chunk.
     pub(crate) message_bytes_max: usize,
 }
@@ -180,6 +182,8 @@ pub(crate) struct Changes {
     heard: AtomicU64,
     asked: AtomicU64,
     answered: AtomicU64,
+    /// Whether the configuration has changed, and so what governs any topic.
+    concerns_all: AtomicBool,
     ask: Notify,
     answer: Notify,
 }
@@ -242,6 +246,7 @@ impl TopicPolicies {
 
     fn of(options: &Options, policies: &Policies, own: Option<&admin::TopicPolicies>) -> Self {
         let mut found = Self::of_broker(options);
+        found.resource_group = policies.resource_group_name.as_deref().map(Arc::from);
         found.requires_encryption |= policies.encryption_required;
         found.creates_subscriptions = AutoCreation::of(options, policies).subscriptions;
         found.apply(Layer::of_namespace(policies, &options.cluster));
@@ -276,6 +281,7 @@ impl TopicPolicies {
             consumers_per_subscription_max: options.limits.consumers_per_subscription_max,
             subscriptions_max: options.limits.subscriptions_per_topic_max,
             message_bytes_max: usize::MAX,
+            resource_group: None,
             creates_subscriptions: true,
         }
     }

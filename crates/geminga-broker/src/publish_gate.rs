@@ -10,7 +10,8 @@
 //!
 //! 1. Nothing passes at once while somebody waits.
 //! 2. A change reaches producers that are open, and who waits, at once.
-//! 3. Turns are taken of the topic first, then of the broker: nobody waits for each other.
+//! 3. Turns are taken of the topic first, then of its resource group, then of the broker: nobody waits for each
+//!    other.
 
 use std::{
     sync::{
@@ -27,6 +28,7 @@ use crate::{
     DispatchRate,
     policies::TopicPolicies,
     rate::{Left, Limiter},
+    resource_groups::{Member, ResourceGroups},
 };
 
 /// Who waits looks again after this long at the earliest. Short: a producer's window is a thousand
@@ -59,6 +61,10 @@ pub(crate) struct PublishLimiter {
 pub(crate) struct PublishGate {
     requires_encryption: AtomicBool,
     of_topic: PublishLimiter,
+    groups: Arc<ResourceGroups>,
+    /// Whether there is a group: each publish looks, without a lock.
+    is_in_group: AtomicBool,
+    of_group: Mutex<Option<Member>>,
     of_broker: Arc<PublishLimiter>,
     limited_times: AtomicU64,
 }
@@ -149,15 +155,30 @@ impl PublishLimiter {
 
 impl PublishGate {
     /// Of a topic that is governed by `policies`.
-    pub(crate) fn new(of_broker: Arc<PublishLimiter>, policies: &TopicPolicies) -> Self {
-        Self::with(of_broker, policies.publish_rate, policies.requires_encryption)
+    pub(crate) fn new(
+        of_broker: Arc<PublishLimiter>,
+        groups: Arc<ResourceGroups>,
+        policies: &TopicPolicies,
+    ) -> Self {
+        let gate =
+            Self::with(of_broker, groups, policies.publish_rate, policies.requires_encryption);
+        gate.set_group(policies.resource_group.as_ref());
+        gate
     }
 
-    fn with(of_broker: Arc<PublishLimiter>, rate: PublishRate, requires_encryption: bool) -> Self {
+    fn with(
+        of_broker: Arc<PublishLimiter>,
+        groups: Arc<ResourceGroups>,
+        rate: PublishRate,
+        requires_encryption: bool,
+    ) -> Self {
         let of_topic = PublishLimiter::new(Arc::clone(&of_broker.clock), rate);
         Self {
             requires_encryption: AtomicBool::new(requires_encryption),
             of_topic,
+            groups,
+            is_in_group: AtomicBool::new(false),
+            of_group: Mutex::default(),
             of_broker,
             limited_times: AtomicU64::new(0),
         }
@@ -167,6 +188,23 @@ impl PublishGate {
     pub(crate) fn set_policies(&self, policies: &TopicPolicies) {
         self.requires_encryption.store(policies.requires_encryption, Ordering::Release);
         self.of_topic.set_rate(policies.publish_rate);
+        self.set_group(policies.resource_group.as_ref());
+    }
+
+    /// Who waits in the group before goes on there once.
+    fn set_group(&self, name: Option<&Arc<str>>) {
+        let mut of_group = self.of_group.lock().unwrap_or_else(PoisonError::into_inner);
+        if of_group.as_ref().map(Member::name) != name {
+            *of_group = name.map(|name| self.groups.member(name));
+            self.is_in_group.store(of_group.is_some(), Ordering::Release);
+        }
+    }
+
+    fn group(&self) -> Option<Member> {
+        if !self.is_in_group.load(Ordering::Acquire) {
+            return None;
+        }
+        self.of_group.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn requires_encryption(&self) -> bool {
@@ -175,7 +213,9 @@ impl PublishGate {
 
     /// Whether there is a rate to be asked for.
     pub(crate) fn is_limited(&self) -> bool {
-        self.of_topic.is_limited() || self.of_broker.is_limited()
+        self.of_topic.is_limited()
+            || self.is_in_group.load(Ordering::Acquire)
+            || self.of_broker.is_limited()
     }
 
     /// How often somebody had to wait.
@@ -187,11 +227,15 @@ impl PublishGate {
     /// [wait](Self::admit), which is noted.
     pub(crate) fn admit_now(&self, entries: impl ExactSizeIterator<Item = (u64, u64)>) -> usize {
         let count = entries.len();
+        let group = self.group();
         let of_topic = self.of_topic.try_turn();
+        let of_group = group.as_ref().map(Member::try_turn);
         let of_broker = self.of_broker.is_limited().then(|| self.of_broker.try_turn());
-        let has_turns = of_topic.is_some() && of_broker.as_ref().is_none_or(Option::is_some);
-        let passed = if has_turns { self.take(entries) } else { 0 };
-        drop((of_topic, of_broker));
+        let has_turns = of_topic.is_some()
+            && of_group.as_ref().is_none_or(Option::is_some)
+            && of_broker.as_ref().is_none_or(Option::is_some);
+        let passed = if has_turns { self.take(group.as_ref(), entries) } else { 0 };
+        drop((of_topic, of_group, of_broker));
         if passed < count {
             self.limited_times.fetch_add(1, Ordering::Relaxed);
         }
@@ -210,22 +254,32 @@ impl PublishGate {
         let _of_topic = self.of_topic.turn().await;
         loop {
             self.of_topic.until_some_is_left().await;
+            let group = self.group();
+            let _of_group = match &group {
+                Some(group) => {
+                    let turn = group.turn().await;
+                    group.until_some_is_left().await;
+                    Some(turn)
+                }
+                None => None,
+            };
             let _of_broker = match self.of_broker.is_limited() {
                 true => Some(self.of_broker.turn().await),
                 false => None,
             };
             self.of_broker.until_some_is_left().await;
-            // Meanwhile the topic may have got another rate.
-            match self.take(entries.clone()) {
+            // Meanwhile the topic may have got another rate, or the group's loan may be another's.
+            match self.take(group.as_ref(), entries.clone()) {
                 0 => {}
                 passed => return passed,
             }
         }
     }
 
-    fn take(&self, entries: impl Iterator<Item = (u64, u64)>) -> usize {
+    fn take(&self, group: Option<&Member>, entries: impl Iterator<Item = (u64, u64)>) -> usize {
         let now = self.of_broker.clock.now();
-        let left = self.of_topic.left(now).and(self.of_broker.left(now));
+        let of_group = group.map_or(Left::ALL, |group| group.publish_left(now));
+        let left = self.of_topic.left(now).and(of_group).and(self.of_broker.left(now));
         let (mut passed, mut messages, mut bytes) = (0, 0_u64, 0_u64);
         for (of_entry, size) in entries {
             if left.messages <= messages || left.bytes <= bytes {
@@ -237,6 +291,9 @@ impl PublishGate {
         }
         if 0 < passed {
             self.of_topic.take(now, messages, bytes);
+            if let Some(group) = group {
+                group.note_published(now, messages, bytes);
+            }
             self.of_broker.take(now, messages, bytes);
         }
         passed

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use geminga_env::Instant;
 
+pub(crate) mod lending;
+
 /// What may be saved up while nothing happens: so that a rate holds over seconds, not only over
 /// minutes.
 const BURST: Duration = Duration::from_millis(100);
@@ -88,9 +90,8 @@ impl Left {
 impl Limiter {
     pub(crate) fn new(rate: DispatchRate, now: Instant) -> Self {
         let bucket = |amount: Option<u64>| Bucket {
-            amount: amount.map(|amount| amount.max(1)),
             period: rate.period,
-            paid_until: now,
+            ..Bucket::new(amount.map(|amount| amount.max(1)), now)
         };
         let (messages, bytes) = (bucket(rate.messages), bucket(rate.bytes));
         Self { rate, pause: PAUSE, messages, bytes }
@@ -145,6 +146,11 @@ fn more(amount: Option<u64>, published: f64, period: Duration) -> Option<u64> {
 }
 
 impl Bucket {
+    /// So much in a second.
+    const fn new(amount: Option<u64>, now: Instant) -> Self {
+        Self { amount, period: Duration::from_secs(1), paid_until: now }
+    }
+
     /// Another amount: what is owed is as much as before, and so is paid sooner or later.
     fn change(&mut self, now: Instant, amount: Option<u64>) {
         let debt = self.paid_until.saturating_duration_since(now);

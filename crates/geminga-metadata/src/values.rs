@@ -9,6 +9,7 @@ pub mod message_index;
 pub mod placement;
 pub mod policies;
 mod property;
+pub mod resource_group;
 pub mod topic_epoch;
 pub mod topic_policies;
 pub mod topic_properties;

@@ -30,8 +30,7 @@ pub(super) async fn groups(route: Route, broker: &Broker, request: &Request) -> 
     match route {
         Route::ResourceGroups => Ok(Answer::json(&broker.resource_groups().await?)),
         Route::SetResourceGroup => {
-            let group = request.json()?.unwrap_or_default();
-            broker.set_resource_group(name, &group).await?;
+            broker.set_resource_group(name, request.json()?.unwrap_or_default()).await?;
             Ok(Answer::done())
         }
         Route::DeleteResourceGroup => {

@@ -17,6 +17,7 @@ mod partitions;
 mod permissions;
 mod placement;
 mod probes;
+mod resource_groups;
 mod schemas;
 mod server;
 mod stats;

@@ -175,21 +175,6 @@ fn quotas_are_the_default_until_they_are_set() {
 }
 
 #[test]
-fn resource_groups_come_and_go() {
-    with_server(async |server| {
-        let groups = "/admin/v2/resourcegroups";
-        assert_eq!(server.get(groups).await.is(200).json(), json!([]));
-        let one = format!("{groups}/g");
-        server.get(&one).await.is(404);
-        server.put(&one, r#"{"publishRateInMsgs":7}"#).await.is(204);
-        assert_eq!(server.get(&one).await.is(200).json(), json!({"publishRateInMsgs": 7}));
-        assert_eq!(server.get(groups).await.is(200).json(), json!(["g"]));
-        server.delete(&one).await.is(204);
-        server.delete(&one).await.is(404);
-    });
-}
-
-#[test]
 fn services_that_are_not_there_say_so() {
     with_server(async |server| {
         for path in ["v3/functions/a/b", "v2/functions/x", "v3/sinks", "v2/worker/cluster"] {

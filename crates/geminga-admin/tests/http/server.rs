@@ -320,6 +320,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
         limits: limits(),
         domains: geminga_broker::Domains::ALL,
         topic_level_policies: true,
+        resource_groups_lend: true,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

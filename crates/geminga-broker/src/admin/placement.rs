@@ -7,7 +7,7 @@ use geminga_metadata::{paths, values::placement::AutoFailoverPolicy};
 use geminga_types::NamespaceName;
 
 use super::{
-    BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy, ResourceGroup,
+    BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy,
     ResourceQuota,
 };
 use crate::{AdminError, Broker, namespace::record};
@@ -217,64 +217,6 @@ impl Broker {
         Ok(())
     }
 
-    /// Names of all resource groups.
-    ///
-    /// # Errors
-    ///
-    /// [`AdminError::Unavailable`] only.
-    pub async fn resource_groups(&self) -> Result<Vec<String>, AdminError> {
-        let names = record::children(self.deps(), paths::RESOURCE_GROUPS).await?;
-        Ok(names.iter().filter_map(|name| paths::decode(name)).collect())
-    }
-
-    /// One resource group.
-    ///
-    /// # Errors
-    ///
-    /// If there is none of that name.
-    pub async fn resource_group(&self, name: &str) -> Result<ResourceGroup, AdminError> {
-        let found = record::read(self.deps(), &paths::resource_group(name)).await?;
-        found.map(|(group, _)| group).ok_or_else(|| no_group(name))
-    }
-
-    /// Creates a resource group, or replaces it.
-    ///
-    /// # Errors
-    ///
-    /// [`AdminError::Unavailable`] only.
-    pub async fn set_resource_group(
-        &self,
-        name: &str,
-        group: &ResourceGroup,
-    ) -> Result<(), AdminError> {
-        let path = paths::resource_group(name);
-        record::change(self.deps(), &path, |found: Option<&ResourceGroup>| {
-            Ok::<_, AdminError>((found != Some(group)).then(|| group.clone()))
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Deletes a resource group.
-    ///
-    /// # Errors
-    ///
-    /// If there is none of that name, or a namespace is in it.
-    pub async fn delete_resource_group(&self, name: &str) -> Result<(), AdminError> {
-        self.resource_group(name).await?;
-        for tenant in self.tenants().await? {
-            for namespace in self.stored_namespaces(&tenant).await? {
-                let found = crate::namespace::policies(self.deps(), &namespace).await?;
-                if found.is_some_and(|found| found.resource_group_name.as_deref() == Some(name)) {
-                    let message = format!("Resource group {name} is used by namespace {namespace}");
-                    return Err(AdminError::Invalid(message));
-                }
-            }
-        }
-        record::delete_any(self.deps(), &paths::resource_group(name)).await?;
-        Ok(())
-    }
-
     /// Fails unless there is the cluster.
     ///
     /// # Errors
@@ -342,8 +284,4 @@ fn taken(racks: &mut BookieRacks, bookie: &str) -> bool {
 
 fn no_domain(cluster: &str, name: &str) -> AdminError {
     AdminError::NotFound(format!("Domain {name} for cluster {cluster} does not exist"))
-}
-
-fn no_group(name: &str) -> AdminError {
-    AdminError::NotFound(format!("ResourceGroup {name} does not exist"))
 }

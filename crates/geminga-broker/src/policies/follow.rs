@@ -3,7 +3,11 @@
 //! Of topics' own policies one watch tells, and a topic without any costs nothing: what a namespace says
 //! is then shared by all of its topics.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use geminga_metadata::{Change, MetadataError, Watch, paths, values::policies::Policies};
 use geminga_types::{NamespaceName, TopicName};
@@ -38,6 +42,9 @@ impl Topics {
                 change = namespaces.recv() => (change, false),
                 change = topics.recv() => (change, true),
                 () = std::future::ready(()), if changes.owes(asked) => {
+                    if changes.concerns_all.swap(false, Ordering::SeqCst) {
+                        self.tell_policies(|_| true).await;
+                    }
                     changes.answer(asked);
                     continue;
                 }
@@ -67,8 +74,10 @@ impl Topics {
     /// Tells all loaded topics what governs them now that the configuration has changed, and those that
     /// are being loaded to look again.
     pub(crate) async fn follow_configuration(&self) {
-        self.policy_changes().note();
-        self.tell_policies(|_| true).await;
+        let changes = self.policy_changes();
+        changes.note();
+        changes.concerns_all.store(true, Ordering::SeqCst);
+        changes.followed().await;
     }
 
     /// A topic's own policies, if it has any that count.

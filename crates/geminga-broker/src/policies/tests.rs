@@ -27,6 +27,7 @@ fn of_broker() -> TopicPolicies {
         consumers_per_subscription_max: 1,
         subscriptions_max: 1,
         message_bytes_max: usize::MAX,
+        resource_group: None,
         creates_subscriptions: true,
     }
 }

@@ -3,6 +3,8 @@
 use futures_util::{FutureExt as _, future::join_all};
 use geminga_env::sim;
 
+use geminga_metadata::values::resource_group::ResourceGroup;
+
 use super::*;
 
 fn clock() -> Arc<dyn Clock> {
@@ -17,8 +19,12 @@ fn broker(rate: PublishRate) -> Arc<PublishLimiter> {
     Arc::new(PublishLimiter::new(clock(), rate))
 }
 
+fn groups() -> Arc<ResourceGroups> {
+    Arc::new(ResourceGroups::new(clock(), true))
+}
+
 fn gate(of_topic: PublishRate, of_broker: PublishRate) -> PublishGate {
-    PublishGate::with(broker(of_broker), of_topic, false)
+    PublishGate::with(broker(of_broker), groups(), of_topic, false)
 }
 
 /// Publishes without end, up to `each` entries of `messages` messages and as many times 10 bytes at once,
@@ -79,8 +85,9 @@ async fn both_rates_hold() {
 async fn a_rate_is_divided_among_who_wants_it() {
     let unlimited = PublishRate::UNLIMITED;
     let of_broker = broker(rate(Some(300), None));
-    let topics: Vec<PublishGate> =
-        (0..3).map(|_| PublishGate::with(Arc::clone(&of_broker), unlimited, false)).collect();
+    let topics: Vec<PublishGate> = (0..3)
+        .map(|_| PublishGate::with(Arc::clone(&of_broker), groups(), unlimited, false))
+        .collect();
     let greed = [1, 10, 900];
     let work = topics.iter().zip(greed).map(|(topic, each)| publish_for(topic, each, 1, 10));
     let published = join_all(work).await;
@@ -124,4 +131,55 @@ async fn without_a_rate_everything_passes() {
     assert!(!gate.is_limited());
     assert_eq!(gate.admit_now([(1 << 40, 1 << 40), (1, 1)].into_iter()), 2);
     assert_eq!(gate.limited_times(), 0);
+}
+
+/// Goal: topics of a group share its rate, a group that is within its rate does not notice who is not, and what
+/// nobody uses is lent.
+#[tokio::test(start_paused = true)]
+async fn groups_keep_their_rates_and_lend_the_rest() {
+    let groups = groups();
+    let rates = [("a", 1_000), ("b", 3_000), ("idle", 2_000)];
+    groups.set_all(
+        rates
+            .map(|(name, rate)| {
+                let group =
+                    ResourceGroup { publish_rate_in_msgs: Some(rate), ..ResourceGroup::default() };
+                (Arc::from(name), group)
+            })
+            .into(),
+    );
+    let unlimited = PublishRate::UNLIMITED;
+    let in_group = |name: &str| {
+        let gate = PublishGate::with(broker(unlimited), Arc::clone(&groups), unlimited, false);
+        gate.set_group(Some(&Arc::from(name)));
+        gate
+    };
+    let (noisy, other, calm) = (in_group("a"), in_group("a"), in_group("b"));
+    assert!(noisy.is_limited());
+    let calm = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        publish_for(&calm, 1, 1, 10).await
+    };
+    let work = futures_util::future::join3;
+    let (noisy, other, calm) =
+        work(publish_for(&noisy, 50, 10, 20), publish_for(&other, 1, 1, 20), calm).await;
+    // Ten seconds alone with 6,000 in a second; then loans are shared one to three.
+    assert_close(noisy + other, 60_000 + 15_000, "what one group took");
+    assert_close(calm, 45_000, "what the other took");
+    assert!(1_000 < other, "{other}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_leaves_its_group_is_free_at_once() {
+    let groups = groups();
+    let group = ResourceGroup { publish_rate_in_msgs: Some(1), ..ResourceGroup::default() };
+    groups.set_all([(Arc::from("a"), group)].into());
+    let unlimited = PublishRate::UNLIMITED;
+    let gate = PublishGate::with(broker(unlimited), groups, unlimited, false);
+    gate.set_group(Some(&Arc::from("a")));
+    assert_eq!(gate.admit_now([(1_000, 1), (1, 1)].into_iter()), 1);
+    assert_eq!(gate.admit_now([(1, 1)].into_iter()), 0);
+    gate.set_group(None);
+    assert!(!gate.is_limited());
+    assert_eq!(gate.admit_now([(1_000, 1), (1, 1)].into_iter()), 2);
 }

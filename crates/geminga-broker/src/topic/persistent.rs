@@ -65,8 +65,15 @@ use super::{
     rates::Flow,
 };
 use crate::{
-    Budget, Options, dynamic::LiveOptions, ownership::Grant, policies::TopicPolicies,
-    publish_gate::PublishLimiter, publisher::TopicPublishers, rate::Limiter, schema::Registry,
+    Budget, Options,
+    dynamic::LiveOptions,
+    ownership::Grant,
+    policies::TopicPolicies,
+    publish_gate::PublishLimiter,
+    publisher::TopicPublishers,
+    rate::Limiter,
+    resource_groups::{Member, ResourceGroups},
+    schema::Registry,
     unacked::UnackedInAll,
 };
 
@@ -115,6 +122,8 @@ pub(crate) struct TopicDeps {
     pub(crate) dispatch: Option<Arc<Mutex<Limiter>>>,
     /// The publish rate of all topics.
     pub(crate) publish_rate: Arc<PublishLimiter>,
+    /// What namespaces may take together.
+    pub(crate) resource_groups: Arc<ResourceGroups>,
     /// Subscriptions whose books did not balance.
     pub(crate) repairs: Arc<AtomicU64>,
     /// Unacked messages, over all subscriptions.
@@ -163,6 +172,8 @@ struct Topic {
     ready: BTreeSet<SubscriptionName>,
     /// Holds its dispatch rate.
     limiter: Option<Box<Limiter>>,
+    /// Its resource group.
+    group: Option<Member>,
     /// Who was last to take of a rate that others take of.
     last_throttled: Option<SubscriptionName>,
     /// Who found nothing left of such a rate.

@@ -243,7 +243,8 @@ impl Producers {
     fn handle_of(&mut self, open: &OpenProducer, with: Opening<'_>) -> Producer {
         let gate = self.gate.get_or_insert_with(|| {
             let of_broker = Arc::clone(&with.deps.publish_rate);
-            Arc::new(PublishGate::new(of_broker, with.policies))
+            let groups = Arc::clone(&with.deps.resource_groups);
+            Arc::new(PublishGate::new(of_broker, groups, with.policies))
         });
         Producer {
             topic: with.topic.clone(),

@@ -193,3 +193,59 @@ async fn error_feedback_slows_down_who_fails() {
     let found = world.broker.explain_subscription(&topic("t"), "a").await.unwrap();
     assert!(found[0].rates[0].contains("no limit now"), "{:?}", found[0].rates);
 }
+
+async fn put_into_group(world: &World, name: Option<&str>) {
+    let change = |policies: &mut Policies| {
+        policies.resource_group_name = name.map(str::to_owned);
+        Ok(())
+    };
+    world.broker.change_namespace_policies(topic("t").namespace(), change).await.unwrap();
+}
+
+async fn set_group(world: &World, name: &str, messages: i32) {
+    let group = admin::ResourceGroup {
+        dispatch_rate_in_msgs: Some(messages),
+        ..admin::ResourceGroup::default()
+    };
+    world.broker.set_resource_group(name, group).await.unwrap();
+}
+
+/// Goal: what a resource group may be sent is divided among its subscriptions, at once when a namespace
+/// is put into it, or its rates change; it has what others leave, and no more than its own without lending.
+#[tokio::test(start_paused = true)]
+async fn a_resource_group_is_held_lent_to_and_left() {
+    for lends in [true, false] {
+        let world = World::with(|options| options.resource_groups_lend = lends).await;
+        let mut client = world.client();
+        set_group(&world, "a", 10).await;
+        set_group(&world, "idle", 20).await;
+        put_into_group(&world, Some("a")).await;
+        backlog(&mut client, &[(1, "a"), (2, "b")]).await;
+        let counts = receive_for(&world, &mut client, 10).await;
+        assert_close(counts.iter().sum(), if lends { 300 } else { 100 });
+        let least = if lends { 120 } else { 40 };
+        assert!(counts[1..=2].iter().all(|count| least <= *count), "{counts:?}");
+        let found = world.broker.explain_subscription(&topic("t"), "a").await.unwrap();
+        assert_eq!(found[0].state, "DispatchRate");
+        let because = "resource group a: 10 messages in 1 s";
+        assert!(found[0].because.contains(because), "{}", found[0].because);
+        set_group(&world, "a", 50).await;
+        let expected = if lends { 700 } else { 500 };
+        assert_close(receive_for(&world, &mut client, 10).await.iter().sum(), expected);
+        put_into_group(&world, None).await;
+        assert!(500 < receive_for(&world, &mut client, 1).await.iter().sum::<usize>());
+    }
+}
+
+/// Goal: groups are in force after a restart too.
+#[tokio::test(start_paused = true)]
+async fn resource_groups_are_there_after_a_restart() {
+    let world = World::new().await;
+    set_group(&world, "a", 10).await;
+    put_into_group(&world, Some("a")).await;
+    let world = world.crash(|options| options.resource_groups_lend = false).await;
+    let mut client = world.client();
+    backlog(&mut client, &[(1, "a")]).await;
+    assert_close(receive_for(&world, &mut client, 10).await.iter().sum(), 100);
+    assert_eq!(world.broker.resource_groups().await.unwrap(), ["a"]);
+}

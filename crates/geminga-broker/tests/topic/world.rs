@@ -121,6 +121,7 @@ fn options() -> Options {
         auto_split: AutoSplit::Ring(100),
         domains: geminga_broker::Domains::ALL,
         topic_level_policies: true,
+        resource_groups_lend: true,
         auto_topic_creation: true,
         auto_partitions: None,
         auto_subscription_creation: true,

@@ -110,24 +110,3 @@ impl Default for ResourceQuota {
         }
     }
 }
-
-/// Rates that several namespaces share. At [`crate::paths::resource_group`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ResourceGroup {
-    /// Messages in a second that come.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publish_rate_in_msgs: Option<i32>,
-    /// Bytes in a second that come.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publish_rate_in_bytes: Option<i64>,
-    /// Messages in a second that go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dispatch_rate_in_msgs: Option<i32>,
-    /// Bytes in a second that go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dispatch_rate_in_bytes: Option<i64>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}

@@ -115,6 +115,8 @@ keys! {
     "enableNonPersistentTopics" enable_non_persistent_topics: bool = "true";
     /// Whether topics have policies of their own; if not, stored ones have no effect.
     "topicLevelPoliciesEnabled" topic_level_policies_enabled: bool = "true";
+    /// Whether a resource group may take, beyond its rates, what other groups leave of theirs.
+    "resourceGroupLendingEnabled" resource_group_lending_enabled: bool = "true";
     /// Whether using a topic that does not exist creates it.
     "allowAutoTopicCreation" allow_auto_topic_creation: bool = "true";
     /// `non-partitioned` or `partitioned`: what is created so.

@@ -90,6 +90,7 @@ pub(super) fn broker(
         advertised,
         limits: limits(config, plan),
         domains: domains(config),
+        resource_groups_lend: config.resource_group_lending_enabled,
         topic_level_policies: config.topic_level_policies_enabled,
         auto_topic_creation: config.allow_auto_topic_creation,
         auto_partitions: auto_partitions(config)?,

@@ -68,6 +68,7 @@ pub(in crate::topic) fn spawn(
         busy: std::collections::BTreeMap::new(),
         ready: std::collections::BTreeSet::new(),
         limiter: None,
+        group: None,
         last_throttled: None,
         throttled: std::collections::BTreeSet::new(),
         unflushed: std::collections::BTreeSet::new(),

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::PoisonError};
 use geminga_subscription::Allowance;
 
 use super::{SubscriptionName, Topic};
-use crate::rate::{DispatchRate, Left, Limiter};
+use crate::{
+    rate::{DispatchRate, Left, Limiter},
+    resource_groups::Member,
+};
 
 /// A limiter for a rate; the one there is if the rate is still the same, with what was taken of it.
 pub(super) fn limiter_for(
@@ -22,6 +25,10 @@ pub(super) fn limiter_for(
 impl Topic {
     pub(super) fn set_dispatch_rates(&mut self) {
         let now = self.now();
+        let named = self.policies.resource_group.as_ref();
+        if self.group.as_ref().map(Member::name) != named {
+            self.group = named.map(|name| self.deps.resource_groups.member(name));
+        }
         self.limiter = limiter_for(&self.policies.dispatch_rate, self.limiter.take(), now);
         for sub in self.subscriptions.values_mut() {
             let rate = &self.policies.subscription_dispatch_rate;
@@ -46,6 +53,7 @@ impl Topic {
         if sub.limiter.is_none()
             && sub.feedback.is_none()
             && self.limiter.is_none()
+            && self.group.is_none()
             && self.deps.dispatch.is_none()
         {
             return Left::ALL;
@@ -62,8 +70,14 @@ impl Topic {
             limiter.note_published(now, messages, bytes);
             left.and(limiter.left(now))
         });
-        match &self.deps.dispatch {
+        let own = match &self.deps.dispatch {
             Some(all) => own.and(all.lock().unwrap_or_else(PoisonError::into_inner).left(now)),
+            None => own,
+        };
+        match &self.group {
+            // Who may not send anyway wants no loan.
+            Some(group) if own.again_at.is_some() => own.and(group.dispatch_left(now)),
+            Some(group) => own.and(group.ask_dispatch(now)),
             None => own,
         }
     }
@@ -99,6 +113,9 @@ impl Topic {
         if let Some(all) = &self.deps.dispatch {
             all.lock().unwrap_or_else(PoisonError::into_inner).take(now, count, bytes);
         }
+        if let Some(group) = &self.group {
+            group.note_dispatched(now, count, bytes);
+        }
         if self.shares_a_rate() {
             self.last_throttled = Some(SubscriptionName::clone(name));
         }
@@ -115,7 +132,7 @@ impl Topic {
 
     /// Whether subscriptions take from one rate.
     fn shares_a_rate(&self) -> bool {
-        self.limiter.is_some() || self.deps.dispatch.is_some()
+        self.limiter.is_some() || self.group.is_some() || self.deps.dispatch.is_some()
     }
 
     /// In turn, if they take from one rate: who took last is last. Those that found nothing left of it
@@ -154,6 +171,7 @@ impl Topic {
             sub.and_then(|sub| sub.feedback.as_ref()).map(|it| (it.text(), it.is_used_up(now))),
             of_sub.map(|limiter| say(limiter, "subscription")),
             self.limiter.as_deref().map(|limiter| say(limiter, "topic")),
+            self.group.as_ref().and_then(|group| group.dispatch_text(now)),
             of_all.map(|all| say(&all.lock().unwrap_or_else(PoisonError::into_inner), "broker")),
         ];
         found.into_iter().flatten().collect()
