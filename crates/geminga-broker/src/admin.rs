@@ -12,8 +12,8 @@
 
 mod backlogs;
 mod clusters;
-mod local_policies;
 mod cursors;
+mod local_policies;
 mod messages;
 mod namespaces;
 mod partitioned;
@@ -40,10 +40,10 @@ pub use geminga_metadata::values::policies::{
 pub use geminga_metadata::values::resource_group::ResourceGroup;
 pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
-pub use permissions::Permissions;
-pub use placement::check_isolation_policy;
 pub use cursors::ResetPosition;
 pub use messages::CountFrom;
+pub use permissions::Permissions;
+pub use placement::check_isolation_policy;
 pub use subscriptions::CursorStart;
 
 pub use crate::stats::{

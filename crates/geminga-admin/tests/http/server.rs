@@ -219,7 +219,7 @@ impl Server {
         topic: &str,
         subscription: &str,
     ) -> Result<Consumer, SubscribeError> {
-        self.consumer_with_outbox(topic, subscription).await.0
+        self.subscribe_with_outbox(topic, subscription).await.0
     }
 
     pub(crate) async fn consumer_with_outbox(
@@ -227,6 +227,15 @@ impl Server {
         topic: &str,
         subscription: &str,
     ) -> (Consumer, Outbox) {
+        let (consumer, outbox) = self.subscribe_with_outbox(topic, subscription).await;
+        (consumer.unwrap(), outbox)
+    }
+
+    async fn subscribe_with_outbox(
+        &self,
+        topic: &str,
+        subscription: &str,
+    ) -> (Result<Consumer, SubscribeError>, Outbox) {
         let request = SubscribeRequest {
             consumer_id: 3,
             incarnation: 0,
@@ -252,9 +261,8 @@ impl Server {
             allow_out_of_order: false,
         };
         let topic: TopicName = topic.parse().unwrap();
-        self.broker.subscribe(&topic, request, &Outbox::new(1 << 20)).await
         let outbox = Outbox::new(1 << 20);
-        (self.broker.subscribe(&topic, request, &outbox).await.unwrap(), outbox)
+        (self.broker.subscribe(&topic, request, &outbox).await, outbox)
     }
 }
 

@@ -7,8 +7,7 @@ use geminga_metadata::{paths, values::placement::AutoFailoverPolicy};
 use geminga_types::NamespaceName;
 
 use super::{
-    BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy,
-    ResourceQuota,
+    BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy, ResourceQuota,
 };
 use crate::{AdminError, Broker, namespace::record};
 
