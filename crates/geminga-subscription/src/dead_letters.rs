@@ -151,9 +151,19 @@ impl DeadLetters {
         if !was_handed {
             self.waiting.insert(at);
         }
-        let entries = self.slots.entry(slot).or_default();
-        *entries += 1;
-        *entries == 1
+        self.enter(slot)
+    }
+
+    /// An entry is of this slot: it was a chunk of its message when it died, and may have met another type
+    /// of subscription since. False: that was known.
+    pub(crate) fn move_to(&mut self, at: Ordinal, slot: u32) -> bool {
+        let Some(dead) = self.entries.get_mut(&at) else { return false };
+        let before = std::mem::replace(&mut dead.slot, slot);
+        if before != slot {
+            self.leave(before);
+            self.enter(slot);
+        }
+        before != slot
     }
 
     /// What is to be read for the publisher now, ascending. What was tried before is first, and needs no
@@ -233,12 +243,7 @@ impl DeadLetters {
         self.waiting.remove(&at);
         self.handed_messages -= dead.handed_messages;
         self.settling_messages += dead.handed_messages;
-        if let Some(entries) = self.slots.get_mut(&dead.slot) {
-            *entries -= 1;
-            if *entries == 0 {
-                self.slots.remove(&dead.slot);
-            }
-        }
+        self.leave(dead.slot);
         Some(dead.slot)
     }
 
@@ -294,6 +299,22 @@ impl DeadLetters {
         dead.state = State::Waiting;
         let set = if dead.was_handed { &mut self.retrying } else { &mut self.waiting };
         set.insert(at);
+    }
+
+    /// True: nothing else of the slot is here.
+    fn enter(&mut self, slot: u32) -> bool {
+        let entries = self.slots.entry(slot).or_default();
+        *entries += 1;
+        *entries == 1
+    }
+
+    fn leave(&mut self, slot: u32) {
+        if let Some(entries) = self.slots.get_mut(&slot) {
+            *entries -= 1;
+            if *entries == 0 {
+                self.slots.remove(&slot);
+            }
+        }
     }
 
     const fn unsettled(&self) -> u64 {

@@ -57,9 +57,11 @@ impl<P> Subscription<P> {
 
     /// An entry has been read that is a dead letter.
     pub(super) fn meet_dead(&mut self, entry: Entry<P>) {
-        let at = entry.ordinal;
+        let (at, slot) = (entry.ordinal, key_slot(entry.key_hash));
         if !self.pending.dead.contains(at) {
-            self.bury(at, key_slot(entry.key_hash));
+            self.bury(at, slot);
+        } else if self.pending.dead.move_to(at, slot) && self.members.keeps_key_order() {
+            self.has_stale_lanes = true;
         }
         if self.pending.dead.read(at, self.letters_max()) {
             self.letters.push(entry);

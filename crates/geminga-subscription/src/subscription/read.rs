@@ -192,7 +192,8 @@ impl<P> Subscription<P> {
         if holds_much { self.acks.acked_end().min(self.end) } else { self.end }
     }
 
-    /// Gives up payloads that wait for their key once they fill a read's worth of memory.
+    /// Gives up payloads that wait for their key, or for the consumer that has the other chunks of their
+    /// message, once they fill a read's worth of memory.
     fn evict_held_back(&mut self) {
         if self.holds_a_read() {
             self.queue.evict_buffer();

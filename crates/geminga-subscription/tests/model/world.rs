@@ -495,7 +495,9 @@ impl World {
         assert!(park_from == expected || is_for_publisher && park_from.is_none(), "seed {seed}");
         let has_taker = is_for_publisher || self.consumers.keys().any(|&key| self.is_ready(key));
         assert!(has_taker, "seed {seed}: for nobody");
-        let may_evict = self.kind == Kind::KeyShared;
+        // What waits for its key, or for the consumer that has the message's first chunks, may be given up.
+        let has_chunks = self.entries.iter().any(|entry| entry.chunk.is_some());
+        let may_evict = self.kind == Kind::KeyShared || self.is_shared() && has_chunks;
         let (next_read, readable_end) = (self.sub.next_read().0, self.readable_end());
         for at in wanted {
             let may_be_read = at < next_read || at < readable_end || is_for_publisher;

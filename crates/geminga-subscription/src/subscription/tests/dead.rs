@@ -1,7 +1,7 @@
 //! Dead letters: who dies, what the publisher gets, what its answers do.
 
 use super::*;
-use crate::DeadLetterOptions;
+use crate::{Chunk, DeadLetterOptions};
 
 const DYING: DeadLetterOptions = DeadLetterOptions::new(1);
 
@@ -421,4 +421,20 @@ fn dead_letters_are_not_counted_as_parked() {
     let parked = ParkedEntries { runs: vec![range(5, 10)], due_min: 500_000 };
     rig.sub.on_parking_read(id, Ok(vec![]), &parked);
     assert_eq!(rig.sub.stats().parked_entries, 9);
+}
+
+/// Goal: on Shared a dead letter was a chunk of its message; on Key_Shared it holds back its key.
+#[test]
+fn a_chunk_that_died_on_shared_holds_back_its_key_on_key_shared() {
+    let options = Options { dead_letters: Some(DYING), ..Options::default() };
+    let mut rig = Rig::new(options, 0).with(Kind::Shared, &[A]).flow(A, 10);
+    rig.publish(|entry| entry.chunk = Some(Chunk { message: 9, is_first: true }));
+    rig.kill(&[0]);
+    assert_eq!(rig.published(), [(0, 1)]);
+    rig.sub.detach(A);
+    let mut rig = rig.with(Kind::KeyShared, &[A]).flow(A, 10);
+    rig.publish(|_| {});
+    assert_eq!(rig.got(), []);
+    rig.sub.on_dead_letters(&[ack(0)], false);
+    assert_eq!(rig.got(), ones([1]));
 }
