@@ -479,6 +479,14 @@ pub(crate) const VERSIONS: [&str; 2] = ["v2", "v3"];
 pub(crate) const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
 
 impl Route {
+    /// Whether its answer may be large, and is made piece by piece.
+    pub(crate) const fn is_large(self) -> bool {
+        matches!(
+            self,
+            Self::Metrics | Self::MetricsSlash | Self::BrokerTopics | Self::BrokerDestinations
+        )
+    }
+
     /// Finds the route of a request and the variable parts of its path, still encoded. A HEAD is
     /// served as a GET.
     pub(crate) fn find<'p>(method: &str, path: &'p str) -> Result<(Self, Vec<&'p str>), Failure> {
