@@ -108,4 +108,6 @@ const fn count(value: u64) -> f64 {
 }
 
 #[cfg(test)]
+mod dashboard_tests;
+#[cfg(test)]
 mod tests;
