@@ -7,6 +7,7 @@ mod interceptors;
 mod memory;
 mod options;
 mod process;
+mod subscription_types;
 
 use std::{
     net::{IpAddr, SocketAddr},

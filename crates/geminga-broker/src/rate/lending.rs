@@ -151,6 +151,7 @@ impl<G: Ord + Clone> Lending<G> {
     }
 
     /// Messages and bytes that a group took beyond its rate since it is there.
+    #[cfg(test)]
     pub(crate) fn loans(&self, name: &G) -> (u64, u64) {
         self.groups.get(name).map_or((0, 0), |group| (group.loans[0], group.loans[1]))
     }

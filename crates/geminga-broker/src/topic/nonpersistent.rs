@@ -21,6 +21,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
+    admission::Admission,
     consumers::{OpenedConsumer, closing},
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
@@ -46,6 +47,7 @@ struct Topic {
     mailbox: WeakSender,
     producers: Producers,
     consumers: BTreeMap<u64, Box<OpenedConsumer>>,
+    admission: Admission,
     subscriptions: BTreeMap<Arc<str>, Sub>,
     next_key: u64,
     /// When the last producer or consumer left.
@@ -86,6 +88,7 @@ pub(super) fn spawn(
         mailbox: mailbox.downgrade(),
         producers: Producers::default(),
         consumers: BTreeMap::new(),
+        admission: Admission::default(),
         subscriptions: BTreeMap::new(),
         next_key: 0,
         unused_since: now,
@@ -178,6 +181,9 @@ impl Topic {
             }
             Event::Policies(policies) => {
                 self.producers.set_policies(&policies);
+                if policies.subscribe_rate.is_none() {
+                    self.admission.forget();
+                }
                 self.policies = policies;
             }
             Event::DeleteSubscription { name, force, reply } => {
