@@ -113,9 +113,9 @@ pub(super) fn subscribe_rate(options: &Options) -> Option<SubscribeRate> {
 pub(super) fn persistence(options: &Options) -> Option<PersistencePolicies> {
     let ledger = &options.managed_ledger.ledger;
     Some(PersistencePolicies {
-        bookkeeper_ensemble: u32::try_from(ledger.ensemble_size).unwrap_or(u32::MAX),
-        bookkeeper_write_quorum: u32::try_from(ledger.write_quorum).unwrap_or(u32::MAX),
-        bookkeeper_ack_quorum: u32::try_from(ledger.ack_quorum).unwrap_or(u32::MAX),
+        bookkeeper_ensemble: ledger.ensemble_size,
+        bookkeeper_write_quorum: ledger.write_quorum,
+        bookkeeper_ack_quorum: ledger.ack_quorum,
         managed_ledger_max_mark_delete_rate: 0.0,
         ..PersistencePolicies::default()
     })
