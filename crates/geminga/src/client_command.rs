@@ -14,7 +14,9 @@ use clap::{Args, Subcommand};
 use geminga_client::{Client, ClientError, ClientOptions};
 use geminga_env::Env;
 
-pub(crate) use self::pace::parse_rate;
+use crate::exit::NoServer;
+
+pub(crate) use self::{pace::parse_rate, print::hex_dump};
 
 /// Sends and receives messages.
 #[derive(Debug, Args)]
@@ -72,15 +74,12 @@ pub(crate) async fn connect(
     client.map_err(|error| {
         let is_down =
             matches!(error, ClientError::Unreachable { .. } | ClientError::TimedOut { .. });
-        let context = if is_down {
-            format!(
-                "no server answers at {url}; start one with `geminga standalone`, or name another \
-                 with --url"
-            )
+        let error = anyhow::Error::new(error);
+        if is_down {
+            error.context(NoServer { url: url.to_owned(), option: "--url" })
         } else {
-            format!("connecting to {url}")
-        };
-        anyhow::Error::new(error).context(context)
+            error.context(format!("connecting to {url}"))
+        }
     })
 }
 

@@ -10,7 +10,7 @@ use geminga::{
     admin_command::{self, AdminCommand},
     client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
-    file_limit,
+    exit, file_limit,
     perf::{self, PerfCommand},
     standalone,
     storage_command::{self, StorageCommand},
@@ -68,7 +68,7 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(admin_command::with_long_names(std::env::args_os().collect()));
     let is_tool = !matches!(cli.command, Command::Standalone(_));
     let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            exit::code(&error).into()
         }
     }
 }
@@ -168,7 +168,7 @@ fn run_client(command: ClientCommand) -> anyhow::Result<()> {
 
 fn run_admin(command: AdminCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(admin_command::run(Env::system(), command))
+    runtime.block_on(admin_command::run(Env::system(), command, &mut std::io::stdout()))
 }
 
 fn run_storage(command: StorageCommand) -> anyhow::Result<ExitCode> {

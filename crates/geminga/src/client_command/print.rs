@@ -34,7 +34,7 @@ pub(super) fn print(message: &Message, hex: bool, out: &mut impl Write) -> io::R
 }
 
 /// Sixteen bytes a line: offset, bytes, and what of them is text.
-fn hex_dump(bytes: &[u8]) -> String {
+pub(crate) fn hex_dump(bytes: &[u8]) -> String {
     let mut dump = String::new();
     for (line, chunk) in bytes.chunks(16).enumerate() {
         let mut hex = String::new();
