@@ -90,7 +90,8 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(admin_command::with_long_names(std::env::args_os().collect()));
+    let words = admin_command::with_long_names(std::env::args_os().collect());
+    let cli = Cli::parse_from(client_command::with_long_names(words));
     let is_tool = !matches!(cli.command, Command::Standalone(_));
     let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));

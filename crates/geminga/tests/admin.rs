@@ -153,3 +153,84 @@ fn what_the_server_says_comes_through_as_it_is() {
     let status = server.prints("admin topics compaction-status shown -w");
     assert!(status.contains("NOT_RUN"), "{status}");
 }
+
+#[test]
+fn schemas_are_registered_and_checked() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+    let first = file("first", &record(r#"{"name":"a","type":"int"}"#));
+    // The default strategy wants what was written before to be readable: a new field needs a default.
+    let other = file("other", &record(r#"{"name":"b","type":"string"}"#));
+    let produce =
+        format!("client produce typed --schema-type json --schema-file {first} -s ; --json");
+    let sent = server.prints(&format!("{produce} -m {{\"a\":1}};{{\"a\":2}}"));
+    assert_eq!(sent.matches("messageId").count(), 2, "{sent}");
+    server.prints(&format!("{produce} -db -m {{\"a\":3}}"));
+    let stored = server.json("admin schemas get typed");
+    assert_eq!((&stored["version"], &stored["type"]), (&json!(0), &json!("JSON")), "{stored}");
+
+    let read = server.prints("client read typed -m earliest -n 3 --json");
+    let read: Vec<Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read.len(), 3, "{read:?}");
+    for (message, a) in read.iter().zip(1..) {
+        assert_eq!(message["payload"], json!(format!("{{\"a\":{a}}}")), "{message}");
+        assert_eq!(message["schemaVersion"], json!(0), "{message}");
+    }
+    let refused = server.fails(
+        &format!(
+            "client produce typed --schema-type json --schema-file {other} -s ; -m {{\"b\":\"x\"}}"
+        ),
+        1,
+    );
+    assert!(refused.contains("IncompatibleSchema"), "{refused}");
+    let refused =
+        server.fails(&format!("client read typed -st avro --schema-file {other} -m earliest"), 1);
+    assert!(refused.contains("IncompatibleSchema"), "{refused}");
+
+    for (line, part) in [
+        (
+            format!("client produce typed --schema-type json --schema-file {first} -m nojson"),
+            "JSON",
+        ),
+        (format!("client produce typed --schema-type avro --schema-file {first} -m x"), "-f"),
+        ("client produce typed --schema-type json -m 1".to_owned(), "--schema-file"),
+        ("client produce typed --schema-type auto_consume -m 1".to_owned(), "receive"),
+    ] {
+        let said = server.fails(&line, 2);
+        assert!(said.contains(part), "{line}: {said}");
+    }
+}
+
+#[test]
+fn messages_are_lines_of_json_with_their_keys() {
+    let server = Server::start();
+    server.prints("client produce keyed -k k1 -p a=b,c=d -m one,two");
+    let read = server.prints("client read keyed -m earliest -n 2 --json");
+    let messages: Vec<Value> =
+        read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(messages[0]["key"], json!("k1"));
+    assert_eq!(messages[1]["properties"], json!({"a": "b", "c": "d"}));
+    assert_eq!(messages[1]["payload"], json!("two"));
+    assert_eq!(messages[1].get("schemaVersion"), None);
+    assert_eq!(server.json("admin topics subscriptions keyed"), json!([]), "a reader stayed");
+
+    let id = messages[0]["messageId"].as_str().unwrap();
+    let entry: Vec<&str> = id.split(':').take(2).collect();
+    server.prints("client produce keyed -m three");
+    let behind = server.prints(&format!("client read keyed -m {} -n 1 --json", entry.join(":")));
+    assert!(behind.contains(r#""payload":"three""#), "{behind}");
+    let at = server.prints(&format!("client read keyed -m {} -i -n 1 --json", entry.join(":")));
+    assert!(at.contains(r#""payload":"one""#), "{at}");
+
+    let consumed = server.prints("client consume keyed -s s -p Earliest -t Key_Shared -n 3 --json");
+    assert_eq!(consumed.lines().count(), 3, "{consumed}");
+    let text = server.prints("client read keyed -m earliest -n 1");
+    assert!(text.contains("key:[k1], properties:[a=b, c=d], content:one"), "{text}");
+    assert!(text.ends_with("1 messages successfully read\n"), "{text}");
+}
