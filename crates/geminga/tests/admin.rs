@@ -108,6 +108,16 @@ fn tenants_namespaces_topics_and_policies_are_administered() {
     server.prints("admin topicPolicies set-max-producers acme/orders/paid -p 3");
     assert_eq!(server.prints("admin topics get-maxProducers acme/orders/paid"), "3\n");
 
+    server.prints("admin topicPolicies set-message-ttl acme/orders/paid -t 1m");
+    assert_eq!(server.json("admin topicPolicies get-message-ttl acme/orders/paid"), json!(60));
+    server.prints("admin topicPolicies set-dispatch-rate acme/orders/paid -md 5 -rp");
+    let rate = server.json("admin topicPolicies get-dispatch-rate acme/orders/paid");
+    assert_eq!(rate["relativeToPublishRate"], json!(true), "{rate}");
+    server.prints("admin resourcegroups create shared -mp 7");
+    server.prints("admin resourcegroups update shared -md 8");
+    let group = server.json("admin resourcegroups get shared");
+    assert_eq!((&group["publishRateInMsgs"], &group["dispatchRateInMsgs"]), (&json!(7), &json!(8)));
+
     server.prints("admin namespaces delete acme/orders -f");
     server.prints("admin tenants delete acme");
     let left = server.prints("admin tenants list");

@@ -131,6 +131,8 @@ pub(super) fn values(verb: &Verb, matches: &ArgMatches) -> Values {
 fn value_of(argument: &Argument, matches: &ArgMatches) -> Option<Value> {
     let name = argument.name;
     match argument.kind {
+        // The server takes what is not there for true.
+        Kind::Switch if argument.default == Some("false") => Some(matches.get_flag(name).into()),
         Kind::Switch => matches.get_flag(name).then_some(true.into()),
         Kind::EitherOf(_) => Some(matches.get_flag(name).into()),
         Kind::OneOf(values) => {

@@ -336,7 +336,7 @@ fn requests_about_topics_are_what_pulsar_admin_sends() {
         (
             "topics reset-cursor persistent://t/n/a+b -s x -m 3:4 -e",
             format!("POST /admin/v2/{topic}/subscription/x/resetcursor"),
-            json!({"ledgerId": 3, "entryId": 4, "partitionIndex": -1, "isExcluded": true}),
+            json!({"ledgerId": 3, "entryId": 4, "partitionIndex": -1, "excluded": true}),
         ),
         (
             "topics create-subscription persistent://t/n/a+b -s x/y -m earliest -p a=b -p c=d",
@@ -354,6 +354,41 @@ fn requests_about_topics_are_what_pulsar_admin_sends() {
                 "GET /admin/v2/{topic}/stats?getPreciseBacklog=true&getEarliestTimeInBacklog=true"
             ),
             Value::Null,
+        ),
+    ] {
+        assert_eq!(call(line), (request, body), "{line}");
+    }
+    assert_eq!(calls("topics list t/n").len(), 2);
+}
+
+#[test]
+fn requests_about_the_rest_are_what_pulsar_admin_sends() {
+    for (line, request, body) in [
+        (
+            "topicPolicies set-message-ttl t -t 1m",
+            "POST /admin/v2/persistent/public/default/t/messageTTL?messageTTL=60".to_owned(),
+            Value::Null,
+        ),
+        (
+            "topicPolicies set-dispatch-rate t -md 5",
+            "POST /admin/v2/persistent/public/default/t/dispatchRate".to_owned(),
+            json!({
+                "dispatchThrottlingRateInMsg": 5,
+                "dispatchThrottlingRateInByte": -1,
+                "ratePeriodInSecond": 1,
+                "relativeToPublishRate": false,
+            }),
+        ),
+        (
+            "topics partitioned-stats t",
+            "GET /admin/v2/persistent/public/default/t/partitioned-stats?perPartition=false"
+                .to_owned(),
+            Value::Null,
+        ),
+        (
+            "resourcegroups create g -mp 1",
+            "PUT /admin/v2/resourcegroups/g".to_owned(),
+            json!({"publishRateInMsgs": 1}),
         ),
         (
             "schemas get t -a",
@@ -375,7 +410,6 @@ fn requests_about_topics_are_what_pulsar_admin_sends() {
     ] {
         assert_eq!(call(line), (request, body), "{line}");
     }
-    assert_eq!(calls("topics list t/n").len(), 2);
 }
 
 #[test]

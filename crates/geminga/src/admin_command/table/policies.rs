@@ -245,12 +245,15 @@ fn rate(name: &'static str, path: &'static str, about: &'static str) -> Policy {
             field("--dispatch-rate-period -dt", "ratePeriodInSecond", "Per so many seconds.")
                 .or("1"),
         )
-        .with(option(
-            "--relative-to-publish-rate -rp",
-            Kind::Switch,
-            Place::Field("relativeToPublishRate"),
-            "Beyond what is published.",
-        ))
+        .with(
+            option(
+                "--relative-to-publish-rate -rp",
+                Kind::Switch,
+                Place::Field("relativeToPublishRate"),
+                "Beyond what is published.",
+            )
+            .or("false"),
+        )
 }
 
 fn publish_rate() -> Policy {
@@ -427,7 +430,7 @@ pub(super) fn of_topic() -> Vec<Verb> {
     let mut all = common();
     all.extend([
         policy("message-ttl", "messageTTL", "how long messages wait to be acked")
-            .with(seconds("--ttl -t")),
+            .with(Argument { place: Place::Query("messageTTL"), ..seconds("--ttl -t") }),
         policy("max-producers", "maxProducers", "how many producers it has")
             .number("--max-producers -p"),
         policy("max-consumers", "maxConsumers", "how many consumers it has")

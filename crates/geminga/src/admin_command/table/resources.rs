@@ -45,13 +45,13 @@ pub(super) fn groups() -> Vec<Verb> {
     vec![
         get("list", "/admin/v2/resourcegroups", "List the resource groups."),
         get("get", GROUP, "Show one.").with(group()),
-        with_rates(put("create", GROUP, "Create one.").with(group()), Some("-1")),
-        with_rates(put("update", GROUP, "Change one.").over(GROUP).with(group()), None),
+        with_rates(put("create", GROUP, "Create one.").with(group())),
+        with_rates(put("update", GROUP, "Change one.").over(GROUP).with(group())),
         delete("delete", GROUP, "Delete one.").with(group()),
     ]
 }
 
-fn with_rates(verb: Verb, default: Option<&'static str>) -> Verb {
+fn with_rates(verb: Verb) -> Verb {
     let rates = [
         ("--msg-publish-rate -mp", "publishRateInMsgs", "Messages in, a second."),
         ("--byte-publish-rate -bp", "publishRateInBytes", "Bytes in, a second."),
@@ -59,8 +59,7 @@ fn with_rates(verb: Verb, default: Option<&'static str>) -> Verb {
         ("--byte-dispatch-rate -bd", "dispatchRateInBytes", "Bytes out, a second."),
     ];
     rates.into_iter().fold(verb, |verb, (names, field, about)| {
-        let rate = option(names, Kind::Number, Place::Field(field), about);
-        verb.with(Argument { default, ..rate })
+        verb.with(option(names, Kind::Number, Place::Field(field), about))
     })
 }
 

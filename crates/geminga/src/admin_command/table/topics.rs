@@ -144,7 +144,8 @@ fn of_backlog(verb: Verb) -> Verb {
 }
 
 fn shown() -> Vec<Verb> {
-    let each = option("--per-partition", Kind::Switch, Place::Query("perPartition"), "Each.");
+    let each =
+        option("--per-partition", Kind::Switch, Place::Query("perPartition"), "Each.").or("false");
     vec![
         of_backlog(get("stats", "/admin/v2/{topic}/stats", "Show a topic's stats.")),
         of_backlog(get(
@@ -262,7 +263,7 @@ fn cursors() -> Vec<Verb> {
     let expire_time = || option("--expireTime -t", Kind::Seconds, Place::Path, older);
     let excluded = || {
         let about = "Begin behind it.";
-        option("--exclude-reset-position -e", Kind::Switch, Place::Field("isExcluded"), about)
+        option("--exclude-reset-position -e", Kind::Switch, Place::Field("excluded"), about)
     };
     let position = |names, about| option(names, Kind::Position, Place::Body, about);
     let any = "ledger:entry, earliest or latest.";
