@@ -14,7 +14,10 @@ async fn looked_at(settings: &[(&str, &str)], data_dir: &Path) -> (bool, Vec<Val
     let mut out = Vec::new();
     let is_well = run(&Env::system(), &read, data_dir, true, &mut out).await.unwrap();
     let report: Value = serde_json::from_slice(&out).unwrap();
-    (is_well, report["checks"].as_array().unwrap().clone())
+    let findings = report["checks"].as_array().unwrap().clone();
+    let has_problem = findings.iter().any(|finding| finding["state"] == "problem");
+    assert_eq!(is_well, !has_problem, "{findings:?}");
+    (is_well, findings)
 }
 
 fn of<'f>(findings: &'f [Value], name: &str) -> Vec<&'f Value> {
