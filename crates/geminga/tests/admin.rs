@@ -149,6 +149,10 @@ fn what_the_server_says_comes_through_as_it_is() {
     let peeked = server.prints("admin topics peek-messages shown -s s -n 3");
     assert_eq!(peeked.matches("message id: ").count(), 1, "{peeked}");
     assert!(peeked.contains("hello"), "{peeked}");
+    server.prints("client produce batched -k k -m one,two --compression lz4");
+    let batch = server.json("admin topics examine-messages batched");
+    let messages = json!([{"key": "k", "payload": "one"}, {"key": "k", "payload": "two"}]);
+    assert_eq!(batch["messages"], messages, "{batch}");
     let stats = server.json("admin topics stats shown -etb");
     assert_eq!(stats["msgInCounter"], json!(1));
     assert_eq!(stats["subscriptions"]["s"]["msgBacklog"], json!(1));
