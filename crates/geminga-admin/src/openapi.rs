@@ -185,6 +185,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("/admin/v2/namespaces/{}/antiAffinity", &["cluster", "group"]),
     ("/admin/v2/namespaces/", &["tenant", "namespace"]),
     ("/admin/v2/{domain}/", &["tenant", "namespace", "topic"]),
+    ("/admin/v2/non-persistent/", &["tenant", "namespace", "bundle"]),
     ("/admin/v2/schemas/", &["tenant", "namespace", "topic"]),
     ("/lookup/v2/", &["tenant", "namespace", "topic"]),
     ("/admin/v2/resource-quotas/", &["tenant", "namespace", "bundle"]),
@@ -212,7 +213,7 @@ fn after(parts: &[String]) -> &str {
 fn tag(path: &str) -> String {
     let is_about = |part: &&str| !["", "admin", "v2", "{version}"].contains(part);
     match path.split('/').find(is_about) {
-        Some("{domain}") => "topics".to_owned(),
+        Some("{domain}" | "non-persistent") => "topics".to_owned(),
         part => part.unwrap_or_default().trim_matches(['{', '}']).to_owned(),
     }
 }

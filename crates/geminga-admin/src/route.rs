@@ -487,6 +487,12 @@ impl Route {
         )
     }
 
+    /// The route that serves a request, with the variable parts of its path, if there is one.
+    #[must_use]
+    pub fn serving<'p>(method: &str, path: &'p str) -> Option<(Self, Vec<&'p str>)> {
+        Self::find(method, path).ok()
+    }
+
     /// Finds the route of a request and the variable parts of its path, still encoded. A HEAD is
     /// served as a GET.
     pub(crate) fn find<'p>(method: &str, path: &'p str) -> Result<(Self, Vec<&'p str>), Failure> {

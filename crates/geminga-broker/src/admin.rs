@@ -35,8 +35,8 @@ pub use geminga_metadata::values::placement::{
 pub use geminga_metadata::values::policies::{
     AuthAction, AuthPolicies, AutoSubscriptionCreationOverride, AutoTopicCreationOverride,
     BacklogQuota, BookieAffinityGroup, BundlesData, ClusterData, DelayedDeliveryPolicies,
-    DispatchRate, InactiveTopicPolicies, LocalPolicies, PartitionedTopicMetadata, Policies,
-    PublishRate, RetentionPolicies, TenantInfo,
+    DispatchRate, EntryFilters, InactiveTopicPolicies, LocalPolicies, PartitionedTopicMetadata,
+    PersistencePolicies, Policies, PublishRate, RetentionPolicies, SubscribeRate, TenantInfo,
 };
 pub use geminga_metadata::values::resource_group::ResourceGroup;
 pub use geminga_metadata::values::topic_policies::TopicPolicies;

@@ -417,7 +417,11 @@ impl Broker {
         let found = found.map_err(|error| store_error(topic, &error))?;
         let policies =
             found.ok_or_else(|| TopicError::NamespaceNotFound(topic.namespace().to_string()))?;
-        if AutoCreation::of(&self.live_options(), &policies).subscriptions {
+        let own = self.0.topics.own_policies(topic).await;
+        let own = own.map_err(|error| store_error(topic, &error))?;
+        let own = own.as_ref().and_then(|own| own.auto_subscription_creation_override);
+        let of_namespace = || AutoCreation::of(&self.live_options(), &policies).subscriptions;
+        if own.map_or_else(of_namespace, |own| own.allow_auto_subscription_creation) {
             return Ok(());
         }
         let stats = handle.stats().await.map_err(|_| TopicError::NotOwned(topic.clone()))?;

@@ -158,7 +158,48 @@ pub struct Consumer {
     pub(crate) mailbox: MailboxSender,
 }
 
+/// Which kinds of subscription there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscriptionKinds(u8);
+
+impl SubscriptionKinds {
+    /// All of them.
+    pub const ALL: Self = Self(0b1111);
+
+    /// Those of these names, unless none is one.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let kinds = names.into_iter().filter_map(SubscriptionKind::named);
+        let set = kinds.fold(0, |set, kind| set | kind.bit());
+        (set != 0).then_some(Self(set))
+    }
+
+    /// Whether there may be subscriptions of a kind.
+    #[must_use]
+    pub const fn contains(self, kind: SubscriptionKind) -> bool {
+        self.0 & kind.bit() != 0
+    }
+
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let kinds = SubscriptionKind::ALL.into_iter().filter(move |&kind| self.contains(kind));
+        kinds.map(SubscriptionKind::as_str)
+    }
+}
+
 impl SubscriptionKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exclusive, Self::Failover, Self::Shared, Self::KeyShared];
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     /// Pulsar's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

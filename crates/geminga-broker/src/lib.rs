@@ -40,7 +40,7 @@ pub use broker::{Broker, Located, MemoryUse, Parts, StartError, TopicsMode};
 pub use budget::{Budget, BudgetPermit};
 pub use consumer::{
     AckId, AckKind, AckRequest, Consumer, ConsumerStats, LastMessage, SeekTo, SubscribeRequest,
-    SubscriptionKind,
+    SubscriptionKind, SubscriptionKinds,
 };
 pub use error::{
     AckError, AdminError, LookupError, ProduceError, PublishError, RequestError, SchemaError,
@@ -55,7 +55,7 @@ pub use geminga_subscription::{AutoSplit, Chunk};
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
     DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
-    PARTITIONS_MAX, PhaseHook, PublishingOptions, TenantOptions, TopicOptions,
+    PARTITIONS_MAX, PhaseHook, PublishingOptions, SubscribeRate, TenantOptions, TopicOptions,
 };
 pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};

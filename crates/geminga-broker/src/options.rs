@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use geminga_subscription::AutoSplit;
 
-use crate::{DispatchRate, InactiveMode, PublishRate, QuotaAction, SchemaOptions};
+use crate::{
+    DispatchRate, InactiveMode, PublishRate, QuotaAction, SchemaOptions, SubscriptionKinds,
+};
 
 /// How clients reach this broker.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,11 @@ pub struct Limits {
     pub consumers_per_subscription_max: u64,
     /// `maxSubscriptionsPerTopic`; 0 is no limit.
     pub subscriptions_per_topic_max: u64,
+    /// `subscriptionTypesEnabled`.
+    pub subscription_kinds: SubscriptionKinds,
+    /// `subscribeThrottlingRatePerConsumer` and `subscribeRatePeriodPerConsumerInSecond`; `None` is no
+    /// limit.
+    pub subscribe_rate: Option<SubscribeRate>,
     /// `maxUnackedMessagesPerConsumer`; 0 is no limit.
     pub unacked_per_consumer_max: usize,
     /// `maxUnackedMessagesPerSubscription`; 0 is no limit.
@@ -77,6 +84,15 @@ pub struct Limits {
     pub read_bytes_max: usize,
     /// `dispatcherMaxRoundRobinBatchSize`, entries.
     pub round_robin_entries_max: usize,
+}
+
+/// How often a consumer may come to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscribeRate {
+    /// How often in a period, at least 1.
+    pub times: u64,
+    /// The period.
+    pub period: Duration,
 }
 
 /// How fast messages go out.

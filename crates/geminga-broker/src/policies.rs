@@ -28,7 +28,9 @@ use tokio::sync::Notify;
 
 use self::layer::Layer;
 pub(crate) use self::store::{InMetadata, PolicyStore};
-use crate::{DispatchRate, Options, PublishRate, admin, creation::AutoCreation, namespace};
+use crate::{
+    DispatchRate, Options, PublishRate, SubscribeRate, SubscriptionKinds, admin, namespace,
+};
 
 /// The kinds of quota, as they are stored.
 const BY_SIZE: &str = "destination_storage";
@@ -119,6 +121,13 @@ fn publish_rate(given: &policies::PublishRate) -> Option<PublishRate> {
     Some(rate).filter(PublishRate::is_limited)
 }
 
+fn subscribe_rate(given: policies::SubscribeRate) -> Option<SubscribeRate> {
+    let positive = |count: i32| u64::try_from(count).ok().filter(|&count| 0 < count);
+    let times = positive(given.subscribe_throttling_rate_per_consumer)?;
+    let period = Duration::from_secs(positive(given.rate_period_in_second)?);
+    Some(SubscribeRate { times, period })
+}
+
 fn action(quota: &BacklogQuota) -> QuotaAction {
     quota.policy.as_deref().and_then(QuotaAction::named).unwrap_or_default()
 }
@@ -174,6 +183,12 @@ pub(crate) struct TopicPolicies {
     pub(crate) resource_group: Option<Arc<str>>,
     /// Bytes of what a client sends as one message, at most, unless it is a chunk.
     pub(crate) message_bytes_max: usize,
+    /// Which kinds of subscription there may be.
+    pub(crate) subscription_kinds: SubscriptionKinds,
+    /// How often a consumer may come; `None` is no limit.
+    pub(crate) subscribe_rate: Option<SubscribeRate>,
+    /// When what is known of producers is stored if little has come; `None`: then never.
+    pub(crate) snapshot_interval: Option<Duration>,
 }
 
 /// Counts the changes of policies that were heard of, and knows who waits for loaded topics to follow.
@@ -248,7 +263,6 @@ impl TopicPolicies {
         let mut found = Self::of_broker(options);
         found.resource_group = policies.resource_group_name.as_deref().map(Arc::from);
         found.requires_encryption |= policies.encryption_required;
-        found.creates_subscriptions = AutoCreation::of(options, policies).subscriptions;
         found.apply(Layer::of_namespace(policies, &options.cluster));
         if let Some(own) = own {
             found.apply(Layer::of_topic(own));
@@ -281,8 +295,11 @@ impl TopicPolicies {
             consumers_per_subscription_max: options.limits.consumers_per_subscription_max,
             subscriptions_max: options.limits.subscriptions_per_topic_max,
             message_bytes_max: usize::MAX,
+            subscription_kinds: options.limits.subscription_kinds,
+            subscribe_rate: options.limits.subscribe_rate,
+            snapshot_interval: options.deduplication.snapshot_interval,
             resource_group: None,
-            creates_subscriptions: true,
+            creates_subscriptions: options.auto_subscription_creation,
         }
     }
 
@@ -307,8 +324,24 @@ impl TopicPolicies {
             let limit = usize::try_from(bytes).ok().filter(|&bytes| 0 < bytes);
             self.message_bytes_max = limit.unwrap_or(usize::MAX);
         }
+        self.apply_subscribing(layer);
+        if let Some(seconds) = layer.snapshot_interval_seconds {
+            let seconds = u64::try_from(seconds).ok().filter(|&seconds| 0 < seconds);
+            self.snapshot_interval = seconds.map(Duration::from_secs);
+        }
         self.deduplication = layer.deduplication.unwrap_or(self.deduplication);
         self.honours_delays = layer.honours_delays.unwrap_or(self.honours_delays);
+    }
+
+    fn apply_subscribing(&mut self, layer: Layer<'_>) {
+        let kinds = layer.subscription_kinds.iter().map(String::as_str);
+        self.subscription_kinds =
+            SubscriptionKinds::named(kinds).unwrap_or(self.subscription_kinds);
+        if let Some(given) = layer.subscribe_rate {
+            self.subscribe_rate = subscribe_rate(given);
+        }
+        self.creates_subscriptions =
+            layer.creates_subscriptions.unwrap_or(self.creates_subscriptions);
     }
 
     fn apply_lifetimes(&mut self, layer: Layer<'_>) {
@@ -393,6 +426,8 @@ impl TopicPolicies {
             consumers_per_subscription_max: 0,
             subscriptions_max: 0,
             message_bytes_max: usize::MAX,
+            subscription_kinds: SubscriptionKinds::ALL,
+            subscribe_rate: None,
             ..Self::clone(self)
         })
     }

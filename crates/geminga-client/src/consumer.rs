@@ -29,7 +29,7 @@ use geminga_wire::proto::{
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::create::create;
-use crate::{ClientError, Message, MessageId, connection::Connection};
+use crate::{ClientError, Message, MessageId, Schema, connection::Connection};
 
 /// How the messages of a subscription are divided among its consumers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct ConsumerOptions {
     pub read_compacted: bool,
     /// Whether parts of batches are acked at the broker, if it supports that.
     pub batch_index_acks: bool,
+    /// What it reads messages as: the broker refuses it if it does not fit the topic's.
+    pub schema: Option<Schema>,
 }
 
 /// Where to seek to.
@@ -197,6 +199,7 @@ impl Default for ConsumerOptions {
             priority_level: None,
             read_compacted: false,
             batch_index_acks: true,
+            schema: None,
         }
     }
 }

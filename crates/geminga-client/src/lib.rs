@@ -28,6 +28,6 @@ pub use client::{Client, ClientOptions};
 pub use consumer::{Consumer, ConsumerOptions};
 pub use error::{ClientError, Refusal};
 pub use geminga_compression::Compression;
-pub use geminga_wire::proto::ServerError;
+pub use geminga_wire::proto::{Schema, ServerError, schema::Type as SchemaType};
 pub use message::{BatchPlace, InvalidMessageId, Message, MessageId, OutgoingMetadata};
 pub use producer::{Producer, ProducerOptions};

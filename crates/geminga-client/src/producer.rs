@@ -33,7 +33,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 pub use self::receipts::{Outcome, OutgoingMessage, Receipts};
 use self::{receipts::Member, router::Router, state::State};
 use crate::{
-    ClientError, Compression, MessageId, OutgoingMetadata, Refusal, client::Shared, link::Link,
+    ClientError, Compression, MessageId, OutgoingMetadata, Refusal, Schema, client::Shared,
+    link::Link,
 };
 
 /// Event queue of a producer beyond one receipt for each entry in flight.
@@ -67,6 +68,9 @@ pub struct ProducerOptions {
     pub pending_bytes_max: u32,
     /// When a message is given up; `None` keeps it until the broker answers.
     pub send_timeout: Option<Duration>,
+    /// What messages are written in: the broker registers it, and refuses it if it does not fit the
+    /// topic's.
+    pub schema: Option<Schema>,
 }
 
 /// A producer. Cheap to clone; the last clone that is dropped closes it, after what was sent.
@@ -173,6 +177,7 @@ impl Default for ProducerOptions {
             pending_messages_max: 1_000,
             pending_bytes_max: 64 * 1024 * 1024,
             send_timeout: Some(Duration::from_secs(30)),
+            schema: None,
         }
     }
 }
@@ -382,6 +387,7 @@ fn start(
         topic: full.to_string(),
         producer_name: options.name.clone(),
         user_provided_producer_name: Some(options.name.is_some()),
+        schema: options.schema.clone(),
         ..CommandProducer::default()
     };
     let window = usize::try_from(options.pending_messages_max).unwrap_or(usize::MAX);

@@ -6,15 +6,19 @@ mod consume;
 mod pace;
 mod print;
 mod produce;
+mod read;
+mod schema;
 
-use std::io;
+use std::{ffi::OsString, io};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use geminga_client::{Client, ClientError, ClientOptions};
 use geminga_env::Env;
 
-pub(crate) use self::pace::parse_rate;
+use crate::exit::NoServer;
+
+pub(crate) use self::{pace::parse_rate, print::hex_dump};
 
 /// Sends and receives messages.
 #[derive(Debug, Args)]
@@ -35,6 +39,8 @@ enum Verb {
     Produce(produce::Produce),
     /// Receive, print and ack messages of a subscription.
     Consume(consume::Consume),
+    /// Print messages of a topic without a subscription that stays.
+    Read(read::Read),
 }
 
 /// Runs the command until it is done.
@@ -54,13 +60,40 @@ pub async fn run(env: Env, command: ClientCommand) -> anyhow::Result<()> {
             outcome
         }
         Verb::Consume(consume) => {
+            consume.options()?;
             let client = connect().await?;
             let outcome = consume.run(&env, &client, &mut io::stdout()).await;
             client.close().await;
             outcome
         }
+        Verb::Read(read) => {
+            read.options()?;
+            let client = connect().await?;
+            let outcome = read.run(&env, &client, &mut io::stdout()).await;
+            client.close().await;
+            outcome
+        }
     }
 }
+
+/// Understands what clap cannot: options of several letters and one dash, as `pulsar-client` has them.
+#[must_use]
+pub fn with_long_names(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_none_or(|word| word != "client") {
+        return words;
+    }
+    for at in 2..words.len() {
+        // A message may look like one.
+        let is_value = words[at - 1] == "-m" || words[at - 1] == "--messages";
+        let name = LONG_NAMES.iter().find(|(short, _)| words[at] == *short);
+        if let Some((_, long)) = name.filter(|_| !is_value) {
+            words[at] = (*long).into();
+        }
+    }
+    words
+}
+
+const LONG_NAMES: [(&str, &str); 2] = [("-db", "--disable-batching"), ("-st", "--schema-type")];
 
 pub(crate) async fn connect(
     env: &Env,
@@ -72,15 +105,12 @@ pub(crate) async fn connect(
     client.map_err(|error| {
         let is_down =
             matches!(error, ClientError::Unreachable { .. } | ClientError::TimedOut { .. });
-        let context = if is_down {
-            format!(
-                "no server answers at {url}; start one with `geminga standalone`, or name another \
-                 with --url"
-            )
+        let error = anyhow::Error::new(error);
+        if is_down {
+            error.context(NoServer { url: url.to_owned(), option: "--url" })
         } else {
-            format!("connecting to {url}")
-        };
-        anyhow::Error::new(error).context(context)
+            error.context(format!("connecting to {url}"))
+        }
     })
 }
 

@@ -9,6 +9,8 @@ mod backup;
 pub mod client_command;
 pub mod config;
 mod data_dir;
+pub mod doctor;
+pub mod exit;
 pub mod file_limit;
 pub mod perf;
 mod phases;

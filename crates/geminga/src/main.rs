@@ -2,15 +2,15 @@
 //!
 //! Reads the configuration, builds the parts, runs a role or a tool.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use geminga::{
     admin_command::{self, AdminCommand},
     client_command::{self, ClientCommand},
     config::{self, Config, Remarks},
-    file_limit,
+    doctor, exit, file_limit,
     perf::{self, PerfCommand},
     standalone,
     storage_command::{self, StorageCommand},
@@ -40,6 +40,10 @@ enum Command {
     Storage(StorageCommand),
     /// Put a server under load and measure it.
     Perf(PerfCommand),
+    /// Look at this machine and a configuration, and say what to change.
+    Doctor(Doctor),
+    /// Print what a shell needs to complete this program's command lines.
+    Completions(Completions),
     /// Print the reference page of the configuration.
     #[command(hide = true)]
     ConfigReference,
@@ -58,6 +62,24 @@ struct Standalone {
 }
 
 #[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    settings: Settings,
+    /// Where everything is kept, or is to be.
+    #[arg(long, value_name = "DIR", default_value = "data/standalone")]
+    data_dir: PathBuf,
+    /// Print a report for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Completions {
+    /// For which shell.
+    shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
 struct Settings {
     /// A file in the format of Pulsar's standalone.conf.
     #[arg(long, value_name = "FILE")]
@@ -68,7 +90,8 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let words = admin_command::with_long_names(std::env::args_os().collect());
+    let cli = Cli::parse_from(client_command::with_long_names(words));
     let is_tool = !matches!(cli.command, Command::Standalone(_));
     let level = if is_tool { "warn" } else { "info" };
     let filter = EnvFilter::try_from_env("GEMINGA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -84,13 +107,19 @@ fn main() -> ExitCode {
         Command::Perf(command) => run_perf(command).map(|()| ExitCode::SUCCESS),
         Command::Admin(command) => run_admin(command).map(|()| ExitCode::SUCCESS),
         Command::Storage(command) => run_storage(command),
+        Command::Doctor(doctor) => run_doctor(&doctor),
+        Command::Completions(Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "geminga", &mut script);
+            std::io::stdout().write_all(&script).context("writing").map(|()| ExitCode::SUCCESS)
+        }
         Command::ConfigReference => print_reference().map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            exit::code(&error).into()
         }
     }
 }
@@ -107,7 +136,8 @@ fn print_reference() -> anyhow::Result<()> {
 }
 
 fn run_standalone(args: Standalone) -> anyhow::Result<()> {
-    let config = load_config(&args.settings)?;
+    let (config, remarks) = load_config(&args.settings)?;
+    warn_of(&remarks);
     let temporary = if args.ephemeral {
         Some(tempfile::Builder::new().prefix("geminga-").tempdir().context("temporary directory")?)
     } else {
@@ -168,7 +198,7 @@ fn run_client(command: ClientCommand) -> anyhow::Result<()> {
 
 fn run_admin(command: AdminCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(admin_command::run(Env::system(), command))
+    runtime.block_on(admin_command::run(Env::system(), command, &mut std::io::stdout()))
 }
 
 fn run_storage(command: StorageCommand) -> anyhow::Result<ExitCode> {
@@ -195,7 +225,15 @@ fn run_perf(command: PerfCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load_config(settings: &Settings) -> anyhow::Result<Config> {
+fn run_doctor(command: &Doctor) -> anyhow::Result<ExitCode> {
+    let config = load_config(&command.settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (env, mut out) = (Env::system(), std::io::stdout());
+    let looked_at = doctor::run(&env, &config, &command.data_dir, command.json, &mut out);
+    Ok(if runtime.block_on(looked_at)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load_config(settings: &Settings) -> anyhow::Result<(Config, Remarks)> {
     let mut config = Config::default();
     let mut remarks = Remarks::default();
     if let Some(path) = &settings.config {
@@ -214,6 +252,11 @@ fn load_config(settings: &Settings) -> anyhow::Result<Config> {
     });
     let from_flags = from_flags.collect::<anyhow::Result<Vec<_>>>()?;
     config.apply("--set", &from_flags, &mut remarks)?;
+    Ok((config, remarks))
+}
+
+/// Warns of keys that do nothing.
+fn warn_of(remarks: &Remarks) {
     for (key, closest) in &remarks.unknown {
         let hint = closest.as_ref().map(|key| format!("; did you mean {key}?")).unwrap_or_default();
         tracing::warn!("unknown configuration key {key}{hint}");
@@ -222,7 +265,6 @@ fn load_config(settings: &Settings) -> anyhow::Result<Config> {
         let keys = remarks.unused.join(", ");
         tracing::warn!("keys of Pulsar's that have no effect here yet: {keys}");
     }
-    Ok(config)
 }
 
 /// `GEMINGA_<key>` for every key there is.

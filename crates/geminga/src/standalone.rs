@@ -7,6 +7,7 @@ mod interceptors;
 mod memory;
 mod options;
 mod process;
+mod subscription_types;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -46,9 +47,7 @@ pub struct Standalone {
 /// Every error is a sentence that says what is wrong and what to do: a port or directory in use, a
 /// directory that is not writable, from a newer version, or damaged.
 pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result<Standalone> {
-    let address: IpAddr = config.bind_address.parse().with_context(|| {
-        format!("bindAddress={}: expected an IP address such as 127.0.0.1", config.bind_address)
-    })?;
+    let address = bind_address(config)?;
     let binary = SocketAddr::new(address, config.broker_service_port);
     let binary = listen(&env, binary, "brokerServicePort").await?;
     let web = SocketAddr::new(address, config.web_service_port);
@@ -111,6 +110,19 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
     doors.spawn(geminga_admin::serve(broker.clone(), web, admin, tasks, shutdown));
     let is_durable = config.journal_sync_data;
     Ok(Standalone { broker, storage, store, doors, doors_shutdown, topics, is_durable })
+}
+
+/// Checks what a start checks of a configuration, beyond each value alone.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    bind_address(config)?;
+    memory::plan(config)?;
+    Ok(())
+}
+
+fn bind_address(config: &Config) -> anyhow::Result<IpAddr> {
+    config.bind_address.parse().with_context(|| {
+        format!("bindAddress={}: expected an IP address such as 127.0.0.1", config.bind_address)
+    })
 }
 
 async fn listen(env: &Env, address: SocketAddr, key: &str) -> anyhow::Result<Box<dyn Listener>> {

@@ -183,3 +183,41 @@ def test_the_last_size_quota_counts(new_client, shared_server, namespace):
         wait_for(lambda: refusal() == error, what=policy)
     namespace.remove("backlogQuota")
     wait_for(lambda: refusal() is None, what="taken again")
+
+
+def subscribes(client, topic, name, kind=pulsar.ConsumerType.Exclusive):
+    """Whether a consumer may come; it goes again."""
+    try:
+        client.subscribe(topic, name, consumer_type=kind, consumer_name="c").close()
+        return True
+    except pulsar.NotAllowedError:
+        return False
+
+
+def test_types_of_subscriptions_are_enabled_at_each_level(client, namespace):
+    topic = namespace.topic("t")
+    send(client, topic, 1)
+    shared = pulsar.ConsumerType.Shared
+    namespace.set("subscriptionTypesEnabled", ["Shared"])
+    assert not subscribes(client, topic, "s")
+    assert subscribes(client, topic, "s", shared)
+    of_topic = f"/admin/v2/persistent/{namespace.path}/t/subscriptionTypesEnabled"
+    assert namespace.server.rest("POST", of_topic, ["Exclusive"])[0] == 204
+    assert subscribes(client, topic, "s")
+    assert not subscribes(client, topic, "s", shared)
+    assert namespace.server.rest("DELETE", of_topic)[0] == 204
+    assert not subscribes(client, topic, "s")
+    namespace.remove("subscriptionTypesEnabled")
+    assert subscribes(client, topic, "s")
+
+
+def test_subscriptions_come_into_being_as_the_topic_says(client, namespace):
+    topic = namespace.topic("t")
+    send(client, topic, 1)
+    of_topic = f"/admin/v2/persistent/{namespace.path}/t/autoSubscriptionCreation"
+    given = {"allowAutoSubscriptionCreation": False}
+    assert namespace.server.rest("POST", of_topic, given)[0] == 204
+    with pytest.raises(pulsar.PulsarException):
+        client.subscribe(topic, "s")
+    assert namespace.server.rest("DELETE", of_topic)[0] == 204
+    assert subscribes(client, topic, "s")

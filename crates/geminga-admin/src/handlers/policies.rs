@@ -3,6 +3,7 @@
 
 mod broker;
 mod creation;
+mod offload;
 mod policy;
 mod table;
 mod values;

@@ -14,6 +14,7 @@ const REFUSED: &[Route] = &[
     Route::ResourceAvailability,
     Route::SplitBundle,
     Route::DeleteBundle,
+    Route::Offload,
     Route::GetDisabled,
     Route::PostDisabled,
     Route::PutDisabled,

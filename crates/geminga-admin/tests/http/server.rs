@@ -7,6 +7,7 @@ use geminga_admin::Options;
 use geminga_broker::{
     AccessMode, Advertised, Broker, Consumer, Identity, Limits, Outbox, Outgoing, Parts, Producer,
     ProducerRequest, Publish, Sequence, SubscribeError, SubscribeRequest, SubscriptionKind,
+    SubscriptionKinds,
 };
 use geminga_checksum::Sum;
 use geminga_env::Env;
@@ -404,6 +405,8 @@ fn limits() -> Limits {
         consumers_per_topic_max: 0,
         consumers_per_subscription_max: 0,
         subscriptions_per_topic_max: 0,
+        subscription_kinds: SubscriptionKinds::ALL,
+        subscribe_rate: None,
         unacked_per_consumer_max: 50_000,
         look_ahead_per_consumer_max: 2_000,
         look_ahead_per_subscription_max: 20_000,

@@ -14,7 +14,7 @@ type Case =
     (&'static str, &'static str, Value, &'static [&'static str], &'static str, &'static str);
 
 fn cases() -> Vec<Case> {
-    [counts(), rates(), records()].concat()
+    [counts(), rates(), records(), kept()].concat()
 }
 
 fn counts() -> Vec<Case> {
@@ -68,6 +68,49 @@ fn records() -> Vec<Case> {
         ("inactiveTopicPolicies", post, inactive, &["{}"], "inactiveTopicPolicies", post),
         ("delayedDelivery", post, delays, no_tick, "delayedDelivery", post),
         (strategy, "PUT", json!("BACKWARD"), &["\"x\"", ""], strategy, "PUT"),
+    ]
+}
+
+/// What acts on who subscribes, and what is kept for what there is not yet.
+fn kept() -> Vec<Case> {
+    let rate = json!({
+        "dispatchThrottlingRateInMsg": 10, "dispatchThrottlingRateInByte": -1,
+        "relativeToPublishRate": false, "ratePeriodInSecond": 1,
+    });
+    let often = json!({"subscribeThrottlingRatePerConsumer": 10, "ratePeriodInSecond": 5});
+    let too_short: &[&str] = &[r#"{"subscribeThrottlingRatePerConsumer":1}"#, "7"];
+    let copies = json!({
+        "bookkeeperEnsemble": 3, "bookkeeperWriteQuorum": 3, "bookkeeperAckQuorum": 2,
+        "managedLedgerMaxMarkDeleteRate": 1.0,
+    });
+    let too_many: &[&str] = &[
+        r#"{"bookkeeperEnsemble":1,"bookkeeperWriteQuorum":2,"bookkeeperAckQuorum":1}"#,
+        r#"{"bookkeeperEnsemble":-1,"bookkeeperWriteQuorum":-1,"bookkeeperAckQuorum":-1}"#,
+        "{}",
+        "",
+    ];
+    let (filters, post) = (json!({"entryFilterNames": "a,b"}), "POST");
+    let (replicator, creation) = ("replicatorDispatchRate", "autoSubscriptionCreation");
+    let types = ("subscriptionTypesEnabled", json!(["Key_Shared", "Shared"]));
+    let bucket = json!({"managedLedgerOffloadDriver": "aws-s3", "any": {"x": 1}});
+    let allowed = json!({"allowAutoSubscriptionCreation": false});
+    let snapshots = "deduplicationSnapshotInterval";
+    vec![
+        (types.0, post, types.1, &["[\"Other\"]", "7", ""], types.0, post),
+        ("subscribeRate", post, often, too_short, "subscribeRate", post),
+        (snapshots, post, json!(7), &["-1", "\"x\""], snapshots, post),
+        ("persistence", post, copies, too_many, "persistence", post),
+        (replicator, post, rate, &[r#"{"ratePeriodInSecond":0}"#], replicator, post),
+        (
+            "entryFilters",
+            post,
+            filters,
+            &[r#"{"entryFilterNames":"a,,b"}"#, "{}"],
+            "entryFilters",
+            post,
+        ),
+        ("offloadPolicies", post, bucket, &[r#"{"managedLedgerOffloadDriver":"x"}"#, "7"], "", ""),
+        (creation, post, allowed, &["7"], creation, post),
     ]
 }
 
@@ -130,7 +173,8 @@ fn what_is_applied_is_the_uppermost_value() {
                 assert_eq!(in_force(name).await, (value.clone(), "namespace".to_owned()));
                 let applied = format!("{path_of_namespace}?applied=true");
                 assert_eq!(shown(server, &applied).await, value, "{name}");
-                if name != "schemaCompatibilityStrategy" {
+                if !["schemaCompatibilityStrategy", "deduplicationSnapshotInterval"].contains(&name)
+                {
                     server.delete(&path_of_namespace).await.is(204);
                     assert_eq!(shown(server, &applied).await, of_broker, "{name}");
                 }
@@ -154,6 +198,41 @@ fn a_time_to_live_may_come_in_the_query() {
         server.post(&format!("{path}?messageTTL=x"), "").await.is(412);
         server.delete(&format!("{path}?messageTTL=0")).await.is(204);
         server.get(&path).await.is(204);
+    });
+}
+
+/// Goal: what a namespace has beside: offloading, which is kept, and a pause that is set by a request
+/// without a body.
+#[test]
+fn offloading_and_pauses_are_kept() {
+    with_server(async |server| {
+        server.put(TOPIC, "").await.is(204);
+        for name in ["offloadThreshold", "offloadThresholdInSeconds"] {
+            let path = format!("{NAMESPACE}/{name}");
+            assert_eq!(shown(server, &path).await, json!(-1));
+            server.put(&path, "100").await.is(204);
+            assert_eq!(shown(server, &path).await, json!(100));
+            server.put(&path, "x").await.is(400);
+        }
+        let path = format!("{NAMESPACE}/offloadDeletionLagMs");
+        server.get(&path).await.is(204);
+        server.put(&path, "1000").await.is(204);
+        assert_eq!(shown(server, &path).await, json!(1000));
+        server.delete(&path).await.is(204);
+        server.get(&path).await.is(204);
+        let path = format!("{NAMESPACE}/offloadPolicies");
+        server.post(&path, r#"{"managedLedgerOffloadDriver":"S3"}"#).await.is(204);
+        assert_eq!(shown(server, &path).await, json!({"managedLedgerOffloadDriver": "S3"}));
+        server.delete(&format!("{NAMESPACE}/removeOffloadPolicies")).await.is(204);
+        server.get(&path).await.is(204);
+        for level in [TOPIC, NAMESPACE] {
+            let path = format!("{level}/dispatcherPauseOnAckStatePersistent");
+            assert_eq!(shown(server, &path).await, json!(false));
+            server.post(&path, "").await.is(204);
+            assert_eq!(shown(server, &path).await, json!(true));
+            server.delete(&path).await.is(204);
+            assert_eq!(shown(server, &path).await, json!(false));
+        }
     });
 }
 
@@ -213,7 +292,7 @@ fn what_is_not_known_is_kept() {
     with_server(async |server| {
         server.put(TOPIC, "").await.is(204);
         let key = "/geminga/topic-policies/public/default/persistent/t";
-        let stored = json!({"subscribeRate": {"x": 1}, "maxMessageSize": 5});
+        let stored = json!({"of_the_future": {"x": 1}, "maxMessageSize": 5});
         let (any, persistent) =
             (geminga_metadata::Expected::Any, geminga_metadata::Lifetime::Persistent);
         let bytes = stored.to_string().into();
@@ -222,7 +301,7 @@ fn what_is_not_known_is_kept() {
         server.delete(&format!("{TOPIC}/maxMessageSize")).await.is(204);
         let found = server.disk.metadata.get(key).await.unwrap().unwrap();
         let found: Value = serde_json::from_slice(&found.value).unwrap();
-        assert_eq!(found, json!({"subscribeRate": {"x": 1}}));
+        assert_eq!(found, json!({"of_the_future": {"x": 1}}));
     });
 }
 

@@ -1,9 +1,10 @@
 //! What one level says about a topic: its own policies, or those of its namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use geminga_metadata::values::policies::{
     BacklogQuota, DispatchRate, InactiveTopicPolicies, Policies, PublishRate, RetentionPolicies,
+    SubscribeRate,
 };
 
 use crate::admin;
@@ -29,12 +30,17 @@ pub(super) struct Layer<'a> {
     pub(super) consumers_per_subscription_max: Option<i32>,
     pub(super) subscriptions_max: Option<i32>,
     pub(super) message_bytes_max: Option<i32>,
+    pub(super) subscription_kinds: &'a BTreeSet<String>,
+    pub(super) subscribe_rate: Option<SubscribeRate>,
+    pub(super) snapshot_interval_seconds: Option<i32>,
+    pub(super) creates_subscriptions: Option<bool>,
 }
 
 impl<'a> Layer<'a> {
     /// What a namespace says in a cluster.
     pub(super) fn of_namespace(policies: &'a Policies, cluster: &str) -> Self {
         let delays = policies.delayed_delivery_policies.as_ref();
+        let creation = policies.auto_subscription_creation_override;
         Self {
             retention: policies.retention_policies,
             message_ttl_seconds: policies.message_ttl_in_seconds,
@@ -54,11 +60,16 @@ impl<'a> Layer<'a> {
             consumers_per_subscription_max: policies.max_consumers_per_subscription,
             subscriptions_max: policies.max_subscriptions_per_topic,
             message_bytes_max: None,
+            subscription_kinds: &policies.subscription_types_enabled,
+            subscribe_rate: policies.subscribe_rate.get(cluster).copied(),
+            snapshot_interval_seconds: policies.deduplication_snapshot_interval_seconds,
+            creates_subscriptions: creation.map(|it| it.allow_auto_subscription_creation),
         }
     }
 
     /// What a topic says.
     pub(super) fn of_topic(policies: &'a admin::TopicPolicies) -> Self {
+        let creation = policies.auto_subscription_creation_override;
         Self {
             retention: policies.retention_policies,
             message_ttl_seconds: policies.message_ttl_in_seconds,
@@ -78,6 +89,10 @@ impl<'a> Layer<'a> {
             consumers_per_subscription_max: policies.max_consumers_per_subscription,
             subscriptions_max: policies.max_subscriptions_per_topic,
             message_bytes_max: policies.max_message_size,
+            subscription_kinds: &policies.subscription_types_enabled,
+            subscribe_rate: policies.subscribe_rate,
+            snapshot_interval_seconds: policies.deduplication_snapshot_interval_seconds,
+            creates_subscriptions: creation.map(|it| it.allow_auto_subscription_creation),
         }
     }
 }

@@ -27,6 +27,9 @@ fn of_broker() -> TopicPolicies {
         consumers_per_subscription_max: 1,
         subscriptions_max: 1,
         message_bytes_max: usize::MAX,
+        subscription_kinds: SubscriptionKinds::ALL,
+        subscribe_rate: None,
+        snapshot_interval: None,
         resource_group: None,
         creates_subscriptions: true,
     }
@@ -58,6 +61,12 @@ fn namespace(number: i32) -> Policies {
         "max_consumers_per_topic": number,
         "max_consumers_per_subscription": number,
         "max_subscriptions_per_topic": number,
+        "subscription_types_enabled": ["Shared"],
+        "clusterSubscribeRate": {
+            "c": {"subscribeThrottlingRatePerConsumer": number, "ratePeriodInSecond": number},
+        },
+        "deduplicationSnapshotIntervalSeconds": number,
+        "autoSubscriptionCreationOverride": {"allowAutoSubscriptionCreation": false},
     }))
     .unwrap()
 }
@@ -88,6 +97,12 @@ fn topic(number: i32) -> admin::TopicPolicies {
         "maxConsumersPerSubscription": number,
         "maxSubscriptionsPerTopic": number,
         "maxMessageSize": number,
+        "subscriptionTypesEnabled": ["Shared", "of the future"],
+        "subscribeRate": {
+            "subscribeThrottlingRatePerConsumer": number, "ratePeriodInSecond": number,
+        },
+        "deduplicationSnapshotIntervalSeconds": number,
+        "autoSubscriptionCreationOverride": {"allowAutoSubscriptionCreation": false},
     }))
     .unwrap()
 }
@@ -115,6 +130,10 @@ fn expected(number: u64) -> TopicPolicies {
         consumers_max: number,
         consumers_per_subscription_max: number,
         subscriptions_max: number,
+        subscription_kinds: SubscriptionKinds::named(["Shared"]).unwrap(),
+        subscribe_rate: Some(SubscribeRate { times: number, period: Duration::from_secs(number) }),
+        snapshot_interval: Some(Duration::from_secs(number)),
+        creates_subscriptions: false,
         ..of_broker()
     }
 }

@@ -22,6 +22,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
+    admission::Admission,
     consumers::{OpenedConsumer, closing},
     inbox::Inbox,
     mailbox::{Receiver, WeakSender, mailbox},
@@ -47,6 +48,7 @@ struct Topic {
     mailbox: WeakSender,
     producers: Producers,
     consumers: BTreeMap<u64, Box<OpenedConsumer>>,
+    admission: Admission,
     subscriptions: BTreeMap<Arc<str>, Sub>,
     next_key: u64,
     /// When the last producer or consumer left.
@@ -87,6 +89,7 @@ pub(super) fn spawn(
         mailbox: mailbox.downgrade(),
         producers: Producers::default(),
         consumers: BTreeMap::new(),
+        admission: Admission::default(),
         subscriptions: BTreeMap::new(),
         next_key: 0,
         unused_since: now,
@@ -183,6 +186,9 @@ impl Topic {
             }
             Event::Policies(policies) => {
                 self.producers.set_policies(&policies);
+                if policies.subscribe_rate.is_none() {
+                    self.admission.forget();
+                }
                 self.policies = policies;
             }
             Event::DeleteSubscription { name, force, reply } => {

@@ -62,8 +62,8 @@ use self::{
     properties::Truncation, publish::Pending, sub::Sub, subscriptions::Busy, tail::Tail,
 };
 use super::{
-    Event, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender, producers::Producers,
-    rates::Flow,
+    Event, admission::Admission, consumers::OpenedConsumer, inbox::Inbox, mailbox::WeakSender,
+    producers::Producers, rates::Flow,
 };
 use crate::{
     Budget, Options,
@@ -170,6 +170,7 @@ struct Topic {
     producers: Producers,
     // Boxed: a map's node is made for eleven, and most topics have one of each.
     consumers: BTreeMap<u64, Box<OpenedConsumer>>,
+    admission: Admission,
     subscriptions: BTreeMap<SubscriptionName, Box<Sub>>,
     busy: BTreeMap<SubscriptionName, Busy>,
     /// Subscriptions that may have something to do.
@@ -308,6 +309,12 @@ impl Topic {
     }
 
     fn set_policies(&mut self, policies: Arc<TopicPolicies>) {
+        if policies.subscribe_rate.is_none() {
+            self.admission.forget();
+        }
+        if policies.snapshot_interval != self.policies.snapshot_interval {
+            self.reschedule_records();
+        }
         self.policies = policies;
         self.apply_policies();
         for (name, sub) in &mut self.subscriptions {

@@ -86,8 +86,13 @@ impl Sender {
             && let Some(producer) = self.producer.take()
         {
             producer.close().await;
-            (self.begins, self.first.0) = (true, self.next);
+            self.begin();
         }
+    }
+
+    /// Its next producer knows nothing of those before.
+    const fn begin(&mut self) {
+        (self.begins, self.first.0) = (true, self.next);
     }
 
     /// Takes what has come. Where not all is judged there may be more receipts than messages.
@@ -209,7 +214,11 @@ async fn life(seed: u64, is_switched: bool) {
                 }
             }
             97..101 => sender.begin_again().await,
-            101 if is_idle => tokio::time::sleep(Duration::from_secs(7_300)).await,
+            101 if is_idle => {
+                tokio::time::sleep(Duration::from_secs(7_300)).await;
+                // Names that no producer has are forgotten: what they had sent is not known any more.
+                senders.iter_mut().filter(|it| it.producer.is_none()).for_each(Sender::begin);
+            }
             102..107 if is_switched => switch(&world, rng.random_bool(0.5)).await,
             _ => tokio::time::sleep(Duration::from_millis(1)).await,
         }

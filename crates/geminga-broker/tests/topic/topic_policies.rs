@@ -7,7 +7,10 @@ use bytes::Bytes;
 use geminga_broker::{
     AdminError, Chunk, Outgoing, ProduceError, ProducerRequest, Publish, PublishError,
     SubscribeError, SubscribeRequest, SubscriptionKind,
-    admin::{BacklogQuota, InactiveTopicPolicies, Policies, PublishRate, TopicPolicies},
+    admin::{
+        AutoSubscriptionCreationOverride, BacklogQuota, InactiveTopicPolicies, Policies,
+        PublishRate, SubscribeRate, TopicPolicies,
+    },
 };
 use geminga_types::TopicName;
 
@@ -251,6 +254,102 @@ async fn consumers_and_subscriptions_have_limits() {
     change(&world, |it| it.max_subscriptions_per_topic = None).await;
     client.quiet().await;
     client.subscribe("t", 8, "c").await;
+}
+
+/// Goal: consumers of a type that is not enabled are refused, the topic's types before the namespace's, and
+/// leave no subscription behind; those that are there stay.
+#[tokio::test(start_paused = true)]
+async fn there_are_consumers_of_the_enabled_types_alone() {
+    let world = World::new().await;
+    for name in ["t", "non-persistent://public/default/t"] {
+        let client = world.client();
+        let of = |kind, id| SubscribeRequest { kind, ..client.subscribe_request(id, "s") };
+        let (failover, shared) = (SubscriptionKind::Failover, SubscriptionKind::Shared);
+        let there = client.try_subscribe(name, of(failover, 1)).await.unwrap();
+        let types = |name: &str| [name.to_owned()].into();
+        change_namespace(&world, |it| it.subscription_types_enabled = types("Shared")).await;
+        let refused = client.try_subscribe(name, of(failover, 2)).await.unwrap_err();
+        let expected = "doesn't support Failover sub type! Enabled are Shared";
+        assert!(refused.to_string().contains(expected), "{refused}");
+        let other = SubscribeRequest { kind: failover, ..client.subscribe_request(2, "other") };
+        client.try_subscribe(name, other).await.unwrap_err();
+        let stats = world.broker.topic_stats(&topic(name)).await.unwrap();
+        assert_eq!(stats.subscriptions.len(), 1, "{name}");
+        there.close().await;
+        change_of(&world, name, |it| it.subscription_types_enabled = types("Failover")).await;
+        let refused = client.try_subscribe(name, of(shared, 3)).await.unwrap_err();
+        assert!(matches!(refused, SubscribeError::NotAllowed(_)), "{refused}");
+        client.try_subscribe(name, of(failover, 4)).await.unwrap().close().await;
+        change_of(&world, name, |it| it.subscription_types_enabled.clear()).await;
+        client.try_subscribe(name, of(failover, 5)).await.unwrap_err();
+        change_namespace(&world, |it| it.subscription_types_enabled.clear()).await;
+        client.try_subscribe(name, of(failover, 6)).await.unwrap().close().await;
+    }
+}
+
+/// Goal: a consumer, told by its address, name and id, comes as often in a period as it may; who is refused
+/// leaves no subscription behind.
+#[tokio::test(start_paused = true)]
+async fn a_consumer_may_come_so_often_in_a_period() {
+    let world = World::new().await;
+    for name in ["t", "non-persistent://public/default/t"] {
+        let client = world.client();
+        let come = async |id, subscription: &str| {
+            let consumer = client.try_subscribe(name, client.subscribe_request(id, subscription));
+            let consumer = consumer.await;
+            if let Ok(consumer) = consumer {
+                consumer.close().await;
+                return true;
+            }
+            false
+        };
+        let rate = |times| {
+            let (subscribe_throttling_rate_per_consumer, rate_period_in_second) = (times, 30);
+            SubscribeRate { subscribe_throttling_rate_per_consumer, rate_period_in_second }
+        };
+        change_namespace(&world, |it| _ = it.subscribe_rate.insert("standalone".into(), rate(1)))
+            .await;
+        assert!(come(1, "s").await);
+        assert!(!come(1, "s").await);
+        assert!(!come(1, "other").await);
+        assert!(come(2, "s").await, "{name}: another consumer");
+        let stats = world.broker.topic_stats(&topic(name)).await.unwrap();
+        assert!(stats.subscriptions.iter().all(|sub| sub.name == "s"), "{name}");
+        change_of(&world, name, |it| it.subscribe_rate = Some(rate(2))).await;
+        assert!(come(1, "s").await);
+        assert!(!come(1, "s").await);
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        assert!(!come(1, "s").await);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(come(1, "s").await && come(1, "s").await && !come(1, "s").await);
+        change_of(&world, name, |it| it.subscribe_rate = Some(rate(0))).await;
+        assert!(come(1, "s").await && come(1, "s").await && come(1, "s").await);
+        change_of(&world, name, |it| it.subscribe_rate = None).await;
+        change_namespace(&world, |it| it.subscribe_rate.clear()).await;
+        assert!(come(1, "s").await && come(1, "s").await);
+    }
+}
+
+/// Goal: whether subscriptions come into being by being used, a topic says before its namespace.
+#[tokio::test(start_paused = true)]
+async fn a_topic_says_whether_subscriptions_come_into_being() {
+    let world = World::new().await;
+    let client = world.client();
+    let producer = client.produce("t").await;
+    let says = |allow_auto_subscription_creation| {
+        Some(AutoSubscriptionCreationOverride { allow_auto_subscription_creation })
+    };
+    let come =
+        async |name: &str| client.try_subscribe("t", client.subscribe_request(1, name)).await;
+    change(&world, |it| it.auto_subscription_creation_override = says(false)).await;
+    let refused = come("a").await.unwrap_err();
+    assert!(matches!(refused, SubscribeError::NotFound { .. }), "{refused}");
+    change_namespace(&world, |it| it.auto_subscription_creation_override = says(false)).await;
+    change(&world, |it| it.auto_subscription_creation_override = says(true)).await;
+    come("a").await.unwrap();
+    change(&world, |it| it.auto_subscription_creation_override = None).await;
+    come("b").await.unwrap_err();
+    producer.close().await;
 }
 
 /// Goal: policies of a partitioned topic govern all partitions, those that are loaded and those that are

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use geminga_broker::{
     Advertised, AutoSplit, Broker, DispatchRates, Limits, Options, Parts, StartError,
+    SubscriptionKinds,
 };
 use geminga_env::{Env, sim};
 use geminga_ledger::{Deps, LedgerOptions};
@@ -175,6 +176,8 @@ fn limits() -> Limits {
         consumers_per_topic_max: 0,
         consumers_per_subscription_max: 0,
         subscriptions_per_topic_max: 0,
+        subscription_kinds: SubscriptionKinds::ALL,
+        subscribe_rate: None,
         unacked_per_consumer_max: 1_000,
         look_ahead_per_consumer_max: 2_000,
         look_ahead_per_subscription_max: 20_000,

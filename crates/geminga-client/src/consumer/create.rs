@@ -132,6 +132,7 @@ fn subscribe_command(
         read_compacted: options.read_compacted.then_some(true),
         initial_position: Some(initial.into()),
         key_shared_meta,
+        schema: options.schema.clone(),
         ..CommandSubscribe::default()
     };
     set_start(&mut command, options.start_at);

@@ -20,6 +20,8 @@ use crate::{Compression, OutgoingMetadata};
 pub(super) struct Format<'a> {
     pub(super) producer_name: &'a str,
     pub(super) compression: Compression,
+    /// Of the producer's schema; a message may say another.
+    pub(super) schema_version: Option<&'a Bytes>,
     pub(super) max_message_size: usize,
     pub(super) now: Timestamp,
 }
@@ -53,7 +55,6 @@ fn single<W>(item: &Item<W>, format: Format<'_>) -> Result<Bytes, SendError> {
         properties: properties(told),
         replicated_from: told.replicated_from.clone(),
         event_time: told.event_time.map(|Timestamp(ms)| ms),
-        schema_version: told.schema_version.clone(),
         deliver_at_time: told.deliver_at.map(|Timestamp(ms)| i64::try_from(ms).unwrap_or(i64::MAX)),
         null_value: told.null_value.then_some(true),
         ..of_first(item, format)
@@ -97,6 +98,7 @@ fn of_first<W>(first: &Item<W>, format: Format<'_>) -> MessageMetadata {
         partition_key: first.metadata.key.clone(),
         partition_key_b64_encoded: first.metadata.key_is_base64.then_some(true),
         ordering_key: first.metadata.ordering_key.clone(),
+        schema_version: first.metadata.schema_version.as_ref().or(format.schema_version).cloned(),
         ..MessageMetadata::default()
     }
 }

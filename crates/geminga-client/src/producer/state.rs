@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
 
+use bytes::Bytes;
 use geminga_env::{Clock, Instant};
 use geminga_types::Position;
 use geminga_wire::{
@@ -43,6 +44,8 @@ pub(super) struct State {
     attached: Option<oneshot::Sender<Result<String, ClientError>>>,
     name: String,
     next_sequence_id: u64,
+    /// Of the schema that the producer has registered.
+    schema_version: Option<Bytes>,
     max_message_size: usize,
     batcher: Batcher<Waiter>,
     window: Window<Waiter>,
@@ -72,6 +75,7 @@ impl State {
             attached: Some(attached),
             name: String::new(),
             next_sequence_id: 0,
+            schema_version: None,
             max_message_size: geminga_wire::MAX_MESSAGE_SIZE,
             batcher: Batcher::new(options.batching),
             options,
@@ -220,6 +224,9 @@ impl State {
             self.fail(connection.unexpected(answer));
             return ControlFlow::Break(());
         };
+        if self.options.schema.is_some() {
+            self.schema_version.clone_from(&success.schema_version);
+        }
         self.max_message_size = connection.max_message_size();
         self.batcher.limit_bytes(self.max_message_size);
         self.connection = Some((connection, id));
@@ -305,6 +312,7 @@ impl State {
         let format = Format {
             producer_name: &self.name,
             compression: self.options.compression,
+            schema_version: self.schema_version.as_ref(),
             max_message_size: self.max_message_size,
             now: self.shared.env.clock.wall(),
         };

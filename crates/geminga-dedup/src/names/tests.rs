@@ -63,6 +63,8 @@ fn as_many_bytes_as_may_be_are_not_too_many() {
     assert_eq!((names.len(), names.name_bytes), (3, 4 * NAME_BYTES_MEAN));
     enter(&mut names, &[4], 0, now);
     assert_eq!(names.len(), 3, "one byte more is");
+    let bytes: usize = names.by_name.keys().map(|name| name.len()).sum();
+    assert_eq!(names.name_bytes, bytes, "whoever goes takes its bytes along");
 }
 
 #[test]

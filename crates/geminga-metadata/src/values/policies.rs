@@ -140,9 +140,29 @@ pub struct Policies {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub publish_rate: BTreeMap<String, PublishRate>,
+    /// How fast messages go out to other clusters, by cluster.
+    #[serde(
+        rename = "replicatorDispatchRate",
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub replicator_dispatch_rate: BTreeMap<String, DispatchRate>,
+    /// How often a consumer may come, by cluster.
+    #[serde(
+        rename = "clusterSubscribeRate",
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub subscribe_rate: BTreeMap<String, SubscribeRate>,
     /// Whether duplicates of a producer are dropped.
     #[serde(rename = "deduplicationEnabled", skip_serializing_if = "Option::is_none")]
     pub deduplication_enabled: Option<bool>,
+    /// Seconds after which what is known of producers is stored.
+    #[serde(
+        rename = "deduplicationSnapshotIntervalSeconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub deduplication_snapshot_interval_seconds: Option<i32>,
     /// Whether topics come into being by being used.
     #[serde(rename = "autoTopicCreationOverride", skip_serializing_if = "Option::is_none")]
     pub auto_topic_creation_override: Option<AutoTopicCreationOverride>,
@@ -152,6 +172,30 @@ pub struct Policies {
     /// How ledgers are replicated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistence: Option<PersistencePolicies>,
+    /// Which types of subscription there may be; none: all.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscription_types_enabled: BTreeSet<String>,
+    /// Bytes from which on older data is offloaded; negative: never, or as the broker says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload_threshold: Option<i64>,
+    /// Seconds from which on older data is offloaded; negative: never, or as the broker says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload_threshold_in_seconds: Option<i64>,
+    /// Milliseconds after which what is offloaded is deleted here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload_deletion_lag_ms: Option<i64>,
+    /// Where older data is offloaded to: Pulsar's `OffloadPolicies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload_policies: Option<Map<String, Value>>,
+    /// Which filters decide what a consumer gets.
+    #[serde(rename = "entryFilters", skip_serializing_if = "Option::is_none")]
+    pub entry_filters: Option<EntryFilters>,
+    /// Whether nothing is dispatched while acks cannot be stored.
+    #[serde(
+        rename = "dispatcherPauseOnAckStatePersistentEnabled",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pauses_on_ack_state: Option<bool>,
     /// When messages with a delay are delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delayed_delivery_policies: Option<DelayedDeliveryPolicies>,
@@ -343,6 +387,25 @@ impl Default for PublishRate {
     }
 }
 
+/// How often a consumer may come. −1 and 0 are no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubscribeRate {
+    /// How often in a period.
+    pub subscribe_throttling_rate_per_consumer: i32,
+    /// The period.
+    pub rate_period_in_second: i32,
+}
+
+/// Which filters decide what a consumer gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EntryFilters {
+    /// Their names, with commas.
+    #[serde(deserialize_with = "null_is_default")]
+    pub entry_filter_names: String,
+}
+
 /// What is kept although it is acked. −1 is for ever, 0 is not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -506,6 +569,21 @@ mod tests {
                 "managedLedgerMaxMarkDeleteRate": 1.5, "managedLedgerStorageClassName": "c"
             },
             "delayed_delivery_policies": {"active": true, "tickTime": 1000, "more": null},
+            "replicatorDispatchRate": {"other": {
+                "dispatchThrottlingRateInMsg": 7, "dispatchThrottlingRateInByte": -1,
+                "relativeToPublishRate": false, "ratePeriodInSecond": 1, "x": 1
+            }},
+            "clusterSubscribeRate": {"standalone": {
+                "subscribeThrottlingRatePerConsumer": 10, "ratePeriodInSecond": 30
+            }},
+            "deduplicationSnapshotIntervalSeconds": 8,
+            "subscription_types_enabled": ["Key_Shared", "Shared"],
+            "offload_threshold": -1,
+            "offload_threshold_in_seconds": 9,
+            "offload_deletion_lag_ms": 10,
+            "offload_policies": {"managedLedgerOffloadDriver": "s3", "x": null},
+            "entryFilters": {"entryFilterNames": "a,b"},
+            "dispatcherPauseOnAckStatePersistentEnabled": true,
             "encryption_required": false,
             "deleted": false,
             "schema_validation_enforced": false,

@@ -4,14 +4,15 @@
 //!
 //! 1. What a value holds beyond the fields named here is in `rest` and is written back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::policies::{
-    BacklogQuota, DispatchRate, InactiveTopicPolicies, JsonValue, PublishRate, RetentionPolicies,
-    null_is_default,
+    AutoSubscriptionCreationOverride, BacklogQuota, DispatchRate, EntryFilters,
+    InactiveTopicPolicies, JsonValue, PersistencePolicies, PublishRate, RetentionPolicies,
+    SubscribeRate, null_is_default,
 };
 
 /// A topic's policies. At [`crate::paths::topic_policies`]. What is absent is the namespace's.
@@ -85,6 +86,36 @@ pub struct TopicPolicies {
     /// Whether a producer without schema is refused where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_validation_enforced: Option<bool>,
+    /// How ledgers are replicated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<PersistencePolicies>,
+    /// How fast messages go out to other clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicator_dispatch_rate: Option<DispatchRate>,
+    /// How often a consumer may come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscribe_rate: Option<SubscribeRate>,
+    /// Seconds after which what is known of producers is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplication_snapshot_interval_seconds: Option<i32>,
+    /// Which types of subscription there may be; none: the namespace's.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscription_types_enabled: BTreeSet<String>,
+    /// When and where older data is offloaded to: Pulsar's `OffloadPolicies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload_policies: Option<Map<String, Value>>,
+    /// Which filters decide what a consumer gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_filters: Option<EntryFilters>,
+    /// Whether nothing is dispatched while acks cannot be stored.
+    #[serde(
+        rename = "dispatcherPauseOnAckStatePersistentEnabled",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pauses_on_ack_state: Option<bool>,
+    /// Whether subscriptions come into being by being used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_subscription_creation_override: Option<AutoSubscriptionCreationOverride>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -139,13 +170,25 @@ mod tests {
             "maxSubscriptionsPerTopic": 11,
             "schemaCompatibilityStrategy": "FULL",
             "schemaValidationEnforced": true,
+            "persistence": {
+                "bookkeeperEnsemble": 2, "bookkeeperWriteQuorum": 2, "bookkeeperAckQuorum": 1,
+                "managedLedgerMaxMarkDeleteRate": 1.5, "managedLedgerStorageClassName": "c"
+            },
+            "replicatorDispatchRate": {
+                "dispatchThrottlingRateInMsg": -1, "dispatchThrottlingRateInByte": 8,
+                "relativeToPublishRate": true, "ratePeriodInSecond": 1
+            },
+            "subscribeRate": {"subscribeThrottlingRatePerConsumer": 10, "ratePeriodInSecond": 30},
+            "deduplicationSnapshotIntervalSeconds": 12,
+            "offloadPolicies": {"managedLedgerOffloadThresholdInBytes": 13, "x": null},
+            "entryFilters": {"entryFilterNames": "a,b"},
+            "dispatcherPauseOnAckStatePersistentEnabled": false,
+            "autoSubscriptionCreationOverride": {"allowAutoSubscriptionCreation": false},
             "of_the_future": [1, {"a": null}]
         });
         let mut policies = TopicPolicies::decode(stored.to_string().as_bytes()).unwrap();
         let unknown: Vec<&str> = policies.rest.keys().map(String::as_str).collect();
-        let expected =
-            ["isGlobal", "of_the_future", "replicationClusters", "subscriptionTypesEnabled"];
-        assert_eq!(unknown, expected);
+        assert_eq!(unknown, ["isGlobal", "of_the_future", "replicationClusters"]);
         policies.message_ttl_in_seconds = None;
         let mut expected = stored;
         expected.as_object_mut().unwrap().remove("messageTTLInSeconds");

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use geminga_bookie::LocalBookies;
 use geminga_bookie_storage::Storage;
-use geminga_broker::{Advertised, Broker, Limits, Parts};
+use geminga_broker::{Advertised, Broker, Limits, Parts, SubscriptionKinds};
 use geminga_env::{Env, sim::World};
 use geminga_ledger::{Deps, LedgerOptions};
 use geminga_pulsar::Options;
@@ -206,6 +206,8 @@ fn limits() -> Limits {
         consumers_per_topic_max: 0,
         consumers_per_subscription_max: 0,
         subscriptions_per_topic_max: 0,
+        subscription_kinds: SubscriptionKinds::ALL,
+        subscribe_rate: None,
         unacked_per_consumer_max: 50_000,
         look_ahead_per_consumer_max: 2_000,
         look_ahead_per_subscription_max: 20_000,

@@ -3,61 +3,22 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use clap::Args;
 use geminga_admin_model::{DeadLettersExplanation, MessageId, SubscriptionExplanation};
-use geminga_env::Env;
-use geminga_types::TopicName;
-
-use crate::admin_client;
+use serde_json::Value;
 
 /// Consumers and keys that are listed of each kind; there may be thousands.
 const LISTED_MAX: usize = 20;
 
-#[derive(Debug, Args)]
-pub(super) struct Explain {
-    /// The topic.
-    topic: TopicName,
-    /// The subscription.
-    #[arg(short, long, value_name = "NAME")]
-    subscription: String,
-    /// Print the server's answer as it is.
-    #[arg(long)]
-    json: bool,
+/// Writes explanations of a topic's subscription, one for each partition. `now` is the time in
+/// milliseconds.
+pub(super) fn print(value: &Value, now: u64, out: &mut impl Write) -> anyhow::Result<()> {
+    let explained: Vec<SubscriptionExplanation> =
+        serde_json::from_value(value.clone()).context("the server's answer is no explanation")?;
+    explained.iter().try_for_each(|explained| print_one(out, explained, now))?;
+    Ok(())
 }
 
-impl Explain {
-    pub(super) async fn run(
-        &self,
-        env: &Env,
-        admin_url: &str,
-        out: &mut impl Write,
-    ) -> anyhow::Result<()> {
-        let encode = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        };
-        let topic = self.topic.to_string();
-        let (domain, rest) = topic.split_once("://").context("a topic without a domain")?;
-        let parts: Vec<String> = rest.splitn(3, '/').map(encode).collect();
-        let path = format!(
-            "/admin/v2/{domain}/{}/subscription/{}/explain",
-            parts.join("/"),
-            encode(&self.subscription)
-        );
-        let answer = admin_client::ask(env, admin_url, ("GET", &path), "").await?;
-        if self.json {
-            out.write_all(&answer)?;
-            return Ok(writeln!(out)?);
-        }
-        let explained: Vec<SubscriptionExplanation> =
-            serde_json::from_slice(&answer).context("the server's answer is no explanation")?;
-        let now = env.clock.wall().0;
-        explained.iter().try_for_each(|explained| print(out, explained, now))?;
-        Ok(())
-    }
-}
-
-fn print(
+fn print_one(
     out: &mut impl Write,
     explained: &SubscriptionExplanation,
     now: u64,

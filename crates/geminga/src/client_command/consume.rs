@@ -13,7 +13,8 @@ use tracing::error;
 
 use super::{
     pace::{Pace, parse_rate},
-    print::print,
+    print::Form,
+    schema::SchemaOptions,
     write_failed,
 };
 
@@ -36,18 +37,16 @@ pub(super) struct Consume {
     /// Whether the broker keeps the subscription when nobody is connected.
     #[arg(short = 'm', long, value_name = "MODE", value_enum, ignore_case = true, default_value_t = Mode::Durable)]
     subscription_mode: Mode,
-    /// Print content as hexadecimal numbers.
-    #[arg(long)]
-    hex: bool,
-    /// Print no messages.
-    #[arg(long)]
-    hide_content: bool,
+    #[command(flatten)]
+    form: Form,
     /// Messages per second; 0 for as fast as it goes.
     #[arg(short, long, value_name = "RATE", default_value = "0", value_parser = parse_rate)]
     rate: f64,
     /// Messages that are fetched ahead.
     #[arg(short, long, value_name = "NUM", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     queue_size: u32,
+    #[command(flatten)]
+    schema: SchemaOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -82,7 +81,7 @@ impl Consume {
         client: &Client,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
-        let subscribed = client.subscribe(&self.topic, &self.subscription_name, self.options());
+        let subscribed = client.subscribe(&self.topic, &self.subscription_name, self.options()?);
         let mut consumer = subscribed.await.with_context(|| {
             format!("topic {}, subscription {}", self.topic, self.subscription_name)
         })?;
@@ -93,7 +92,9 @@ impl Consume {
             outcome = self.receive(env, &mut consumer, &mut consumed, out) => outcome,
         };
         let closed = consumer.close().await;
-        write_failed(writeln!(out, "{consumed} messages successfully consumed"))?;
+        if !self.form.json {
+            write_failed(writeln!(out, "{consumed} messages successfully consumed"))?;
+        }
         outcome?;
         closed.context("closing the consumer")
     }
@@ -117,16 +118,15 @@ impl Consume {
                 Err(error) => return Err(error).with_context(|| format!("topic {}", self.topic)),
             };
             *consumed += 1;
-            if !self.hide_content {
-                write_failed(print(&message, self.hex, out))?;
-            }
+            write_failed(self.form.print(&message, out))?;
             consumer.ack(&message.id).await?;
         }
         Ok(())
     }
 
-    fn options(&self) -> ConsumerOptions {
-        ConsumerOptions {
+    /// What the consumer is to be; asked before anything is connected, too, to find what is wrong.
+    pub(super) fn options(&self) -> anyhow::Result<ConsumerOptions> {
+        Ok(ConsumerOptions {
             subscription_type: match self.subscription_type {
                 Type::Exclusive => SubscriptionType::Exclusive,
                 Type::Shared => SubscriptionType::Shared,
@@ -139,7 +139,8 @@ impl Consume {
             },
             is_durable: matches!(self.subscription_mode, Mode::Durable),
             queue_size: self.queue_size,
+            schema: self.schema.schema()?,
             ..ConsumerOptions::default()
-        }
+        })
     }
 }

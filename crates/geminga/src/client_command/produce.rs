@@ -6,13 +6,15 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use geminga_client::{
-    Client, Compression, OutgoingMetadata, ProducerOptions,
+    Client, Compression, MessageId, OutgoingMetadata, ProducerOptions,
     producer::{Batching, Receipt},
 };
 use geminga_env::Env;
+use serde_json::json;
 
 use super::{
     pace::{Pace, parse_rate},
+    schema::SchemaOptions,
     write_failed,
 };
 
@@ -50,6 +52,11 @@ pub(super) struct Produce {
     /// Name of the producer; the broker makes one up when it is not given.
     #[arg(long, value_name = "NAME")]
     producer_name: Option<String>,
+    #[command(flatten)]
+    schema: SchemaOptions,
+    /// Print the id of each message that is stored as a JSON object a line, and nothing else.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -64,6 +71,7 @@ enum Codec {
 impl Produce {
     /// What is to be sent, in order, once.
     pub(super) fn messages(&self) -> anyhow::Result<Vec<Bytes>> {
+        self.schema.schema_to_write()?;
         let mut messages: Vec<Bytes> = Vec::new();
         for text in &self.messages {
             let split = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -72,10 +80,12 @@ impl Produce {
                 separator => messages.extend(text.split(separator).map(split)),
             }
         }
+        messages.iter().try_for_each(|message| self.schema.check(message, true))?;
         for path in &self.files {
             let name = path.display();
             let content =
                 std::fs::read(path).with_context(|| format!("file {name} could not be read"))?;
+            self.schema.check(&content, false).context(format!("file {name}"))?;
             messages.push(content.into());
         }
         ensure!(
@@ -97,12 +107,13 @@ impl Produce {
             name: self.producer_name.clone(),
             compression: self.compression.into(),
             batching: (!self.disable_batching).then(Batching::default),
+            schema: self.schema.schema_to_write()?,
             ..ProducerOptions::default()
         };
         let producer = client.producer(&self.topic, options).await;
         let producer = producer.with_context(|| format!("topic {}", self.topic))?;
         let mut pace = Pace::new(env, self.rate);
-        let mut sent = Tally::default();
+        let mut sent = Tally { keeps_ids: self.json, ..Tally::default() };
         'all: for _ in 0..self.num_produce {
             for message in &messages {
                 pace.turn(env).await;
@@ -116,7 +127,12 @@ impl Produce {
             sent.settle_oldest().await;
         }
         let closed = producer.close().await;
-        write_failed(writeln!(out, "{} messages successfully produced", sent.stored))?;
+        if self.json {
+            let ids = sent.ids.iter().map(|id| json!({"messageId": id.to_string()}));
+            ids.into_iter().try_for_each(|id| write_failed(writeln!(out, "{id}")))?;
+        } else {
+            write_failed(writeln!(out, "{} messages successfully produced", sent.stored))?;
+        }
         if let Some(failure) = sent.failure {
             let context = format!("a message to {} is not known to be stored", self.topic);
             return Err(anyhow::Error::new(failure).context(context));
@@ -138,6 +154,9 @@ impl Produce {
 struct Tally {
     receipts: VecDeque<Receipt>,
     stored: u64,
+    /// Of what is stored, in the order of the sends, if they are wanted.
+    ids: Vec<MessageId>,
+    keeps_ids: bool,
     failure: Option<geminga_client::producer::SendError>,
 }
 
@@ -155,7 +174,12 @@ impl Tally {
     async fn settle_oldest(&mut self) {
         let Some(receipt) = self.receipts.pop_front() else { return };
         match receipt.await {
-            Ok(_) => self.stored += 1,
+            Ok(id) => {
+                self.stored += 1;
+                if self.keeps_ids {
+                    self.ids.push(id);
+                }
+            }
             Err(error) => _ = self.failure.get_or_insert(error),
         }
     }

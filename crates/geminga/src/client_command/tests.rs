@@ -72,6 +72,11 @@ fn options_are_checked() {
         "consume t -s s -t Some",
         "consume t -s s -q 0",
         "listen t",
+        "consume t -s s --hex --json",
+        "produce t -m a --schema-type rar",
+        "produce t -m a --schema-file f",
+        "read t -m 3",
+        "read t -q 0",
     ] {
         assert!(parsed(line).is_err(), "{line}");
     }
@@ -79,6 +84,9 @@ fn options_are_checked() {
         "--url pulsar://a:1 produce t -m a -n 3 -k key -p a=b,c=d -r 0.5 --compression zstd",
         "consume t -s s -n 0 -t Key_Shared -p Earliest --hex -q 5 --url pulsar://a:1",
         "consume t -s s -t shared -m NonDurable --hide-content",
+        "consume t -s s --schema-type AVRO --schema-file f --json",
+        "read t -m 3:4 -i -n 0 --hex",
+        "read t -m earliest --schema-type auto_consume",
     ] {
         parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
@@ -101,6 +109,42 @@ fn messages_are_printed_as_pulsar_client_does() {
     assert!(hex.contains(&line), "{hex}");
     let null = printed(&Message { null_value: true, ..message() }, false);
     assert!(null.ends_with("content:null\n"), "{null}");
+}
+
+#[test]
+fn messages_are_objects_for_programs() {
+    let plain = print::json_of(&message());
+    assert_eq!(plain["messageId"], "1:2:-1");
+    assert_eq!(plain["payload"], "hello");
+    for absent in ["key", "eventTime", "schemaVersion", "payloadBase64"] {
+        assert_eq!(plain.get(absent), None, "{absent}");
+    }
+    let told = Message {
+        payload: vec![0xff].into(),
+        key: Some("k".to_owned()),
+        event_time: Some(Timestamp(7)),
+        schema_version: Some(3_u64.to_be_bytes().to_vec().into()),
+        ..message()
+    };
+    let told = print::json_of(&told);
+    assert_eq!(told["payloadBase64"], "/w==");
+    assert_eq!((&told["key"], &told["eventTime"]), (&"k".into(), &7.into()));
+    assert_eq!(told["schemaVersion"], 3);
+    let null = print::json_of(&Message { null_value: true, ..message() });
+    assert!(null["payload"].is_null() && null.get("payload").is_some(), "{null}");
+}
+
+#[test]
+fn short_names_of_several_letters_are_understood_but_not_in_messages() {
+    let named = |line: &str| {
+        let words = with_long_names(line.split(' ').map(OsString::from).collect());
+        words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    let long = "geminga client produce t -m -db --disable-batching";
+    assert_eq!(named("geminga client produce t -m -db -db"), long);
+    let long = "geminga client consume t -s s --schema-type bytes";
+    assert_eq!(named("geminga client consume t -s s -st bytes"), long);
+    assert_eq!(named("geminga perf -st"), "geminga perf -st");
 }
 
 #[tokio::test(start_paused = true)]

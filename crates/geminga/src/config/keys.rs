@@ -197,6 +197,13 @@ keys! {
     "maxConsumersPerTopic" max_consumers_per_topic: u64 = "0";
     /// Consumers of a subscription; 0 is no limit. The policy of that name overrides it.
     "maxConsumersPerSubscription" max_consumers_per_subscription: u64 = "0";
+    /// Types of subscription that consumers may have, with commas. The policy of that name overrides it.
+    "subscriptionTypesEnabled" subscription_types_enabled: String = "Exclusive,Shared,Failover,Key_Shared";
+    /// How often a consumer (address, name and id) may come to a topic in a period; 0 is no limit. The
+    /// policy `subscribeRate` overrides it.
+    "subscribeThrottlingRatePerConsumer" subscribe_throttling_rate_per_consumer: u64 = "0";
+    /// That period, seconds.
+    "subscribeRatePeriodPerConsumerInSecond" subscribe_rate_period_per_consumer_in_second: u64 = "30";
     /// Durable subscriptions of a topic; 0 is no limit. The policy of that name overrides it.
     "maxSubscriptionsPerTopic" max_subscriptions_per_topic: u64 = "0";
     /// Producers of a topic from one address; 0 is no limit.

@@ -33,6 +33,7 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("managedLedgerMaxLedgerRolloverTimeMinutes", 1, YEAR_SECONDS),
     ("managedLedgerCursorMaxEntriesPerLedger", 1, i64::MAX as i128),
     ("subscriptionExpirationTimeMinutes", 0, YEAR_SECONDS),
+    ("subscribeRatePeriodPerConsumerInSecond", 1, YEAR_SECONDS),
     ("brokerDeleteInactiveTopicsFrequencySeconds", 1, YEAR_SECONDS),
     ("backlogQuotaDefaultLimitBytes", -1, i64::MAX as i128),
     ("backlogQuotaDefaultLimitSecond", -1, i32::MAX as i128),

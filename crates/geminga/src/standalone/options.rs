@@ -8,12 +8,13 @@ use geminga_bookie_storage::Storage;
 use geminga_broker::{
     Advertised, AutoSplit, Budget, CompactionOptions, DeduplicationOptions, DelayedDeliveryOptions,
     DispatchRate, DispatchRates, Domains, InactiveMode, Limits, MemoryPart, PublishRate,
-    PublishingOptions, QuotaAction, SchemaOptions, SchemaStrategy, TenantOptions, TopicOptions,
+    PublishingOptions, QuotaAction, SchemaOptions, SchemaStrategy, SubscribeRate, TenantOptions,
+    TopicOptions,
 };
 use geminga_env::Gauge;
 use geminga_ledger::LedgerOptions;
 
-use super::{interceptors, memory::Plan};
+use super::{interceptors, memory::Plan, subscription_types};
 use crate::{config::Config, data_dir::DataDir};
 
 const MIB: u64 = 1 << 20;
@@ -99,7 +100,7 @@ pub(super) fn broker(
     Ok(geminga_broker::Options {
         cluster: config.cluster_name.clone(),
         advertised,
-        limits: limits(config, plan),
+        limits: limits(config, plan)?,
         domains: domains(config),
         resource_groups_lend: config.resource_group_lending_enabled,
         topic_level_policies: config.topic_level_policies_enabled,
@@ -349,8 +350,14 @@ fn unacked_when_blocked(config: &Config) -> u64 {
     ((config.max_unacked_messages_per_broker as f64 * part) as u64).max(1)
 }
 
-fn limits(config: &Config, plan: &Plan) -> Limits {
-    Limits {
+fn subscribe_rate(config: &Config) -> Option<SubscribeRate> {
+    let times = config.subscribe_throttling_rate_per_consumer;
+    let period = Duration::from_secs(config.subscribe_rate_period_per_consumer_in_second);
+    (0 < times && !period.is_zero()).then_some(SubscribeRate { times, period })
+}
+
+fn limits(config: &Config, plan: &Plan) -> anyhow::Result<Limits> {
+    Ok(Limits {
         message_bytes_max: size(config.max_message_size),
         concurrent_topic_loads_max: size(config.max_concurrent_topic_load_request),
         concurrent_lookups_max: size(config.max_concurrent_lookup_request),
@@ -363,6 +370,8 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         consumers_per_topic_max: config.max_consumers_per_topic,
         consumers_per_subscription_max: config.max_consumers_per_subscription,
         subscriptions_per_topic_max: config.max_subscriptions_per_topic,
+        subscription_kinds: subscription_types::parse(&config.subscription_types_enabled)?,
+        subscribe_rate: subscribe_rate(config),
         unacked_per_consumer_max: size(config.max_unacked_messages_per_consumer),
         unacked_per_subscription_max: size(config.max_unacked_messages_per_subscription),
         unacked_per_broker_max: config.max_unacked_messages_per_broker,
@@ -372,7 +381,7 @@ fn limits(config: &Config, plan: &Plan) -> Limits {
         look_ahead_per_subscription_max: size(config.key_shared_look_ahead_per_subscription),
         read_entries_max: size(config.dispatcher_max_read_batch_size),
         read_bytes_max: size(config.dispatcher_max_read_size_bytes),
-    }
+    })
 }
 
 fn managed_ledger(config: &Config, plan: &Plan) -> geminga_managed_ledger::Options {

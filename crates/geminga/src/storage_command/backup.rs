@@ -16,9 +16,11 @@ use geminga_admin_model::{BackupRequest, BackupStatus};
 use geminga_bookie_storage::{OpenError, Options, Storage};
 use geminga_env::Env;
 
-use crate::{admin_client, backup::back_up, data_dir::DataDir};
+use crate::{admin_client::AdminClient, backup::back_up, data_dir::DataDir};
 
 const PATH: &str = "/admin/v2/geminga/backup";
+/// Longest time for one answer of the server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
@@ -95,7 +97,8 @@ impl Backup {
 
     /// Sends a request and returns the body of a successful answer.
     async fn ask(&self, env: &Env, method: &str, body: &str) -> anyhow::Result<Vec<u8>> {
-        let answer = admin_client::ask(env, &self.admin_url, (method, PATH), body).await;
+        let client = AdminClient::new(env, &self.admin_url, ANSWER_TIMEOUT);
+        let answer = client.ask(method, PATH, body).await.map(|answer| answer.body);
         answer.with_context(|| {
             let dir = self.data_dir.display();
             format!("a server has {dir} open; name its admin API with --admin-url")

@@ -1,12 +1,12 @@
 //! What the configuration says, in the words of policies.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use geminga_broker::{
     InactiveMode, Options, QuotaAction,
     admin::{
-        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, PublishRate,
-        RetentionPolicies,
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies,
+        PersistencePolicies, PublishRate, RetentionPolicies, SubscribeRate,
     },
 };
 
@@ -92,5 +92,31 @@ pub(super) fn delays(options: &Options) -> Option<DelayedDeliveryPolicies> {
         active: options.delayed.is_enabled,
         tick_time: TICK_MS,
         ..DelayedDeliveryPolicies::default()
+    })
+}
+
+pub(super) fn subscription_types(options: &Options) -> Option<BTreeSet<String>> {
+    Some(options.limits.subscription_kinds.names().map(str::to_owned).collect())
+}
+
+/// Pulsar's default period; it counts only while there is a limit.
+const SUBSCRIBE_SECONDS: i32 = 30;
+
+pub(super) fn subscribe_rate(options: &Options) -> Option<SubscribeRate> {
+    let rate = options.limits.subscribe_rate;
+    Some(SubscribeRate {
+        subscribe_throttling_rate_per_consumer: rate.map_or(0, |rate| count(rate.times)),
+        rate_period_in_second: rate.map_or(SUBSCRIBE_SECONDS, |rate| seconds(rate.period)),
+    })
+}
+
+pub(super) fn persistence(options: &Options) -> Option<PersistencePolicies> {
+    let ledger = &options.managed_ledger.ledger;
+    Some(PersistencePolicies {
+        bookkeeper_ensemble: ledger.ensemble_size,
+        bookkeeper_write_quorum: ledger.write_quorum,
+        bookkeeper_ack_quorum: ledger.ack_quorum,
+        managed_ledger_max_mark_delete_rate: 0.0,
+        ..PersistencePolicies::default()
     })
 }

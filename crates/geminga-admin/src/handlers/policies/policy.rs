@@ -29,8 +29,10 @@ pub(crate) enum Level {
 pub(crate) struct Place {
     /// The last part of the path to read it.
     pub(super) read: &'static str,
-    /// The last part of the path to set or remove it.
+    /// The last part of the path to set it.
     pub(super) set: &'static str,
+    /// The last part of the path to remove it.
+    pub(super) remove: &'static str,
     /// The method that sets it.
     pub(super) method: &'static str,
     pub(super) is_removable: bool,
@@ -102,12 +104,17 @@ pub(crate) trait Row: Sync {
 impl Place {
     /// Read, posted and deleted under one name.
     pub(super) const fn of(name: &'static str) -> Self {
-        Self { read: name, set: name, method: "POST", is_removable: true }
+        Self { read: name, set: name, remove: name, method: "POST", is_removable: true }
     }
 
     /// Set by PUT.
     pub(super) const fn by_put(self) -> Self {
         Self { method: "PUT", ..self }
+    }
+
+    /// Removed under another name.
+    pub(super) const fn removed_by(self, remove: &'static str) -> Self {
+        Self { remove, ..self }
     }
 
     /// Never removed.
@@ -124,7 +131,7 @@ impl Place {
     pub(super) fn name_for(&self, method: &str) -> Option<&'static str> {
         match method {
             "GET" => Some(self.read),
-            "DELETE" => Some(self.set).filter(|_| self.is_removable),
+            "DELETE" => Some(self.remove).filter(|_| self.is_removable),
             _ => Some(self.set).filter(|_| method == self.method),
         }
     }

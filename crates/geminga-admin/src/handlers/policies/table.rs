@@ -1,12 +1,15 @@
 //! The table of policies: each is a row, which every level that has it shares.
 
+use std::collections::BTreeSet;
+
 use geminga_broker::admin::{
     AutoSubscriptionCreationOverride, AutoTopicCreationOverride, DelayedDeliveryPolicies,
-    DispatchRate, InactiveTopicPolicies, Policies, PublishRate, RetentionPolicies, TopicPolicies,
+    DispatchRate, EntryFilters, InactiveTopicPolicies, PersistencePolicies, Policies, PublishRate,
+    RetentionPolicies, SubscribeRate, TopicPolicies,
 };
 
 use super::{
-    broker, creation,
+    broker, creation, offload,
     policy::{At, Place, Policy, Row},
     values::{self, Quotas, UNDEFINED},
 };
@@ -40,6 +43,17 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &SCHEMA_UPDATE_STRATEGY,
     &SCHEMA_VALIDATION,
     &SCHEMA_UPDATES,
+    &SUBSCRIPTION_TYPES,
+    &SUBSCRIBE_RATE,
+    &DEDUPLICATION_SNAPSHOTS,
+    &PERSISTENCE,
+    &REPLICATOR_DISPATCH_RATE,
+    &ENTRY_FILTERS,
+    &PAUSE_ON_ACK_STATE,
+    &OFFLOAD_POLICIES,
+    &OFFLOAD_THRESHOLD,
+    &OFFLOAD_THRESHOLD_SECONDS,
+    &OFFLOAD_DELETION_LAG,
 ];
 
 /// A policy that is one field of the record.
@@ -302,7 +316,7 @@ static AUTO_SUBSCRIPTIONS: Policy<AutoSubscriptionCreationOverride> = Policy::ne
         Some(AutoSubscriptionCreationOverride { allow_auto_subscription_creation })
     },
     Some(field!(Place::of("autoSubscriptionCreation"), auto_subscription_creation_override)),
-    None,
+    Some(field!(Place::of("autoSubscriptionCreation"), auto_subscription_creation_override)),
 );
 
 static TOPICS: Policy<i32> = Policy::new(
@@ -374,5 +388,137 @@ static SCHEMA_UPDATES: Policy<bool> = Policy::new(
         )
         .saying(|policies, _| policies.is_allow_auto_update_schema),
     ),
+    None,
+);
+
+/// None leaves it to the level below.
+static SUBSCRIPTION_TYPES: Policy<BTreeSet<String>> = Policy::new(
+    values::subscription_types,
+    broker::subscription_types,
+    Some(
+        At::new(
+            Place::of("subscriptionTypesEnabled"),
+            |policies: &Policies, _| Some(policies.subscription_types_enabled.clone()),
+            |policies, _, value| policies.subscription_types_enabled = value.unwrap_or_default(),
+        )
+        .saying(|policies, _| values::not_empty(&policies.subscription_types_enabled)),
+    ),
+    Some(At::new(
+        Place::of("subscriptionTypesEnabled"),
+        |policies, _| values::not_empty(&policies.subscription_types_enabled),
+        |policies, _, value| policies.subscription_types_enabled = value.unwrap_or_default(),
+    )),
+);
+
+static SUBSCRIBE_RATE: Policy<SubscribeRate> = Policy::new(
+    values::subscribe_rate,
+    broker::subscribe_rate,
+    Some(field_of_cluster!(Place::of("subscribeRate"), subscribe_rate)),
+    Some(field!(Place::of("subscribeRate"), subscribe_rate)),
+);
+
+static DEDUPLICATION_SNAPSHOTS: Policy<i32> = Policy::new(
+    |request, _| values::count(request, "interval of deduplication snapshots"),
+    |options| Some(options.deduplication.snapshot_interval.map_or(0, broker::seconds)),
+    Some(field!(
+        Place::of("deduplicationSnapshotInterval").lasting(),
+        deduplication_snapshot_interval_seconds
+    )),
+    Some(field!(
+        Place::of("deduplicationSnapshotInterval"),
+        deduplication_snapshot_interval_seconds
+    )),
+);
+
+/// Kept: there is one bookie.
+static PERSISTENCE: Policy<PersistencePolicies> = Policy::new(
+    values::persistence,
+    broker::persistence,
+    Some(field!(Place::of("persistence"), persistence)),
+    Some(field!(Place::of("persistence"), persistence)),
+);
+
+/// Kept: there is no replication to other clusters.
+static REPLICATOR_DISPATCH_RATE: Policy<DispatchRate> = Policy::new(
+    values::rate,
+    |_| Some(DispatchRate::default()),
+    Some(field_of_cluster!(Place::of("replicatorDispatchRate"), replicator_dispatch_rate)),
+    Some(field!(Place::of("replicatorDispatchRate"), replicator_dispatch_rate)),
+);
+
+/// Kept: there are no filters to load.
+static ENTRY_FILTERS: Policy<EntryFilters> = Policy::new(
+    values::entry_filters,
+    |_| Some(EntryFilters::default()),
+    Some(field!(Place::of("entryFilters"), entry_filters)),
+    Some(field!(Place::of("entryFilters"), entry_filters)),
+);
+
+/// Kept: here acks can be stored however many holes they leave. Java's admin client wants an answer where
+/// nothing is said.
+static PAUSE_ON_ACK_STATE: Policy<bool> = Policy::new(
+    |_, _| Ok(Some(true)),
+    |_| Some(false),
+    Some(
+        At::new(
+            Place::of("dispatcherPauseOnAckStatePersistent"),
+            |policies: &Policies, _| Some(policies.pauses_on_ack_state == Some(true)),
+            |policies, _, value| policies.pauses_on_ack_state = value,
+        )
+        .saying(|policies, _| policies.pauses_on_ack_state),
+    ),
+    Some(
+        At::new(
+            Place::of("dispatcherPauseOnAckStatePersistent"),
+            |policies: &TopicPolicies, _| Some(policies.pauses_on_ack_state == Some(true)),
+            |policies, _, value| policies.pauses_on_ack_state = value,
+        )
+        .saying(|policies, _| policies.pauses_on_ack_state),
+    ),
+);
+
+/// Kept, as all of the kind: nothing is offloaded.
+static OFFLOAD_POLICIES: Policy<offload::OffloadPolicies> = Policy::new(
+    offload::policies,
+    |_| Some(offload::OffloadPolicies::new()),
+    Some(field!(
+        Place::of("offloadPolicies").removed_by("removeOffloadPolicies"),
+        offload_policies
+    )),
+    Some(field!(Place::of("offloadPolicies"), offload_policies)),
+);
+
+static OFFLOAD_THRESHOLD: Policy<i64> = Policy::new(
+    |request, _| offload::threshold(request, "offloadThreshold"),
+    |_| Some(-1),
+    Some(
+        At::new(
+            Place::of("offloadThreshold").by_put().lasting(),
+            |policies: &Policies, _| Some(policies.offload_threshold.unwrap_or(-1)),
+            |policies, _, value| policies.offload_threshold = value,
+        )
+        .saying(|policies, _| policies.offload_threshold),
+    ),
+    None,
+);
+
+static OFFLOAD_THRESHOLD_SECONDS: Policy<i64> = Policy::new(
+    |request, _| offload::threshold(request, "offloadThresholdInSeconds"),
+    |_| Some(-1),
+    Some(
+        At::new(
+            Place::of("offloadThresholdInSeconds").by_put().lasting(),
+            |policies: &Policies, _| Some(policies.offload_threshold_in_seconds.unwrap_or(-1)),
+            |policies, _, value| policies.offload_threshold_in_seconds = value,
+        )
+        .saying(|policies, _| policies.offload_threshold_in_seconds),
+    ),
+    None,
+);
+
+static OFFLOAD_DELETION_LAG: Policy<i64> = Policy::new(
+    offload::deletion_lag,
+    |_| None,
+    Some(field!(Place::of("offloadDeletionLagMs").by_put(), offload_deletion_lag_ms)),
     None,
 );

@@ -1,12 +1,12 @@
 //! Values as requests bring them, and which of them make sense.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use geminga_broker::{
-    AdminError, InactiveMode, Options, QuotaAction, SchemaStrategy,
+    AdminError, InactiveMode, Options, QuotaAction, SchemaStrategy, SubscriptionKind,
     admin::{
-        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, InactiveTopicPolicies, Policies,
-        RetentionPolicies, TopicPolicies,
+        BacklogQuota, DelayedDeliveryPolicies, DispatchRate, EntryFilters, InactiveTopicPolicies,
+        PersistencePolicies, Policies, RetentionPolicies, SubscribeRate, TopicPolicies,
     },
 };
 use serde::de::DeserializeOwned;
@@ -127,6 +127,83 @@ pub(super) fn rate(request: &Request, _: &Options) -> Result<Option<DispatchRate
         ))
         .into()),
     }
+}
+
+/// No limit is a number below 1.
+pub(super) fn subscribe_rate(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<SubscribeRate>, Failure> {
+    let value: Option<SubscribeRate> = request.json()?;
+    let is_limit = |rate: &SubscribeRate| 0 < rate.subscribe_throttling_rate_per_consumer;
+    let seconds = value.filter(is_limit).map(|rate| rate.rate_period_in_second);
+    match seconds.filter(|&seconds| seconds < 1) {
+        None => Ok(value),
+        Some(seconds) => Err(AdminError::Invalid(format!(
+            "ratePeriodInSecond is {seconds}, it must be 1 or more"
+        ))
+        .into()),
+    }
+}
+
+pub(super) fn subscription_types(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<BTreeSet<String>>, Failure> {
+    let value: Option<BTreeSet<String>> = required(request, "a list of subscription types")?;
+    let unknown = |name: &&String| SubscriptionKind::named(name).is_none();
+    match value.iter().flatten().find(unknown) {
+        None => Ok(value),
+        Some(name) => Err(Failure::InvalidBody(format!(
+            "subscriptionTypesEnabled has {name:?}, which must be one of {}",
+            SubscriptionKind::ALL.map(SubscriptionKind::as_str).join(", ")
+        ))),
+    }
+}
+
+/// A set that says something.
+pub(super) fn not_empty(names: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    Some(names).filter(|names| !names.is_empty()).cloned()
+}
+
+pub(super) fn persistence(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<PersistencePolicies>, Failure> {
+    let value: Option<PersistencePolicies> = required(request, "persistence policies")?;
+    let Some(given) = &value else { return Ok(None) };
+    let (ensemble, write) = (given.bookkeeper_ensemble, given.bookkeeper_write_quorum);
+    let ack = given.bookkeeper_ack_quorum;
+    if ack == 0 || write < ack || ensemble < write {
+        return Err(AdminError::Invalid(format!(
+            "Bookkeeper Ensemble >= WriteQuorum >= AckQuorum > 0 must hold: they are {ensemble}, \
+             {write} and {ack}"
+        ))
+        .into());
+    }
+    let rate = given.managed_ledger_max_mark_delete_rate;
+    if rate < 0.0 {
+        return Err(AdminError::Invalid(format!(
+            "managedLedgerMaxMarkDeleteRate is {rate}, it must be 0 or more"
+        ))
+        .into());
+    }
+    Ok(value)
+}
+
+pub(super) fn entry_filters(
+    request: &Request,
+    _: &Options,
+) -> Result<Option<EntryFilters>, Failure> {
+    let value: Option<EntryFilters> = required(request, "entry filters")?;
+    let names = value.as_ref().map_or("", |given| &given.entry_filter_names);
+    if names.split(',').any(|name| name.trim().is_empty()) {
+        return Err(AdminError::Invalid(format!(
+            "entryFilterNames is {names:?}, it must be names with commas between them"
+        ))
+        .into());
+    }
+    Ok(value)
 }
 
 /// Quotas to be set, or removed, by kind.

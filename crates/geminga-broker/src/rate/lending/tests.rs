@@ -1,4 +1,4 @@
-use geminga_env::sim;
+use geminga_env::sim::{self, Seeds};
 
 use super::*;
 
@@ -31,7 +31,7 @@ impl Taker {
         Self { name, each, works, begins: Duration::ZERO, again_at: None, taken: 0 }
     }
 
-    fn from_second(self, second: u64) -> Self {
+    fn beginning(self, second: u64) -> Self {
         Self { begins: Duration::from_secs(second), ..self }
     }
 
@@ -108,7 +108,7 @@ async fn one_alone_gets_everything_and_with_lending_off_its_own() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_back_has_its_rate_within_its_first_second() {
     let mut lending = lending(true, &[messages(1_000), messages(3_000)]);
-    let mut takers = [Taker::new(0, 7), Taker::new(1, 1).from_second(5)];
+    let mut takers = [Taker::new(0, 7), Taker::new(1, 1).beginning(5)];
     let taken = run(&mut lending, &mut takers, 10);
     assert_near(taken[4][0], 4_000);
     assert!(2_950 <= taken[5][1], "{taken:?}");
@@ -142,7 +142,7 @@ async fn equals_share_loans_in_proportion_to_their_rates() {
 #[tokio::test(start_paused = true)]
 async fn a_newcomer_has_no_claim_on_what_it_left_to_others() {
     let mut lending = lending(true, &[messages(1_000), messages(1_000), messages(2_000)]);
-    let mut takers = [Taker::new(0, 1), Taker::new(1, 1).from_second(5)];
+    let mut takers = [Taker::new(0, 1), Taker::new(1, 1).beginning(5)];
     let taken = run(&mut lending, &mut takers, 8);
     for second in &taken[6..] {
         assert_near(second[0], 2_000);
@@ -181,8 +181,8 @@ async fn a_change_counts_at_once_and_a_group_that_is_gone_lends_no_more() {
 /// Method: groups of random rates, priorities and habits; what is taken is counted by the second.
 #[tokio::test(start_paused = true)]
 async fn nobody_is_below_its_rate_and_all_are_within_the_sum() {
-    let seeds = std::env::var("GEMINGA_SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
-    for seed in 0..seeds {
+    let seeds = Seeds::of("broker-lending", 6);
+    for seed in seeds.range() {
         let random = sim::World::new(seed).env().random;
         let below = |max: u64| random.next_u64() % max;
         let count = 2 + below(5);
@@ -190,25 +190,25 @@ async fn nobody_is_below_its_rate_and_all_are_within_the_sum() {
         let mut takers = Vec::new();
         for name in 0..u32::try_from(count).unwrap() {
             let amount = 200 + below(20_000);
-            let (in_messages, in_bytes) =
-                [(true, false), (false, true), (true, true)][below(3) as usize];
+            let limits = [(true, false), (false, true), (true, true)];
+            let (in_messages, in_bytes) = limits[usize::try_from(below(3)).unwrap()];
             quotas.push(Quota {
                 messages: in_messages.then_some(amount),
                 bytes: in_bytes.then_some(10 * amount),
-                priority: below(3) as i32,
+                priority: i32::try_from(below(3)).unwrap(),
             });
             let taker = Taker::new(name, 1 + below(amount / 100));
             let taker = if below(3) == 0 { taker.half_of_each_second() } else { taker };
-            takers.push(taker.from_second(below(3)));
+            takers.push(taker.beginning(below(3)));
         }
         let mut lending = lending(true, &quotas);
         let taken = run(&mut lending, &mut takers, 10);
         for (name, (quota, taker)) in quotas.iter().zip(&takers).enumerate() {
-            let rate = quota.messages.or(quota.bytes.map(|bytes| bytes / 10)).unwrap();
+            let rate = quota.messages.unwrap_or_else(|| quota.bytes.unwrap() / 10);
             let works = u64::from(taker.works.subsec_millis());
             let least = if works == 0 { rate } else { rate * works / 1_000 };
-            for second in 3..10 {
-                let got = taken[second][name];
+            for of_second in &taken[3..10] {
+                let got = of_second[name];
                 assert!(
                     least * 19 / 20 <= got + taker.each,
                     "seed {seed}: group {name} got {got} of {least}"
@@ -226,4 +226,5 @@ async fn nobody_is_below_its_rate_and_all_are_within_the_sum() {
             assert!(all <= sum * 10 * 21 / 20, "seed {seed}: {all} of {sum} in a second");
         }
     }
+    seeds.passed("");
 }

@@ -22,13 +22,17 @@ impl Topic {
             let text = "readCompacted only valid on persistent topics";
             return Err(SubscribeError::NotAllowed(text.to_owned()));
         }
+        let now = self.deps.ledger.env.clock.now();
+        self.admission.check(&self.name, request, &self.policies, now)?;
         refuse_too_many(&self.name, request, &self.consumers, &self.policies)?;
+        if let Some(rate) = self.policies.subscribe_rate {
+            self.admission.note(request, rate, now);
+        }
         if let Some(key) = twin_of(request, &self.consumers) {
             self.detach(key);
         }
         let mailbox = self.mailbox.upgrade().ok_or_else(|| closing(&self.name))?;
         let key = self.new_key();
-        let now = self.deps.ledger.env.clock.now();
         let name: Arc<str> = Arc::from(open.request.subscription.as_str());
         let options = options_of(&self.name, &self.deps.options);
         let sub = self.subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Sub {

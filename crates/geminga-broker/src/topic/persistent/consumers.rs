@@ -13,7 +13,7 @@ use super::{
     },
     SubscriptionName, Topic,
 };
-use crate::{Consumer, SubscribeError, SubscriptionKind, consumer::OpenConsumer};
+use crate::{Consumer, SubscribeError, SubscribeRequest, SubscriptionKind, consumer::OpenConsumer};
 
 impl Topic {
     /// Attaches a consumer to a subscription that exists.
@@ -41,7 +41,10 @@ impl Topic {
             let text = "readCompacted only allowed on failover or exclusive subscriptions";
             return Err(SubscribeError::NotAllowed(text.to_owned()));
         }
-        refuse_too_many(&self.name, &request, &self.consumers, &self.policies)?;
+        self.refuse_consumer(&request)?;
+        if let Some(rate) = self.policies.subscribe_rate {
+            self.admission.note(&request, rate, self.now());
+        }
         if let Some(key) = twin_of(&request, &self.consumers) {
             self.detach(key); // A request repeated after a time-out: the later one counts.
         }
@@ -73,6 +76,13 @@ impl Topic {
         self.settle_view(name);
         self.ready.insert(Arc::clone(name));
         Ok(Consumer { topic: self.name.clone(), key, mailbox })
+    }
+
+    /// Refuses one that may not come, or not now.
+    pub(super) fn refuse_consumer(&self, request: &SubscribeRequest) -> Result<(), SubscribeError> {
+        let (topic, policies) = (&self.name, &self.policies);
+        self.admission.check(topic, request, policies, self.now())?;
+        refuse_too_many(topic, request, &self.consumers, policies)
     }
 
     pub(super) fn flow(&mut self, key: u64, permits: u32) {

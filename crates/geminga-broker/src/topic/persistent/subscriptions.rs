@@ -8,7 +8,7 @@ use geminga_types::{Ordinal, Position};
 use tracing::{info, warn};
 
 use super::{
-    super::{Reply, StartAt, consumers::refuse_too_many},
+    super::{Reply, StartAt},
     SubscriptionName, Topic,
     ack::AckWaiter,
     background::Answer,
@@ -142,8 +142,7 @@ impl Topic {
             _ = reply.send(Err(SubscribeError::NotAllowed(refusal)));
             return;
         }
-        let (topic, policies) = (&self.name, &self.policies);
-        if let Err(refused) = refuse_too_many(topic, request, &self.consumers, policies) {
+        if let Err(refused) = self.refuse_consumer(request) {
             _ = reply.send(Err(refused)); // Before a subscription is made for nobody.
             return;
         }

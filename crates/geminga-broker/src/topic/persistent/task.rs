@@ -64,6 +64,7 @@ pub(in crate::topic) fn spawn(
         tail: Tail::default(),
         producers: super::super::producers::Producers::new(ledger.epoch()),
         consumers: std::collections::BTreeMap::new(),
+        admission: super::super::admission::Admission::default(),
         subscriptions: std::collections::BTreeMap::new(),
         busy: std::collections::BTreeMap::new(),
         ready: std::collections::BTreeSet::new(),

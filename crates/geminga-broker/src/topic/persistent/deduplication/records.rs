@@ -58,6 +58,13 @@ impl Deduplication {
 }
 
 impl Topic {
+    /// When what has changed is stored at the latest is found out anew.
+    pub(in super::super) const fn reschedule_records(&mut self) {
+        if let Some(deduplication) = &mut self.deduplication {
+            deduplication.next_store = None;
+        }
+    }
+
     /// Stores what has changed, if it is time to. False: it was not.
     pub(in super::super) fn store_due_records(&mut self) -> bool {
         let now = self.now();
@@ -71,7 +78,7 @@ impl Topic {
             return false;
         }
         if deduplication.next_store.is_none() {
-            deduplication.next_store = options.snapshot_interval.map(|interval| now + interval);
+            deduplication.next_store = self.policies.snapshot_interval.map(|it| now + it);
         }
         let entries = end.0.saturating_sub(deduplication.taken.end.0);
         let bytes = deduplication.noted_bytes - deduplication.taken.bytes;
