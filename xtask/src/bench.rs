@@ -17,6 +17,7 @@ mod process;
 mod profile;
 mod pulsar_perf;
 mod recovery;
+mod scrape;
 mod server;
 mod stats;
 mod tool;
@@ -45,7 +46,7 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|moving|recovery|million|cursor|delayed|compare|nats|profile
+cargo xtask bench limits|figures|moving|recovery|million|cursor|delayed|scrape|compare|nats|profile
     [--dir DIR] [--server BINARY] [--seconds N] [--pairs N] [--entries N] [--messages N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -60,6 +61,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         "million" => million::run(&options),
         "cursor" => cursor::run(&options),
         "delayed" => delayed::run(&options),
+        "scrape" => scrape::run(&options),
         "nats" => nats::run(&options),
         "compare" => compare::run(&options),
         "profile" => profile::run(&options),

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use geminga_types::{Domain, NamespaceName, TopicName};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::{
+    body::{Body as _, Incoming},
+    header::{ACCEPT_ENCODING, HeaderValue},
+};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +24,7 @@ pub(crate) struct Request {
     parts: Vec<String>,
     query: BTreeMap<String, String>,
     listener: Option<String>,
+    takes_gzip: bool,
     body: Bytes,
 }
 
@@ -38,6 +42,7 @@ impl Request {
         let query = parse_query(head.uri.query().unwrap_or_default())?;
         let listener = head.headers.get(LISTENER_HEADER).and_then(|value| value.to_str().ok());
         let listener = listener.map(ToOwned::to_owned);
+        let takes_gzip = head.headers.get_all(ACCEPT_ENCODING).iter().any(has_gzip);
         // What is announced as too large need not come first.
         if body.size_hint().lower() > body_bytes_max as u64 {
             return Err(Failure::BodyTooLarge(body_bytes_max));
@@ -49,7 +54,7 @@ impl Request {
             }
             Err(error) => return Err(Failure::InvalidBody(format!("body was cut off: {error}"))),
         };
-        Ok((route, Self { parts, query, listener, body }))
+        Ok((route, Self { parts, query, listener, takes_gzip, body }))
     }
 
     /// A variable part of the path, counted from 0; the table guarantees that it is there.
@@ -85,6 +90,11 @@ impl Request {
     pub(crate) fn listener(&self) -> Option<&str> {
         let in_query = self.query.get("listenerName").map(String::as_str);
         in_query.or(self.listener.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether the answer may be compressed with gzip.
+    pub(crate) const fn takes_gzip(&self) -> bool {
+        self.takes_gzip
     }
 
     /// A parameter of the query.
@@ -143,6 +153,20 @@ impl Request {
             }
         }
     }
+}
+
+/// Whether an `Accept-Encoding` takes gzip: `gzip`, `gzip;q=0.5`, `*`, but not `gzip;q=0`.
+fn has_gzip(value: &HeaderValue) -> bool {
+    let Ok(value) = value.to_str() else { return false };
+    let weight = |name: &str| {
+        value.split(',').find_map(|item| {
+            let (found, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let is_it = found.trim().eq_ignore_ascii_case(name);
+            let weight = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f64>);
+            is_it.then(|| weight.unwrap_or(0.0))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| 0.0 < weight)
 }
 
 /// A number of partitions, and the topic's properties.
