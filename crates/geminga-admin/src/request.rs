@@ -97,13 +97,23 @@ impl Request {
         self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The JSON body; `None` for an empty one and for `null`.
+    /// The JSON body; `None` for an empty one and for `null`. A number or a boolean may be in quotes,
+    /// as Pulsar's brokers take it and the Go library sends it.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         if self.body.trim_ascii().is_empty() {
             return Ok(None);
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::InvalidBody(format!("Request body is not valid: {error}")))
+        serde_json::from_slice(&self.body).or_else(|error| {
+            let invalid = format!("Request body is not valid: {error}");
+            self.in_quotes().ok_or(Failure::InvalidBody(invalid)).map(Some)
+        })
+    }
+
+    /// The number or the boolean that is the whole body, in quotes.
+    fn in_quotes<T: DeserializeOwned>(&self) -> Option<T> {
+        let text: String = serde_json::from_slice(&self.body).ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        (value.is_boolean() || value.is_number()).then(|| serde_json::from_value(value).ok())?
     }
 
     /// A text, be it in quotes or, as some clients send it, without.

@@ -36,6 +36,20 @@ fn nothing_and_null_are_no_body() {
 }
 
 #[test]
+fn numbers_and_booleans_may_be_in_quotes() {
+    assert_eq!(Request::with_body("true").json::<bool>(), Ok(Some(true)));
+    assert_eq!(Request::with_body("\"true\"").json::<bool>(), Ok(Some(true)));
+    assert_eq!(Request::with_body("\" false \"").json::<bool>(), Ok(Some(false)));
+    assert_eq!(Request::with_body("\"-7\"").json::<i64>(), Ok(Some(-7)));
+    assert_eq!(Request::with_body("\"7\"").json::<String>(), Ok(Some("7".to_owned())));
+    for body in ["\"yes\"", "\"\"", "\"7\"", "\"null\"", "\"\\\"true\\\"\"", "\"[]\""] {
+        let refused = Request::with_body(body).json::<bool>().unwrap_err();
+        assert_eq!(refused.answer().status, 400, "{body}");
+    }
+    assert!(Request::with_body("\"{}\"").json::<BTreeMap<String, String>>().is_err());
+}
+
+#[test]
 fn parts_are_decoded_once() {
     assert_eq!(
         decode("topic%40%25%2A%29%28%26%21%25%24%23%3E%3C%3F").unwrap(),
