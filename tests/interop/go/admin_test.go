@@ -44,7 +44,7 @@ func TestAdmin(t *testing.T) {
 		{"namespace life", adminNamespaceLife}, {"namespace policies", adminNamespacePolicies},
 		{"backlog quotas", adminBacklogQuotas}, {"placement", adminNamespacePlacement},
 		{"namespace properties", adminNamespaceProperties}, {"namespace permissions", adminNamespacePermissions},
-		{"namespace rules", adminNamespaceRules}, {"namespace backlogs", adminNamespaceBacklogs},
+		{"namespace rules", adminNamespaceRules}, {"rules", adminRules}, {"namespace backlogs", adminNamespaceBacklogs},
 		{"bundles", adminBundles},
 		{"topic policies", adminTopicPolicies}, {"scoped policies", adminScopedPolicies},
 		{"topic backlog quotas", adminTopicBacklogQuotas},
