@@ -1,10 +1,10 @@
 //! A request, taken apart: its route, the parts of its path, its query, its body.
 //!
-//! Parts of the path arrive percent-encoded once and may hold anything, slashes too; `+` is a space
-//! as Java's `URLEncoder` writes it. Bodies are taken leniently: clients send nothing, `null`,
-//! `{}` or quotes around a number where Pulsar does not mind.
+//! Parts of the path arrive percent-encoded once, names of subscriptions once or twice, and may hold
+//! anything, slashes too; `+` is a space as Java's `URLEncoder` writes it. Bodies are taken leniently:
+//! clients send nothing, `null`, `{}` or quotes around a number where Pulsar does not mind.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use geminga_types::{Domain, NamespaceName, TopicName};
@@ -55,6 +55,13 @@ impl Request {
     /// A variable part of the path, counted from 0; the table guarantees that it is there.
     pub(crate) fn part(&self, index: usize) -> &str {
         self.parts.get(index).map_or("", String::as_str)
+    }
+
+    /// The part that is a subscription's name. Pulsar's brokers decode it twice, and some clients encode
+    /// it twice.
+    pub(crate) fn subscription(&self, index: usize) -> Cow<'_, str> {
+        let part = self.part(index);
+        percent_decode_str(part).decode_utf8().unwrap_or(Cow::Borrowed(part))
     }
 
     /// `{tenant}/{namespace}`, the first two parts.

@@ -20,6 +20,15 @@ func adminSubscriptions(t *testing.T, s *adminScript) {
 	same(t, names, restJSON[[]string](t, path+"/subscriptions"), "names, and by REST")
 	equal(t, len(names), 3, "number of names")
 
+	// The library encodes names twice, and Pulsar's brokers decode them twice.
+	const odd = "public/default/ü 50%"
+	check(t, subscriptions.Create(topic, odd, utils.Earliest))
+	listed(t, restJSON[[]string](t, path+"/subscriptions"), odd, true, "names")
+	check(t, subscriptions.ClearBacklog(topic, odd))
+	equal(t, backlogs(t, topic)[odd], 0, "backlog of an odd name")
+	check(t, subscriptions.Delete(topic, odd))
+	listed(t, restJSON[[]string](t, path+"/subscriptions"), odd, false, "names")
+
 	check(t, subscriptions.Delete(topic, "latest"))
 	listed(t, restJSON[[]string](t, path+"/subscriptions"), "latest", false, "names after a deletion")
 	client := must[pulsar.Client](t)(pulsar.NewClient(clientOptions()))

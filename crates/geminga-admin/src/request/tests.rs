@@ -62,6 +62,25 @@ fn parts_are_decoded_once() {
 }
 
 #[test]
+fn the_name_of_a_subscription_is_decoded_twice() {
+    let name = |part: &str| {
+        let parts = vec![decode(part).unwrap()];
+        Request { parts, ..Request::default() }.subscription(0).into_owned()
+    };
+    for (sent, meant) in [
+        ("s", "s"),
+        ("a%2Fb", "a/b"),
+        ("a%252Fb%2520c", "a/b c"),
+        ("%25C3%25BC", "\u{fc}"),
+        ("50%25", "50%"),
+        ("%25ff", "%ff"), // No text, so it was not encoded twice.
+        ("a+b%2Bc", "a b+c"),
+    ] {
+        assert_eq!(name(sent), meant, "{sent}");
+    }
+}
+
+#[test]
 fn a_query_is_taken_apart() {
     let query = parse_query("force=TRUE&listenerName=a%26b&flag&&x=1=2").unwrap();
     let request = Request { query, ..Request::default() };
