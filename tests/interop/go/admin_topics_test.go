@@ -116,6 +116,7 @@ func adminTopicStats(t *testing.T, s *adminScript) {
 	equal(t, first.MsgCounterIn+second.MsgCounterIn, 4, "messages of the partitions")
 	of = must[utils.PartitionedTopicStats](t)(topics.GetPartitionedStatsWithOption(parted, false,
 		utils.GetStatsOptions{ExcludePublishers: true}))
+	equal(t, of.Metadata.Partitions, 2, "partitions with options")
 	equal(t, len(of.Partitions), 0, "partitions that were not asked for")
 	equal(t, len(of.Publishers), 0, "excluded publishers of partitions")
 	s.checked("Topics", "GetPartitionedStats", "GetPartitionedStatsWithOption")
