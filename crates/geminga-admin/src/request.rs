@@ -1,10 +1,10 @@
 //! A request, taken apart: its route, the parts of its path, its query, its body.
 //!
-//! Parts of the path arrive percent-encoded once and may hold anything, slashes too; `+` is a space
-//! as Java's `URLEncoder` writes it. Bodies are taken leniently: clients send nothing, `null`,
-//! `{}` or quotes around a number where Pulsar does not mind.
+//! Parts of the path arrive percent-encoded once, names of subscriptions once or twice, and may hold
+//! anything, slashes too; `+` is a space as Java's `URLEncoder` writes it. Bodies are taken leniently:
+//! clients send nothing, `null`, `{}` or quotes around a number where Pulsar does not mind.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use geminga_types::{Domain, NamespaceName, TopicName};
@@ -62,6 +62,13 @@ impl Request {
         self.parts.get(index).map_or("", String::as_str)
     }
 
+    /// The part that is a subscription's name. Pulsar's brokers decode it twice, and some clients encode
+    /// it twice.
+    pub(crate) fn subscription(&self, index: usize) -> Cow<'_, str> {
+        let part = self.part(index);
+        percent_decode_str(part).decode_utf8().unwrap_or(Cow::Borrowed(part))
+    }
+
     /// `{tenant}/{namespace}`, the first two parts.
     pub(crate) fn namespace(&self) -> Result<NamespaceName, Failure> {
         Ok(NamespaceName::new(self.part(0), self.part(1))?)
@@ -107,13 +114,23 @@ impl Request {
         self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The JSON body; `None` for an empty one and for `null`.
+    /// The JSON body; `None` for an empty one and for `null`. A number or a boolean may be in quotes,
+    /// as Pulsar's brokers take it and the Go library sends it.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         if self.body.trim_ascii().is_empty() {
             return Ok(None);
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::InvalidBody(format!("Request body is not valid: {error}")))
+        serde_json::from_slice(&self.body).or_else(|error| {
+            let invalid = format!("Request body is not valid: {error}");
+            self.in_quotes().ok_or(Failure::InvalidBody(invalid)).map(Some)
+        })
+    }
+
+    /// The number or the boolean that is the whole body, in quotes.
+    fn in_quotes<T: DeserializeOwned>(&self) -> Option<T> {
+        let text: String = serde_json::from_slice(&self.body).ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        (value.is_boolean() || value.is_number()).then(|| serde_json::from_value(value).ok())?
     }
 
     /// A text, be it in quotes or, as some clients send it, without.
