@@ -93,7 +93,7 @@ func adminBrokerStats(t *testing.T, s *adminScript) {
 	added := func() float64 {
 		metrics := must[[]utils.Metrics](t)(stats.GetMetrics())
 		equal(t, metrics[0].Dimensions["cluster"], thisCluster, "dimension of the metrics")
-		return metrics[0].Metrics["geminga_bookie_adds_total"].(float64)
+		return metrics[0].Metrics["bookie_WRITE_BYTES"].(float64)
 	}
 	addedBefore := added()
 	sendNumbers(t, client, topic.String(), 0, 3)
