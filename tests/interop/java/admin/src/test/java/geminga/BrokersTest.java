@@ -46,6 +46,7 @@ class BrokersTest extends Script {
         finds("broker-stats topics", "TOPIC");
         finds("broker-stats destinations", "TOPIC");
         finds("broker-stats monitoring-metrics", "'metrics'");
+        finds("broker-stats load-report", "pulsarServiceUrl");
         finds("broker-stats mbeans", "\\[");
     }
 
