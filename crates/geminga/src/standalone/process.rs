@@ -63,7 +63,7 @@ impl Process for StandaloneProcess {
         }
         let counters = self.counters.metrics().into_iter();
         metrics.extend(counters.map(|(name, value)| metric(name, "", figures::count(value))));
-        metrics.extend(figures::of_process());
+        metrics.extend(figures::of_process(&*self.env.disk));
         metrics
     }
 

@@ -1,9 +1,10 @@
 //! The storage's numbers, and the process's, under the names of metrics.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use geminga_admin::Metric;
 use geminga_bookie_storage::{SYNC_LIMITS_US, Stats, Storage};
+use geminga_env::{Disk, disk::OpenMode};
 
 use super::metric;
 
@@ -80,14 +81,23 @@ fn syncs(stats: &Stats) -> Vec<Metric> {
     metrics
 }
 
-/// Memory and processor time, where the system tells of them.
-pub(super) fn of_process() -> Vec<Metric> {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+/// Memory and processor time, where the machine tells of them: a simulated one does not.
+pub(super) fn of_process(disk: &dyn Disk) -> Vec<Metric> {
+    let read = |path| beginning(disk, path).unwrap_or_default();
     let resident = resident_bytes(&read("/proc/self/statm"));
     let cpu = cpu_seconds(&read("/proc/self/stat"));
     let resident = resident.map(|bytes| metric("process_resident_memory_bytes", "", count(bytes)));
     let cpu = cpu.map(|seconds| metric("process_cpu_seconds_total", "", seconds));
     resident.into_iter().chain(cpu).collect()
+}
+
+/// The beginning of a file, whose length need not be known.
+fn beginning(disk: &dyn Disk, path: &str) -> Option<String> {
+    let file = disk.open(Path::new(path), OpenMode::Read).ok()?;
+    let mut text = vec![0; 4_096];
+    let length = file.read_at(&mut text, 0).ok()?;
+    text.truncate(length);
+    String::from_utf8(text).ok()
 }
 
 fn resident_bytes(statm: &str) -> Option<u64> {
