@@ -13,6 +13,7 @@
 mod backlogs;
 mod clusters;
 mod cursors;
+mod deletions;
 mod local_policies;
 mod messages;
 mod namespaces;
@@ -27,6 +28,8 @@ mod survey;
 mod tenants;
 mod topic_policies;
 mod topics;
+
+pub(crate) use deletions::Deletions;
 
 pub use geminga_metadata::values::placement::{
     AutoFailoverPolicy, BookieRack, BookieRacks, FailureDomain, IsolationPolicies, IsolationPolicy,

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::{
     AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
     ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
+    admin::Deletions,
     consumer::OpenConsumer,
     creation::{AutoCreation, Purpose},
     dynamic::LiveOptions,
@@ -129,6 +130,7 @@ struct Inner {
     publishes: Budget,
     parked: Budget,
     deliveries: Gauge,
+    deletions: Deletions,
     connections: AtomicU64,
     shutdown: CancellationToken,
 }
@@ -203,20 +205,15 @@ impl Broker {
         };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
-        if let Some(idle) = deps.options.unload_idle_after {
-            deps.tasks.spawn(Arc::clone(&topics).put_to_sleep(idle));
-        }
-        deps.tasks.spawn(Arc::clone(&topics).delete_inactive());
-        let changes = deps.ledger.metadata.watch(paths::POLICIES);
-        deps.tasks.spawn(Arc::clone(&topics).follow_policies(changes));
-        let changes = deps.ledger.metadata.watch(paths::RESOURCE_GROUPS);
-        let groups = Arc::clone(&deps.resource_groups);
-        deps.tasks.spawn(groups.follow(deps.ledger.clone(), changes, shutdown.child_token()));
+        begin_tasks(&deps, &topics, &shutdown);
         let connections = AtomicU64::new(0);
         let parked = Budget::new("parked", publishes.limit() / 2);
-        let inner = Inner { deps, topics, publishes, parked, deliveries, connections, shutdown };
+        let deletions = Deletions::default();
+        let inner =
+            Inner { deps, topics, publishes, parked, deliveries, deletions, connections, shutdown };
         let broker = Self(Arc::new(inner));
         publishers.begin(WeakBroker(Arc::downgrade(&broker.0)), broker.next_connection_id());
+        broker.resume_deletions().await?;
         Ok(broker)
     }
 
@@ -515,6 +512,16 @@ impl Broker {
         &self.0.deps.tasks
     }
 
+    /// The deletions that run here.
+    pub(crate) fn deletions(&self) -> &Deletions {
+        &self.0.deletions
+    }
+
+    /// Ends its tasks.
+    pub(crate) fn shutdown_token(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
     pub(crate) fn live(&self) -> &LiveOptions {
         &self.0.deps.live
     }
@@ -535,4 +542,17 @@ impl Broker {
     pub(crate) fn deps(&self) -> &geminga_ledger::Deps {
         &self.0.deps.ledger
     }
+}
+
+/// What runs for as long as the broker does.
+fn begin_tasks(deps: &TopicDeps, topics: &Arc<Topics>, shutdown: &CancellationToken) {
+    if let Some(idle) = deps.options.unload_idle_after {
+        deps.tasks.spawn(Arc::clone(topics).put_to_sleep(idle));
+    }
+    deps.tasks.spawn(Arc::clone(topics).delete_inactive());
+    let changes = deps.ledger.metadata.watch(paths::POLICIES);
+    deps.tasks.spawn(Arc::clone(topics).follow_policies(changes));
+    let changes = deps.ledger.metadata.watch(paths::RESOURCE_GROUPS);
+    let groups = Arc::clone(&deps.resource_groups);
+    deps.tasks.spawn(groups.follow(deps.ledger.clone(), changes, shutdown.child_token()));
 }

@@ -30,6 +30,9 @@ pub const TOPIC_POLICIES: &str = "/geminga/topic-policies";
 /// Parent of the tombstones of ledgers being deleted.
 pub const TOMBSTONES: &str = "/geminga/tombstones";
 
+/// Parent of what is being deleted with all that is in it.
+pub const DELETIONS: &str = "/geminga/deletions";
+
 const LAST_SHORT_LEDGER: i64 = 0x7fff_fffe;
 
 /// What survives Java's `URLEncoder`, which Pulsar encodes names with.
@@ -46,6 +49,12 @@ pub fn encode(name: &str) -> String {
 pub fn decode(part: &str) -> Option<String> {
     let spaced = part.replace('+', " ");
     Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
+}
+
+/// A deletion that is not done.
+#[must_use]
+pub fn deletion(of: &str) -> String {
+    format!("{DELETIONS}/{}", encode(of))
 }
 
 /// A cluster's data.

@@ -3,7 +3,7 @@
 use geminga_metadata::paths;
 use geminga_types::{BundleRange, Domain, NamespaceName, TopicName, bundle_of};
 
-use super::{BundlesData, Policies, tenants};
+use super::{BundlesData, Policies, deletions::Doomed, tenants};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
@@ -88,8 +88,19 @@ impl Broker {
                  (maxNamespacesPerTenant)"
             )));
         }
+        let doomed = Doomed::tenant(tenant);
+        self.refuse_doomed(&doomed).await?;
+        self.refuse_doomed(&Doomed::Namespace(namespace.clone())).await?;
         match record::create(self.deps(), &paths::namespace(namespace), &policies).await? {
-            record::Created::New => Ok(()),
+            record::Created::New => {
+                // The tenant's deletion may have begun meanwhile, and not have seen it.
+                let is_gone = namespace::tenant(self.deps(), tenant).await?.is_none();
+                let gone = is_gone.then(|| tenants::missing(tenant));
+                let refused = gone.or(self.refuse_doomed(&doomed).await.err());
+                let Some(refused) = refused else { return Ok(()) };
+                record::delete_any(self.deps(), &paths::namespace(namespace)).await?;
+                Err(refused)
+            }
             record::Created::Exists => {
                 Err(AdminError::Conflict(format!("Namespace {namespace} already exists")))
             }
@@ -97,7 +108,7 @@ impl Broker {
     }
 
     /// Deletes a namespace; with `force`, its topics too. First it is marked deleted, so that no
-    /// topic is created in it any more, and last its record goes.
+    /// topic is created in it any more, and last its record goes: by a job.
     ///
     /// # Errors
     ///
@@ -108,6 +119,10 @@ impl Broker {
         namespace: &NamespaceName,
         force: bool,
     ) -> Result<(), AdminError> {
+        let doomed = Doomed::Namespace(namespace.clone());
+        if self.join_deletion(&doomed).await? {
+            return Ok(());
+        }
         if !force && let Err(refused) = self.check_empty(namespace).await {
             self.mark_namespace(namespace, false).await?;
             return Err(refused);
@@ -118,7 +133,19 @@ impl Broker {
             self.mark_namespace(namespace, false).await?;
             return Err(refused);
         }
-        self.empty_namespace(namespace).await?;
+        self.delete_by_job(&doomed).await
+    }
+
+    /// Deletes a namespace and all that is in it; nothing if there is none.
+    pub(super) async fn erase_namespace(
+        &self,
+        namespace: &NamespaceName,
+    ) -> Result<(), AdminError> {
+        match self.mark_namespace(namespace, true).await {
+            Ok(()) => self.empty_namespace(namespace).await?,
+            Err(AdminError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
         let deps = self.deps();
         record::delete_any(deps, &paths::local_policies(namespace)).await?;
         record::delete_any(deps, &paths::namespace(namespace)).await?;
@@ -234,13 +261,10 @@ impl Broker {
     async fn empty_namespace(&self, namespace: &NamespaceName) -> Result<(), AdminError> {
         let Contents { stored, partitioned, live } = self.contents(namespace).await?;
         for topic in partitioned {
-            self.erase_partitioned(&topic, true).await?;
+            unless_missing(self.erase_partitioned(&topic, true).await)?;
         }
         for topic in stored {
-            match self.erase(&topic, true).await {
-                Ok(()) | Err(AdminError::NotFound(_)) => {} // A partition is gone by now.
-                Err(error) => return Err(error),
-            }
+            unless_missing(self.erase(&topic, true).await)?; // A partition is gone by now.
         }
         for handle in live {
             handle.prepare_delete(true).await?;
@@ -310,6 +334,14 @@ fn checked_bundles(asked: BundlesData, default: u32) -> Result<BundlesData, Admi
         Ok(even)
     } else {
         Err(AdminError::Invalid("bundle boundaries must cut the hash range evenly".to_owned()))
+    }
+}
+
+/// What is gone already needs not be deleted.
+pub(super) fn unless_missing(deleted: Result<(), AdminError>) -> Result<(), AdminError> {
+    match deleted {
+        Err(AdminError::NotFound(_)) => Ok(()),
+        deleted => deleted,
     }
 }
 

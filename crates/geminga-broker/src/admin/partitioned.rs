@@ -6,7 +6,8 @@ use futures_util::{StreamExt as _, stream};
 use geminga_types::{Domain, NamespaceName, TopicName};
 
 use super::{
-    PartitionedTopicMetadata, SubscriptionStats, TopicStats, properties::check_properties,
+    PartitionedTopicMetadata, SubscriptionStats, TopicStats, deletions::Doomed,
+    properties::check_properties,
 };
 use crate::{
     AdminError, Broker, TopicError,
@@ -62,6 +63,7 @@ impl Broker {
         properties: Option<BTreeMap<String, String>>,
     ) -> Result<(), AdminError> {
         let deps = self.deps();
+        self.refuse_doomed(&Doomed::PartitionedTopic(topic.clone())).await?;
         self.check_count(topic, partitions)?;
         check_properties(topic, properties.iter().flatten())?;
         namespace::require(deps, topic.namespace()).await?;
@@ -187,6 +189,10 @@ impl Broker {
         topic: &TopicName,
         force: bool,
     ) -> Result<(), AdminError> {
+        let doomed = Doomed::PartitionedTopic(topic.clone());
+        if self.join_deletion(&doomed).await? {
+            return Ok(());
+        }
         let found = namespace::partition_record(self.deps(), topic).await?;
         if let Some(found) = found.filter(|found| !found.deleted && !force) {
             self.check_partitions_unused(topic, found.partitions).await?;
@@ -197,7 +203,11 @@ impl Broker {
                 return Err(refused);
             }
         }
-        self.erase_partitioned(topic, force).await
+        if namespace::partition_record(self.deps(), topic).await?.is_none() {
+            let message = format!("Partitioned topic {topic} does not exist");
+            return Err(AdminError::NotFound(message));
+        }
+        self.delete_by_job(&doomed).await
     }
 
     async fn check_partitions_unused(

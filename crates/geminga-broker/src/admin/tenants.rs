@@ -2,7 +2,7 @@
 
 use geminga_metadata::paths;
 
-use super::{TenantInfo, clusters::check_name};
+use super::{TenantInfo, clusters::check_name, deletions::Doomed};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
@@ -46,6 +46,7 @@ impl Broker {
                 "Exceed the maximum number of tenants: there may be {limit} (maxTenants)"
             )));
         }
+        self.refuse_doomed(&Doomed::tenant(name)).await?;
         match record::create(self.deps(), &paths::tenant(name), &info).await? {
             record::Created::New => Ok(()),
             record::Created::Exists => {
@@ -86,13 +87,26 @@ impl Broker {
     ///
     /// If there is none of that name, or it has namespaces.
     pub async fn delete_tenant(&self, name: &str, force: bool) -> Result<(), AdminError> {
+        let doomed = Doomed::tenant(name);
+        if self.join_deletion(&doomed).await? {
+            return Ok(());
+        }
         self.tenant(name).await?;
+        if force {
+            return self.delete_by_job(&doomed).await;
+        }
+        if !self.stored_namespaces(name).await?.is_empty() {
+            let message = format!("The tenant {name} still has active namespaces");
+            return Err(AdminError::Conflict(message));
+        }
+        record::delete_any(self.deps(), &paths::tenant(name)).await?;
+        Ok(())
+    }
+
+    /// Deletes a tenant and all that it has; nothing if there is none.
+    pub(super) async fn erase_tenant(&self, name: &str) -> Result<(), AdminError> {
         for namespace in self.stored_namespaces(name).await? {
-            if !force {
-                let message = format!("The tenant {name} still has active namespaces");
-                return Err(AdminError::Conflict(message));
-            }
-            self.delete_namespace(&namespace, true).await?;
+            self.delete_by_job(&Doomed::Namespace(namespace)).await?;
         }
         record::delete_any(self.deps(), &paths::tenant(name)).await?;
         Ok(())

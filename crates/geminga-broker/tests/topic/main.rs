@@ -14,6 +14,7 @@ mod deduplicating_model;
 mod deduplication_switches;
 mod delayed;
 mod deleting;
+mod deletion_jobs;
 mod exclusive;
 mod formats;
 mod keyed;

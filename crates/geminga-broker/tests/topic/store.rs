@@ -29,23 +29,51 @@ pub(crate) struct FakeStore {
     /// Writes of keys that contain this.
     rule: watch::Sender<(String, Writes)>,
     held: Mutex<usize>,
+    /// How many writes are made before all others are lost, if that is so.
+    left: Mutex<Option<usize>>,
 }
 
 impl FakeStore {
     pub(crate) fn new() -> Self {
         let (rule, _) = watch::channel((String::new(), Writes::Made));
-        Self { inner: Arc::new(MemoryStore::new()), rule, held: Mutex::default() }
+        Self {
+            inner: Arc::new(MemoryStore::new()),
+            rule,
+            held: Mutex::default(),
+            left: Mutex::default(),
+        }
     }
 
     /// Another way to what is stored, with its own rule.
     pub(crate) fn another(&self) -> Self {
         let (rule, _) = watch::channel((String::new(), Writes::Made));
-        Self { inner: Arc::clone(&self.inner), rule, held: Mutex::default() }
+        Self {
+            inner: Arc::clone(&self.inner),
+            rule,
+            held: Mutex::default(),
+            left: Mutex::default(),
+        }
     }
 
     /// What becomes of writes of keys that contain `part`; others are made.
     pub(crate) fn set_writes(&self, part: &str, writes: Writes) {
         self.rule.send_replace((part.to_owned(), writes));
+    }
+
+    /// So many writes more are made; what comes then is lost.
+    pub(crate) fn lose_after(&self, writes: usize) {
+        *self.left.lock().unwrap() = Some(writes);
+    }
+
+    fn counted(&self) -> bool {
+        match &mut *self.left.lock().unwrap() {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        }
     }
 
     /// How many writes were ever held.
@@ -68,7 +96,8 @@ impl FakeStore {
         let mut is_noted = false;
         loop {
             match self.rule_of(path) {
-                Writes::Made => return Ok(()),
+                Writes::Made if self.counted() => return Ok(()),
+                Writes::Made => return std::future::pending().await,
                 Writes::Refused => {
                     return Err(MetadataError::Unavailable("as the test says".to_owned()));
                 }
