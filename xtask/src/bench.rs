@@ -8,6 +8,7 @@ mod compare;
 mod cursor;
 mod delayed;
 mod figures;
+mod groups;
 mod limits;
 mod million;
 mod moving;
@@ -17,6 +18,7 @@ mod process;
 mod profile;
 mod pulsar_perf;
 mod recovery;
+mod scrape;
 mod server;
 mod stats;
 mod tool;
@@ -45,7 +47,7 @@ struct Options {
 }
 
 const USAGE: &str = "\
-cargo xtask bench limits|figures|moving|recovery|million|cursor|delayed|compare|nats|profile
+cargo xtask bench limits|figures|moving|recovery|million|cursor|delayed|scrape|groups|compare|nats|profile
     [--dir DIR] [--server BINARY] [--seconds N] [--pairs N] [--entries N] [--messages N]";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -60,6 +62,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         "million" => million::run(&options),
         "cursor" => cursor::run(&options),
         "delayed" => delayed::run(&options),
+        "groups" => groups::run(&options),
+        "scrape" => scrape::run(&options),
         "nats" => nats::run(&options),
         "compare" => compare::run(&options),
         "profile" => profile::run(&options),

@@ -219,7 +219,8 @@ fn rust_client(_: Tier) -> anyhow::Result<()> {
 }
 
 fn go_client(_: Tier) -> anyhow::Result<()> {
-    with_server("go", "go", &["test", "-count=1", "./..."])
+    // There is one package; without a list of them Go shows what its tests print.
+    with_server("go", "go", &["test", "-count=1"])
 }
 
 fn java_client(_: Tier) -> anyhow::Result<()> {

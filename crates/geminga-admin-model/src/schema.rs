@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A schema as `GET …/schema` answers it: every key is present.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,16 @@ pub struct PostSchemaPayload {
     #[serde(rename = "type")]
     pub kind: SchemaType,
     /// Its definition.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub schema: String,
     /// Free-form.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub properties: BTreeMap<String, String>,
+}
+
+/// What is given, where clients send `null` for nothing.
+fn given<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// What `POST …/schema` answers.

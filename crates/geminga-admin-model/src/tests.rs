@@ -90,6 +90,9 @@ fn schemas_are_pulsars() {
         serde_json::from_str(r#"{"type":"KEY_VALUE","schema":"s","properties":{"a":"b"}}"#)
             .unwrap();
     assert_eq!(posted.kind, SchemaType::KEY_VALUE);
+    let from_go = r#"{"type":"STRING","schema":null,"properties":null}"#;
+    let posted: PostSchemaPayload = serde_json::from_str(from_go).unwrap();
+    assert_eq!((posted.schema.as_str(), posted.properties.len()), ("", 0));
     let answer = PostSchemaResponse { version: SchemaVersionLong { version: 2 } };
     assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"version":{"version":2}}"#);
     let error = serde_json::from_str::<PostSchemaPayload>(r#"{"type":"AVROX"}"#).unwrap_err();

@@ -1,12 +1,13 @@
 //! What a request is answered with.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
+
+use crate::pieces::{Body, Pieces};
 
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
@@ -14,18 +15,20 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Status and body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     kind: Option<&'static str>,
     body: Bytes,
+    /// What makes the body instead, piece by piece.
+    pieces: Option<Box<dyn Pieces>>,
     allow: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Answer {
     const fn with(status: StatusCode, kind: Option<&'static str>, body: Bytes) -> Self {
-        Self { status, kind, body, allow: None, headers: Vec::new() }
+        Self { status, kind, body, pieces: None, allow: None, headers: Vec::new() }
     }
 
     /// 204: done.
@@ -57,8 +60,20 @@ impl Answer {
     }
 
     /// 200 with metrics.
-    pub(crate) fn metrics(text: String) -> Self {
-        Self::with(StatusCode::OK, Some(PROMETHEUS), Bytes::from(text))
+    pub(crate) fn metrics(pieces: impl Pieces + 'static) -> Self {
+        let pieces: Option<Box<dyn Pieces>> = Some(Box::new(pieces));
+        Self { pieces, ..Self::with(StatusCode::OK, Some(PROMETHEUS), Bytes::new()) }
+    }
+
+    /// 200 with JSON that is made piece by piece.
+    pub(crate) fn large_json(pieces: impl Pieces + 'static) -> Self {
+        let pieces: Option<Box<dyn Pieces>> = Some(Box::new(pieces));
+        Self { pieces, ..Self::with(StatusCode::OK, Some(JSON), Bytes::new()) }
+    }
+
+    /// What makes the body, if it is made piece by piece.
+    pub(crate) fn take_pieces(&mut self) -> Option<Box<dyn Pieces>> {
+        self.pieces.take()
     }
 
     /// 200 with bytes, and what is to be known of them.
@@ -77,9 +92,9 @@ impl Answer {
     }
 }
 
-impl From<Answer> for Response<Full<Bytes>> {
+impl From<Answer> for Response<Body> {
     fn from(answer: Answer) -> Self {
-        let mut response = Self::new(Full::new(answer.body));
+        let mut response = Self::new(Body::Whole(answer.body));
         *response.status_mut() = answer.status;
         let headers = response.headers_mut();
         if let Some(kind) = answer.kind {

@@ -59,7 +59,7 @@ pub(crate) async fn handle(
         Route::ShutDown => brokers::shut_down(),
         Route::BrokerMetrics => Ok(broker_stats::metrics(broker, options)),
         Route::BrokerBeans => Ok(broker_stats::beans()),
-        Route::BrokerTopics | Route::BrokerDestinations => broker_stats::topics(broker).await,
+        Route::BrokerTopics | Route::BrokerDestinations => Ok(broker_stats::topics(broker).await),
         Route::AllocatorStats => broker_stats::allocator(request),
         Route::BookieOperations => broker_stats::bookie_operations(),
         Route::LoadReport => broker_stats::load_report(broker, options).await,

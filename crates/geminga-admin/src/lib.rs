@@ -16,9 +16,10 @@ mod handlers;
 mod header_case;
 mod listener;
 mod message_headers;
-mod metrics;
+pub mod metrics;
 mod openapi;
 mod options;
+mod pieces;
 mod process;
 mod request;
 pub mod route;
@@ -26,4 +27,4 @@ mod stats;
 
 pub use listener::serve;
 pub use options::Options;
-pub use process::{Metric, MetricKind, Process};
+pub use process::{Metric, Process};

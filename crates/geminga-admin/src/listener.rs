@@ -15,7 +15,7 @@ use geminga_env::{
 use hyper::{
     Response,
     body::Incoming,
-    header::{DATE, HeaderValue},
+    header::{CONTENT_ENCODING, DATE, HeaderValue, VARY},
     http::Extensions,
     server::conn::http1,
     service::service_fn,
@@ -24,10 +24,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, answer::Answer, failure::Failure, handlers, header_case, request::Request};
+use crate::{
+    Options,
+    failure::Failure,
+    handlers, header_case,
+    pieces::{self, Body},
+    request::Request,
+    route::Route,
+};
 
 /// How long to wait after a failed accept: mostly the process has no file descriptor left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How many answers of many pieces are made at a time: each holds a row for every topic.
+const LARGE_ANSWERS_MAX: usize = 4;
 /// What hyper demands of a read buffer.
 const HEAD_BYTES_MIN: usize = 8 << 10;
 
@@ -42,6 +51,8 @@ pub async fn serve(
 ) {
     let exact_names = Arc::new(header_case::exact_names().await);
     let slots = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+    let large_answers = Arc::new(Semaphore::new(LARGE_ANSWERS_MAX));
+    let door = Door { broker, options, exact_names, tasks, large_answers };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -57,14 +68,12 @@ pub async fn serve(
             }
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            let limit = options.connections_max;
+            let limit = door.options.connections_max;
             tracing::warn!(%peer, limit, "HTTP connection refused: maxHttpServerConnections");
             continue;
         };
         let peer = Peer { address: peer, _slot: slot };
-        let (broker, options) = (broker.clone(), Arc::clone(&options));
-        let exact_names = Arc::clone(&exact_names);
-        tasks.spawn(converse(broker, stream, peer, options, exact_names, shutdown.clone()));
+        door.tasks.spawn(converse(door.clone(), stream, peer, shutdown.clone()));
     }
 }
 
@@ -74,28 +83,26 @@ struct Peer {
     _slot: OwnedSemaphorePermit,
 }
 
-async fn converse(
+/// What all conversations share.
+#[derive(Clone)]
+struct Door {
     broker: Broker,
-    stream: Stream,
-    peer: Peer,
     options: Arc<Options>,
     exact_names: Arc<Extensions>,
-    shutdown: CancellationToken,
-) {
+    tasks: TaskTracker,
+    large_answers: Arc<Semaphore>,
+}
+
+async fn converse(door: Door, stream: Stream, peer: Peer, shutdown: CancellationToken) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (broker, options) = (broker.clone(), Arc::clone(&options));
-        let exact_names = Arc::clone(&exact_names);
+        let door = door.clone();
         async move {
-            let answer = respond(&broker, request, &options).await;
-            let wants_exact_names = answer.has_headers();
-            let mut response = Response::from(answer);
-            if wants_exact_names {
-                response.extensions_mut().clone_from(&exact_names);
-            }
-            response.headers_mut().insert(DATE, date(broker.env()));
+            let mut response = door.respond(request).await;
+            response.headers_mut().insert(DATE, date(door.broker.env()));
             Ok::<_, Infallible>(response)
         }
     });
+    let options = Arc::clone(&door.options);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -130,15 +137,45 @@ fn date(env: &Env) -> HeaderValue {
     HeaderValue::try_from(httpdate::fmt_http_date(now)).expect("a date is plain ASCII")
 }
 
-async fn respond(broker: &Broker, request: hyper::Request<Incoming>, options: &Options) -> Answer {
-    let work = async {
-        let (route, request) = Request::read(request, options.body_bytes_max).await?;
-        tracing::debug!(?route, permission = ?route.permission(), "admin request");
-        handlers::handle(route, broker, &request, options).await
-    };
-    let answer = match tokio::time::timeout(options.request_timeout, work).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Failure::TimedOut(options.request_timeout)),
-    };
-    answer.unwrap_or_else(|failure| failure.answer())
+impl Door {
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Response<Body> {
+        let options = Arc::clone(&self.options);
+        let work = async {
+            let (route, request) = Request::read(request, options.body_bytes_max).await?;
+            tracing::debug!(?route, permission = ?route.permission(), "admin request");
+            let slot = self.slot(route).await;
+            let answer = handlers::handle(route, &self.broker, &request, &options).await?;
+            Ok((answer, request.takes_gzip(), slot))
+        };
+        let answered = match tokio::time::timeout(options.request_timeout, work).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Failure::TimedOut(options.request_timeout)),
+        };
+        let (mut answer, takes_gzip, slot) =
+            answered.unwrap_or_else(|failure: Failure| (failure.answer(), false, None));
+        let (pieces, wants_exact_names) = (answer.take_pieces(), answer.has_headers());
+        let mut response = Response::from(answer);
+        if wants_exact_names {
+            response.extensions_mut().clone_from(&self.exact_names);
+        }
+        if let (Some(pieces), Some(slot)) = (pieces, slot) {
+            let (sender, body) = pieces::channel();
+            self.tasks.spawn(pieces::make(pieces, takes_gzip, sender, slot));
+            *response.body_mut() = body;
+            let headers = response.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            if takes_gzip {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
+        response
+    }
+
+    /// The right to make an answer of many pieces, for routes that have such.
+    async fn slot(&self, route: Route) -> Option<OwnedSemaphorePermit> {
+        if !route.is_large() {
+            return None;
+        }
+        Arc::clone(&self.large_answers).acquire_owned().await.ok()
+    }
 }

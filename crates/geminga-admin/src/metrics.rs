@@ -1,189 +1,113 @@
 //! Prometheus text, with Pulsar's metric names and labels so that its dashboards work, and
 //! `geminga_` ones for what Pulsar does not have.
+//!
+//! [`FAMILIES`] is the table of everything that there is: the text, its page in the documentation and the check
+//! of the dashboards are made of it. The text is made from a [`Survey`](geminga_broker::admin::Survey) of the loaded topics, family by family as
+//! Prometheus wants it, while it is sent.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+mod families;
+mod labels;
+mod page;
+mod text;
 
-use geminga_broker::{
-    Broker, MemoryUse,
-    admin::{SubscriptionStats, TopicStats},
-};
+use geminga_broker::{Broker, MemoryUse, ResourceGroupUse, RowDetail};
 
-use crate::{Metric, Options, answer::Answer, stats::backlog_bytes};
+pub use self::families::{FAMILIES, Family, Kind};
+use self::text::{Singles, Text};
+use crate::{Metric, Options, answer::Answer};
+pub use page::page;
 
-/// One metric: its name, kind, and value of a thing.
-struct Family<T> {
-    name: &'static str,
-    kind: &'static str,
-    value: fn(&T) -> f64,
+/// What `/metrics` tells of, by Pulsar's names of the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
+pub struct MetricsOptions {
+    /// `exposeTopicLevelMetricsInPrometheus`: each topic; if not, their sums by namespace.
+    pub topic_level: bool,
+    /// `exposeConsumerLevelMetricsInPrometheus`: each consumer too.
+    pub consumer_level: bool,
+    /// `exposeProducerLevelMetricsInPrometheus`: each producer too.
+    pub producer_level: bool,
+    /// `exposeManagedLedgerMetricsInPrometheus`: managed ledgers, by namespace.
+    pub managed_ledgers: bool,
+    /// `splitTopicAndPartitionLabelInPrometheus`: a partition's index is a label of its own.
+    pub splits_partition: bool,
 }
 
-const TOPIC: &[Family<TopicStats>] = &[
-    gauge("pulsar_subscriptions_count", |topic| count(topic.subscriptions.len())),
-    gauge("pulsar_producers_count", |topic| count(topic.publishers.len())),
-    gauge("pulsar_consumers_count", |topic| count(consumers(topic))),
-    gauge("pulsar_rate_in", |topic| topic.message_rate_in),
-    gauge("pulsar_rate_out", |topic| topic.message_rate_out),
-    gauge("pulsar_throughput_in", |topic| topic.byte_rate_in),
-    gauge("pulsar_throughput_out", |topic| topic.byte_rate_out),
-    gauge("pulsar_storage_size", |topic| number(topic.storage_bytes)),
-    gauge("pulsar_storage_logical_size", |topic| number(topic.storage_bytes)),
-    gauge("pulsar_storage_backlog_size", |topic| number(backlog_bytes(topic))),
-    gauge("pulsar_msg_backlog", |topic| {
-        topic.subscriptions.iter().map(|found| number(found.backlog_entries)).sum()
-    }),
-    gauge("pulsar_publish_rate_limit_times", |topic| number(topic.publish_limited_times)),
-    counter("pulsar_in_messages_total", |topic| number(topic.messages_in)),
-    counter("pulsar_in_bytes_total", |topic| number(topic.bytes_in)),
-];
-
-const SUBSCRIPTION: &[Family<SubscriptionStats>] = &[
-    gauge("pulsar_subscription_back_log", |found| number(found.backlog_entries)),
-    gauge("pulsar_subscription_back_log_no_delayed", |found| {
-        number(found.backlog_entries.saturating_sub(found.delayed_entries))
-    }),
-    gauge("pulsar_subscription_delayed", |found| number(found.delayed_entries)),
-    gauge("geminga_subscription_dead_letter_entries", |found| number(found.dead_letter_entries)),
-    gauge("pulsar_subscription_unacked_messages", |found| number(found.unacked_messages)),
-    gauge("pulsar_subscription_blocked_on_unacked_messages", |found| {
-        count(usize::from(found.is_blocked))
-    }),
-    gauge("pulsar_subscription_msg_rate_out", |found| found.message_rate_out),
-    gauge("pulsar_subscription_msg_throughput_out", |found| found.byte_rate_out),
-    gauge("pulsar_subscription_msg_rate_redeliver", |found| found.message_rate_redeliver),
-    gauge("pulsar_subscription_msg_drop_rate", |found| found.message_rate_dropped),
-    gauge("pulsar_subscription_consumers_count", |found| count(found.consumers.len())),
-    counter("pulsar_out_messages_total", |found| number(found.messages_out)),
-    counter("pulsar_out_bytes_total", |found| number(found.bytes_out)),
-];
-
-const fn gauge<T>(name: &'static str, value: fn(&T) -> f64) -> Family<T> {
-    Family { name, kind: "gauge", value }
-}
-
-const fn counter<T>(name: &'static str, value: fn(&T) -> f64) -> Family<T> {
-    Family { name, kind: "counter", value }
+impl Default for MetricsOptions {
+    fn default() -> Self {
+        Self {
+            topic_level: true,
+            consumer_level: false,
+            producer_level: false,
+            managed_ledgers: true,
+            splits_partition: false,
+        }
+    }
 }
 
 /// Answer of `/metrics`.
 pub(crate) async fn metrics(broker: &Broker, options: &Options) -> Answer {
-    let topics = broker.all_topic_stats().await;
-    let mut text = render(&broker.options().cluster, &topics);
-    memory(&mut text, &broker.memory());
-    head(&mut text, "geminga_subscription_repairs_total", "counter");
-    line(&mut text, format_args!("geminga_subscription_repairs_total {}", broker.repairs()));
+    let wanted = options.metrics;
+    let detail = RowDetail {
+        producers: wanted.topic_level && wanted.producer_level,
+        consumers: wanted.topic_level && wanted.consumer_level,
+    };
+    let survey = broker.survey(detail).await;
+    let cluster = &broker.options().cluster;
+    Answer::metrics(Text::new(cluster, survey, singles(broker, options), wanted))
+}
+
+/// What is not of topics.
+fn singles(broker: &Broker, options: &Options) -> Singles {
+    let mut singles = Singles::default();
+    for MemoryUse { name, budget_bytes, used_bytes } in broker.memory() {
+        let labels = format!("budget=\"{name}\"");
+        singles.add("geminga_memory_budget_bytes", &labels, count(budget_bytes));
+        singles.add("geminga_memory_used_bytes", &labels, count(used_bytes));
+        if name == "tail_cache" {
+            singles.add("pulsar_ml_cache_used_size", "", count(used_bytes));
+        }
+    }
     let (published, failures) = broker.dead_letters();
-    for (name, value) in [
-        ("geminga_dead_letters_total", published),
-        ("geminga_dead_letter_failures_total", failures),
-    ] {
-        head(&mut text, name, "counter");
-        line(&mut text, format_args!("{name} {value}"));
-    }
+    singles.add("geminga_subscription_repairs_total", "", count(broker.repairs()));
+    singles.add("geminga_dead_letters_total", "", count(published));
+    singles.add("geminga_dead_letter_failures_total", "", count(failures));
+    singles.add("geminga_topic_silences_total", "", count(broker.silences()));
+    broker.resource_groups_used().iter().for_each(|group| add_group(&mut singles, group));
     let process = options.process.as_ref().map(|process| process.metrics());
-    for Metric { name, kind, value } in process.unwrap_or_default() {
-        head(&mut text, name, kind.as_str());
-        line(&mut text, format_args!("{name} {value}"));
+    for Metric { name, labels, value } in process.unwrap_or_default() {
+        singles.add(name, labels, value);
     }
-    Answer::metrics(text)
+    singles
 }
 
-fn render(cluster: &str, topics: &[TopicStats]) -> String {
-    let mut text = String::new();
-    let cluster = escaped(cluster);
-    let mut per_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-    for topic in topics {
-        *per_namespace.entry(topic.topic.namespace().as_str()).or_default() += 1;
-    }
-    head(&mut text, "pulsar_topics_count", "gauge");
-    for (namespace, topics) in per_namespace {
-        line(
-            &mut text,
-            format_args!(
-                "pulsar_topics_count{{cluster=\"{cluster}\",namespace=\"{namespace}\"}} {topics}"
-            ),
+fn add_group(singles: &mut Singles, group: &ResourceGroupUse) {
+    let name = labels::escaped(&group.name);
+    for (class, used) in [("Publish", &group.publish), ("Dispatch", &group.dispatch)] {
+        let labels = format!("ResourceGroup=\"{name}\",MonitoringClass=\"{class}\"");
+        singles.add("pulsar_resource_group_bytes_used_total", &labels, count(used.bytes));
+        singles.add("pulsar_resource_group_messages_used_total", &labels, count(used.messages));
+        singles.add("geminga_resource_group_lent_bytes_total", &labels, count(used.lent_bytes));
+        singles.add(
+            "geminga_resource_group_lent_messages_total",
+            &labels,
+            count(used.lent_messages),
         );
-    }
-    broker_totals(&mut text, &cluster, topics);
-    for family in TOPIC {
-        head(&mut text, family.name, family.kind);
-        for topic in topics {
-            let labels = labels(&cluster, topic);
-            let (name, value) = (family.name, (family.value)(topic));
-            line(&mut text, format_args!("{name}{{{labels}}} {value}"));
+        if let Some(rate) = used.byte_rate {
+            singles.add("geminga_resource_group_bytes_limit", &labels, count(rate));
+        }
+        if let Some(rate) = used.message_rate {
+            singles.add("geminga_resource_group_messages_limit", &labels, count(rate));
         }
     }
-    for family in SUBSCRIPTION {
-        head(&mut text, family.name, family.kind);
-        for topic in topics {
-            let labels = labels(&cluster, topic);
-            for found in &topic.subscriptions {
-                let (name, value) = (family.name, (family.value)(found));
-                let subscription = escaped(&found.name);
-                line(
-                    &mut text,
-                    format_args!("{name}{{{labels},subscription=\"{subscription}\"}} {value}"),
-                );
-            }
-        }
-    }
-    text
-}
-
-fn broker_totals(text: &mut String, cluster: &str, topics: &[TopicStats]) {
-    let totals = [
-        ("pulsar_broker_topics_count", topics.len()),
-        ("pulsar_broker_subscriptions_count", topics.iter().map(|t| t.subscriptions.len()).sum()),
-        ("pulsar_broker_producers_count", topics.iter().map(|t| t.publishers.len()).sum()),
-        ("pulsar_broker_consumers_count", topics.iter().map(consumers).sum()),
-    ];
-    for (name, total) in totals {
-        head(text, name, "gauge");
-        line(text, format_args!("{name}{{cluster=\"{cluster}\"}} {total}"));
-    }
-}
-
-fn memory(text: &mut String, parts: &[MemoryUse]) {
-    head(text, "geminga_memory_budget_bytes", "gauge");
-    for MemoryUse { name, budget_bytes, .. } in parts {
-        line(text, format_args!("geminga_memory_budget_bytes{{budget=\"{name}\"}} {budget_bytes}"));
-    }
-    head(text, "geminga_memory_used_bytes", "gauge");
-    for MemoryUse { name, used_bytes, .. } in parts {
-        line(text, format_args!("geminga_memory_used_bytes{{budget=\"{name}\"}} {used_bytes}"));
-    }
-}
-
-fn labels(cluster: &str, topic: &TopicStats) -> String {
-    let namespace = topic.topic.namespace();
-    let name = escaped(&topic.topic.to_string());
-    format!("cluster=\"{cluster}\",namespace=\"{namespace}\",topic=\"{name}\"")
-}
-
-fn head(text: &mut String, name: &str, kind: &str) {
-    line(text, format_args!("# TYPE {name} {kind}"));
-}
-
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    _ = writeln!(text, "{arguments}"); // A String takes everything.
-}
-
-fn consumers(topic: &TopicStats) -> usize {
-    topic.subscriptions.iter().map(|found| found.consumers.len()).sum()
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floating point only")]
-const fn number(value: u64) -> f64 {
+const fn count(value: u64) -> f64 {
     value as f64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus has floating point only")]
-const fn count(value: usize) -> f64 {
-    value as f64
-}
-
+#[cfg(test)]
+mod dashboard_tests;
 #[cfg(test)]
 mod tests;

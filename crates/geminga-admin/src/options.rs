@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::Process;
+use crate::{Process, metrics::MetricsOptions};
 
 /// Limits of the HTTP door.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How long requests in progress may take at shutdown.
     pub drain_timeout: Duration,
+    /// What `/metrics` tells of.
+    pub metrics: MetricsOptions,
     /// What `brokers/version` answers.
     pub version: String,
     /// What else there is in the process.
@@ -35,6 +37,7 @@ impl Default for Options {
             head_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(5),
+            metrics: MetricsOptions::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: None,
         }

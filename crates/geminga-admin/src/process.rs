@@ -24,30 +24,12 @@ pub trait Process: fmt::Debug + Send + Sync {
 }
 
 /// One number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// As Prometheus has it.
+    /// As Prometheus has it; [`FAMILIES`](crate::metrics::FAMILIES) has its family.
     pub name: &'static str,
-    /// Whether it only grows.
-    pub kind: MetricKind,
+    /// `name="value",…`, or nothing.
+    pub labels: &'static str,
     /// The number.
-    pub value: u64,
-}
-
-/// What a metric's number means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    /// How much there is now.
-    Gauge,
-    /// How much there ever was.
-    Counter,
-}
-
-impl MetricKind {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gauge => "gauge",
-            Self::Counter => "counter",
-        }
-    }
+    pub value: f64,
 }

@@ -1,15 +1,18 @@
 //! A request, taken apart: its route, the parts of its path, its query, its body.
 //!
-//! Parts of the path arrive percent-encoded once and may hold anything, slashes too; `+` is a space
-//! as Java's `URLEncoder` writes it. Bodies are taken leniently: clients send nothing, `null`,
-//! `{}` or quotes around a number where Pulsar does not mind.
+//! Parts of the path arrive percent-encoded once, names of subscriptions once or twice, and may hold
+//! anything, slashes too; `+` is a space as Java's `URLEncoder` writes it. Bodies are taken leniently:
+//! clients send nothing, `null`, `{}` or quotes around a number where Pulsar does not mind.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use geminga_types::{Domain, NamespaceName, TopicName};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::{
+    body::{Body as _, Incoming},
+    header::{ACCEPT_ENCODING, HeaderValue},
+};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +24,7 @@ pub(crate) struct Request {
     parts: Vec<String>,
     query: BTreeMap<String, String>,
     listener: Option<String>,
+    takes_gzip: bool,
     body: Bytes,
 }
 
@@ -38,6 +42,7 @@ impl Request {
         let query = parse_query(head.uri.query().unwrap_or_default())?;
         let listener = head.headers.get(LISTENER_HEADER).and_then(|value| value.to_str().ok());
         let listener = listener.map(ToOwned::to_owned);
+        let takes_gzip = head.headers.get_all(ACCEPT_ENCODING).iter().any(has_gzip);
         // What is announced as too large need not come first.
         if body.size_hint().lower() > body_bytes_max as u64 {
             return Err(Failure::BodyTooLarge(body_bytes_max));
@@ -49,12 +54,19 @@ impl Request {
             }
             Err(error) => return Err(Failure::InvalidBody(format!("body was cut off: {error}"))),
         };
-        Ok((route, Self { parts, query, listener, body }))
+        Ok((route, Self { parts, query, listener, takes_gzip, body }))
     }
 
     /// A variable part of the path, counted from 0; the table guarantees that it is there.
     pub(crate) fn part(&self, index: usize) -> &str {
         self.parts.get(index).map_or("", String::as_str)
+    }
+
+    /// The part that is a subscription's name. Pulsar's brokers decode it twice, and some clients encode
+    /// it twice.
+    pub(crate) fn subscription(&self, index: usize) -> Cow<'_, str> {
+        let part = self.part(index);
+        percent_decode_str(part).decode_utf8().unwrap_or(Cow::Borrowed(part))
     }
 
     /// `{tenant}/{namespace}`, the first two parts.
@@ -87,6 +99,11 @@ impl Request {
         in_query.or(self.listener.as_deref()).filter(|name| !name.is_empty())
     }
 
+    /// Whether the answer may be compressed with gzip.
+    pub(crate) const fn takes_gzip(&self) -> bool {
+        self.takes_gzip
+    }
+
     /// A parameter of the query.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
@@ -97,13 +114,23 @@ impl Request {
         self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The JSON body; `None` for an empty one and for `null`.
+    /// The JSON body; `None` for an empty one and for `null`. A number or a boolean may be in quotes,
+    /// as Pulsar's brokers take it and the Go library sends it.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         if self.body.trim_ascii().is_empty() {
             return Ok(None);
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::InvalidBody(format!("Request body is not valid: {error}")))
+        serde_json::from_slice(&self.body).or_else(|error| {
+            let invalid = format!("Request body is not valid: {error}");
+            self.in_quotes().ok_or(Failure::InvalidBody(invalid)).map(Some)
+        })
+    }
+
+    /// The number or the boolean that is the whole body, in quotes.
+    fn in_quotes<T: DeserializeOwned>(&self) -> Option<T> {
+        let text: String = serde_json::from_slice(&self.body).ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        (value.is_boolean() || value.is_number()).then(|| serde_json::from_value(value).ok())?
     }
 
     /// A text, be it in quotes or, as some clients send it, without.
@@ -143,6 +170,20 @@ impl Request {
             }
         }
     }
+}
+
+/// Whether an `Accept-Encoding` takes gzip: `gzip`, `gzip;q=0.5`, `*`, but not `gzip;q=0`.
+fn has_gzip(value: &HeaderValue) -> bool {
+    let Ok(value) = value.to_str() else { return false };
+    let weight = |name: &str| {
+        value.split(',').find_map(|item| {
+            let (found, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let is_it = found.trim().eq_ignore_ascii_case(name);
+            let weight = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f64>);
+            is_it.then(|| weight.unwrap_or(0.0))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| 0.0 < weight)
 }
 
 /// A number of partitions, and the topic's properties.

@@ -479,6 +479,14 @@ pub(crate) const VERSIONS: [&str; 2] = ["v2", "v3"];
 pub(crate) const DOMAINS: [&str; 2] = ["persistent", "non-persistent"];
 
 impl Route {
+    /// Whether its answer may be large, and is made piece by piece.
+    pub(crate) const fn is_large(self) -> bool {
+        matches!(
+            self,
+            Self::Metrics | Self::MetricsSlash | Self::BrokerTopics | Self::BrokerDestinations
+        )
+    }
+
     /// The route that serves a request, with the variable parts of its path, if there is one.
     #[must_use]
     pub fn serving<'p>(method: &str, path: &'p str) -> Option<(Self, Vec<&'p str>)> {

@@ -51,7 +51,7 @@ pub use error::OpenError;
 #[cfg(any(test, feature = "planted-bugs"))]
 pub use options::PlantedBug;
 pub use options::{Options, Phase, StorageEvent, Trace};
-pub use stats::Stats;
+pub use stats::{SYNC_LIMITS_US, Stats};
 pub use storage::{Storage, Unfinished};
 pub use store::collect::Collected;
 

@@ -5,6 +5,10 @@ use std::{
     time::Duration,
 };
 
+/// How long a sync took at most, by bucket, in microseconds; one more bucket has the rest.
+pub const SYNC_LIMITS_US: [u64; 12] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
+
 /// What a storage has done since it was opened, and how much it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +25,8 @@ pub struct Stats {
     pub sync_time: Duration,
     /// The longest.
     pub sync_time_max: Duration,
+    /// Syncs by how long they took, see [`SYNC_LIMITS_US`].
+    pub syncs_by_time: [u64; SYNC_LIMITS_US.len() + 1],
     /// Flushes of the write cache.
     pub flushes: u64,
     /// Journal files and entry logs begun after the first of each.
@@ -66,7 +72,10 @@ pub struct Stats {
 macro_rules! counters {
     ($($name:ident),*) => {
         #[derive(Debug, Default)]
-        pub(crate) struct Counters { $(pub(crate) $name: Counter),* }
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+            syncs_by_time: [Counter; SYNC_LIMITS_US.len() + 1],
+        }
     };
 }
 
@@ -115,6 +124,7 @@ impl Counters {
         self.syncs.add(1);
         self.sync_micros.add(micros);
         self.sync_micros_max.raise(micros);
+        self.syncs_by_time[SYNC_LIMITS_US.partition_point(|&limit| limit < micros)].add(1);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -125,6 +135,7 @@ impl Counters {
             syncs: self.syncs.get(),
             sync_time: Duration::from_micros(self.sync_micros.get()),
             sync_time_max: Duration::from_micros(self.sync_micros_max.get()),
+            syncs_by_time: self.syncs_by_time.each_ref().map(Counter::get),
             flushes: self.flushes.get(),
             rollovers: self.rollovers.get(),
             recycles: self.recycles.get(),
@@ -149,7 +160,7 @@ mod tests {
     #[test]
     fn a_snapshot_has_every_counter_in_its_place() {
         let counters = Counters::default();
-        for (micros, max) in [(30, 30), (10, 30)] {
+        for (micros, max) in [(100, 100), (10, 100), (101, 101)] {
             counters.note_sync(Duration::from_micros(micros));
             assert_eq!(counters.snapshot().sync_time_max, Duration::from_micros(max));
         }
@@ -165,9 +176,10 @@ mod tests {
         ];
         all.as_flattened().iter().zip(101..).for_each(|(counter, number)| counter.add(number));
         let expected = Stats {
-            syncs: 3,
-            sync_time: Duration::from_micros(40),
-            sync_time_max: Duration::from_micros(30),
+            syncs: 4,
+            sync_time: Duration::from_micros(211),
+            sync_time_max: Duration::from_micros(101),
+            syncs_by_time: [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             adds: 101,
             add_bytes: 102,
             groups: 103,

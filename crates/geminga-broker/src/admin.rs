@@ -23,6 +23,7 @@ mod properties;
 mod replication;
 mod resource_groups;
 mod subscriptions;
+mod survey;
 mod tenants;
 mod topic_policies;
 mod topics;
@@ -45,6 +46,7 @@ pub use messages::CountFrom;
 pub use permissions::Permissions;
 pub use placement::check_isolation_policy;
 pub use subscriptions::CursorStart;
+pub use survey::Survey;
 
 pub use crate::stats::{
     BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,

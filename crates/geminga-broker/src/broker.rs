@@ -26,7 +26,7 @@ use crate::{
     publish_gate::PublishLimiter,
     publisher::LocalPublishers,
     rate::Limiter,
-    resource_groups::ResourceGroups,
+    resource_groups::{ResourceGroupUse, ResourceGroups},
     schema::Registry,
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
@@ -199,6 +199,7 @@ impl Broker {
             publishes: publishes.clone(),
             publishers: Arc::<LocalPublishers>::clone(&publishers),
             dead_letters: Arc::default(),
+            silences: Arc::default(),
         };
         let ownership = Ownership::standalone(bundles);
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
@@ -232,6 +233,12 @@ impl Broker {
         let counts = &self.0.deps.dead_letters;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (count(&counts.published), count(&counts.failures))
+    }
+
+    /// What each resource group has used, by name.
+    #[must_use]
+    pub fn resource_groups_used(&self) -> Vec<ResourceGroupUse> {
+        self.0.deps.resource_groups.used()
     }
 
     /// What the operator decided at the start.
@@ -417,7 +424,7 @@ impl Broker {
         if own.map_or_else(of_namespace, |own| own.allow_auto_subscription_creation) {
             return Ok(());
         }
-        let stats = handle.stats().await.ok_or_else(|| TopicError::NotOwned(topic.clone()))?;
+        let stats = handle.stats().await.map_err(|_| TopicError::NotOwned(topic.clone()))?;
         if stats.subscriptions.iter().any(|found| found.name == name) {
             return Ok(());
         }

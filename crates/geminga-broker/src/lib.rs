@@ -32,6 +32,7 @@ mod schema;
 mod stats;
 mod stored_entry;
 mod topic;
+mod topic_row;
 mod topic_watch;
 mod unacked;
 
@@ -60,11 +61,16 @@ pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish, chunk_of};
 pub use publish_gate::PublishRate;
-pub use rate::DispatchRate;
+pub use rate::{DispatchRate, lending::Used as ResourceGroupUsed};
+pub use resource_groups::ResourceGroupUse;
 pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{
     BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,
 };
 pub use stored_entry::{StoredEntry, StoredMessage};
+pub use topic_row::{
+    AppendFigures, CompactionFigures, ConsumerRow, LATENCY_LIMITS_US, ProducerRow, RowDetail,
+    SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
+};
 pub use topic_watch::{TopicChange, TopicWatch};

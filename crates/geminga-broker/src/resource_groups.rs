@@ -22,7 +22,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::rate::{
     DispatchRate, Left,
-    lending::{Lending, Quota},
+    lending::{Lending, Quota, Used},
 };
 
 /// Who waits looks again after this long at the earliest, as for other publish rates.
@@ -43,6 +43,17 @@ struct State {
     known: BTreeMap<Arc<str>, ResourceGroup>,
     /// Of those that namespaces name: one permit each, whose holder is the next to take.
     turns: BTreeMap<Arc<str>, Arc<Semaphore>>,
+}
+
+/// What a group has used, on this broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceGroupUse {
+    /// Its name.
+    pub name: Arc<str>,
+    /// By publishing.
+    pub publish: Used,
+    /// By being sent messages.
+    pub dispatch: Used,
 }
 
 /// One group, as a topic's gate sees it.
@@ -91,6 +102,17 @@ impl ResourceGroups {
         state.known = wanted;
         drop(guard);
         self.changed.notify_waiters();
+    }
+
+    /// What each group has used, by name.
+    pub(crate) fn used(&self) -> Vec<ResourceGroupUse> {
+        let state = self.lock();
+        let used = |name: &Arc<str>| ResourceGroupUse {
+            name: Arc::clone(name),
+            publish: state.publish.used(name).unwrap_or_default(),
+            dispatch: state.dispatch.used(name).unwrap_or_default(),
+        };
+        state.known.keys().map(used).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -20,7 +20,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use geminga_types::Position;
 use tokio::sync::oneshot;
 
-pub(crate) use handle::{ExpireTo, StartAt, TopicHandle, WhichEntry};
+#[cfg(test)]
+pub(crate) use handle::StuckTopic;
+pub(crate) use handle::{ExpireTo, Gone, StartAt, TopicHandle, WhichEntry};
 pub(crate) use mailbox::Sender as MailboxSender;
 pub(crate) use persistent::{
     DEDUPLICATION_CURSOR, Deduplication, TopicDeps, is_reserved, recover_deduplication,
@@ -30,8 +32,11 @@ pub(crate) use persistent::{
 use crate::{
     AckRequest, AdminError, BacklogCount, CompactionStatus, Consumer, ConsumerStats, LastMessage,
     ProduceError, Producer, Publish, RequestError, SeekTo, StoredEntry, SubscribeError,
-    SubscriptionExplanation, TopicStats, consumer::OpenConsumer, policies::TopicPolicies,
+    SubscriptionExplanation, TopicStats,
+    consumer::OpenConsumer,
+    policies::TopicPolicies,
     producer::OpenProducer,
+    topic_row::{RowDetail, TopicRow},
 };
 
 type Reply<T> = oneshot::Sender<T>;
@@ -93,6 +98,10 @@ pub(crate) enum Event {
     },
     Stats {
         reply: Reply<TopicStats>,
+    },
+    Row {
+        detail: RowDetail,
+        reply: Reply<TopicRow>,
     },
     Explain {
         subscription: String,

@@ -101,7 +101,11 @@ pub async fn start(env: Env, config: &Config, data_dir: &Path) -> anyhow::Result
         (storage.clone(), Arc::clone(&store), counters),
         (doors.clone(), doors_shutdown.clone()),
     );
-    let admin = geminga_admin::Options { process: Some(Arc::new(process)), ..Default::default() };
+    let admin = geminga_admin::Options {
+        metrics: options::metrics(config),
+        process: Some(Arc::new(process)),
+        ..Default::default()
+    };
     let admin = Arc::new(admin);
     doors.spawn(geminga_admin::serve(broker.clone(), web, admin, tasks, shutdown));
     let is_durable = config.journal_sync_data;

@@ -51,14 +51,18 @@ func equal[T comparable](t *testing.T, got, want T, what string) {
 // A client that is closed when the test ends.
 func newClient(t *testing.T) pulsar.Client {
 	t.Helper()
-	client, err := pulsar.NewClient(pulsar.ClientOptions{
-		URL:              os.Getenv("PULSAR_URL"),
-		OperationTimeout: 10 * time.Second,
-		Logger:           log.DefaultNopLogger(),
-	})
+	client, err := pulsar.NewClient(clientOptions())
 	check(t, err)
 	t.Cleanup(client.Close)
 	return client
+}
+
+func clientOptions() pulsar.ClientOptions {
+	return pulsar.ClientOptions{
+		URL:              os.Getenv("PULSAR_URL"),
+		OperationTimeout: 10 * time.Second,
+		Logger:           log.DefaultNopLogger(),
+	}
 }
 
 var topics int

@@ -14,14 +14,14 @@ const SUBSCRIPTION: usize = 4;
 const BUNDLE: usize = 2;
 
 pub(super) async fn properties(broker: &Broker, request: &Request) -> Answered {
-    let name = request.part(SUBSCRIPTION);
-    Ok(Answer::json(&broker.subscription_properties(&request.topic()?, name).await?))
+    let name = request.subscription(SUBSCRIPTION);
+    Ok(Answer::json(&broker.subscription_properties(&request.topic()?, &name).await?))
 }
 
 pub(super) async fn set_properties(broker: &Broker, request: &Request) -> Answered {
     let given: BTreeMap<String, String> = request.json()?.unwrap_or_default();
-    let name = request.part(SUBSCRIPTION);
-    broker.set_subscription_properties(&request.topic()?, name, &given).await?;
+    let name = request.subscription(SUBSCRIPTION);
+    broker.set_subscription_properties(&request.topic()?, &name, &given).await?;
     Ok(Answer::done())
 }
 
@@ -29,8 +29,8 @@ pub(super) async fn set_properties(broker: &Broker, request: &Request) -> Answer
 pub(super) async fn analyze(broker: &Broker, request: &Request) -> Answered {
     let from: Option<ResetCursorData> = request.json()?;
     let from = from.map(|from| Position::new(from.ledger_id, from.entry_id));
-    let name = request.part(SUBSCRIPTION);
-    let found = broker.count_backlog(&request.topic()?, name, from).await?;
+    let name = request.subscription(SUBSCRIPTION);
+    let found = broker.count_backlog(&request.topic()?, &name, from).await?;
     let text = |at: Position| format!("{}:{}", at.ledger_id.0, at.entry_id.0);
     Ok(Answer::json(&AnalyzeSubscriptionBacklogResult {
         entries: found.entries,
@@ -55,20 +55,22 @@ pub(super) async fn size(broker: &Broker, request: &Request) -> Answered {
 
 pub(super) async fn clear(route: Route, broker: &Broker, request: &Request) -> Answered {
     let (bundle, subscription) = match route {
-        Route::ClearBundleBacklogOf => (Some(request.part(BUNDLE)), Some(request.part(BUNDLE + 1))),
+        Route::ClearBundleBacklogOf => {
+            (Some(request.part(BUNDLE)), Some(request.subscription(BUNDLE + 1)))
+        }
         Route::ClearBundleBacklog => (Some(request.part(BUNDLE)), None),
-        Route::ClearNamespaceBacklogOf => (None, Some(request.part(BUNDLE))),
+        Route::ClearNamespaceBacklogOf => (None, Some(request.subscription(BUNDLE))),
         _ => (None, None),
     };
-    broker.clear_backlogs(&request.namespace()?, bundle, subscription).await?;
+    broker.clear_backlogs(&request.namespace()?, bundle, subscription.as_deref()).await?;
     Ok(Answer::done())
 }
 
 pub(super) async fn unsubscribe(route: Route, broker: &Broker, request: &Request) -> Answered {
     let (bundle, subscription) = match route {
-        Route::UnsubscribeBundle => (Some(request.part(BUNDLE)), request.part(BUNDLE + 1)),
-        _ => (None, request.part(BUNDLE)),
+        Route::UnsubscribeBundle => (Some(request.part(BUNDLE)), request.subscription(BUNDLE + 1)),
+        _ => (None, request.subscription(BUNDLE)),
     };
-    broker.unsubscribe_namespace(&request.namespace()?, bundle, subscription).await?;
+    broker.unsubscribe_namespace(&request.namespace()?, bundle, &subscription).await?;
     Ok(Answer::done())
 }

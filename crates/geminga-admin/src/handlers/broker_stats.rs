@@ -1,18 +1,21 @@
 //! What a broker does, as `pulsar-admin broker-stats` asks for it.
 
+mod topics;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use geminga_admin_model::{LoadReport, MonitoringMetrics, ResourceUsage, TopicStats};
-use geminga_broker::{AdminError, Broker, MemoryUse};
+use geminga_admin_model::{LoadReport, MonitoringMetrics, ResourceUsage};
+use geminga_broker::{AdminError, Broker, MemoryUse, RowDetail};
 
 use super::{Answered, brokers::bundles_in_use};
-use crate::{Options, answer::Answer, request::Request, stats};
+use crate::{Metric, Options, answer::Answer, request::Request};
+pub(super) use topics::topics;
 
 /// Numbers of the process and its memory; those of topics are in `/metrics`.
 pub(super) fn metrics(broker: &Broker, options: &Options) -> Answer {
     let own = options.process.as_ref().map(|process| process.metrics()).unwrap_or_default();
     let mut metrics: BTreeMap<String, u64> =
-        own.into_iter().map(|metric| (metric.name.to_owned(), metric.value)).collect();
+        own.into_iter().map(|metric| (name_of(&metric), whole(metric.value))).collect();
     for MemoryUse { name, budget_bytes, used_bytes } in broker.memory() {
         metrics.insert(format!("geminga_memory_budget_bytes_{name}"), budget_bytes);
         metrics.insert(format!("geminga_memory_used_bytes_{name}"), used_bytes);
@@ -22,19 +25,21 @@ pub(super) fn metrics(broker: &Broker, options: &Options) -> Answer {
     Answer::json(&[MonitoringMetrics { metrics, dimensions }])
 }
 
-/// Stats of loaded topics, by namespace, bundle, domain and topic.
-pub(super) async fn topics(broker: &Broker) -> Answered {
-    type OfDomain = BTreeMap<String, TopicStats>;
-    type OfNamespace = BTreeMap<String, BTreeMap<String, OfDomain>>;
-    let mut all: BTreeMap<String, OfNamespace> = BTreeMap::new();
-    for found in broker.all_topic_stats().await {
-        let Ok(bundle) = broker.bundle(&found.topic).await else { continue }; // It was deleted now.
-        let namespace = all.entry(found.topic.namespace().to_string()).or_default();
-        let of_bundle = namespace.entry(bundle.to_string()).or_default();
-        let of_domain = of_bundle.entry(found.topic.domain().to_string()).or_default();
-        of_domain.insert(found.topic.to_string(), stats::topic(&found));
+/// A number's name, with its labels if it has some.
+fn name_of(metric: &Metric) -> String {
+    match metric.labels {
+        "" => metric.name.to_owned(),
+        labels => format!("{}{{{labels}}}", metric.name),
     }
-    Ok(Answer::json(&all))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clients read whole numbers here"
+)]
+const fn whole(value: f64) -> u64 {
+    value as u64
 }
 
 /// What a load balancer would go by.
@@ -61,16 +66,14 @@ pub(super) async fn load_report(broker: &Broker, options: &Options) -> Answered 
         usage: mib(memory.iter().map(|part| part.used_bytes).sum()),
         limit: mib(memory.iter().map(|part| part.budget_bytes).sum()),
     };
-    for topic in broker.all_topic_stats().await {
-        report.num_topics += 1;
-        report.num_producers += topic.publishers.len() as u64;
-        let consumers = topic.subscriptions.iter().map(|found| found.consumers.len() as u64);
-        report.num_consumers += consumers.sum::<u64>();
-        report.msg_rate_in += topic.message_rate_in;
-        report.msg_rate_out += topic.message_rate_out;
-        report.msg_throughput_in += topic.byte_rate_in;
-        report.msg_throughput_out += topic.byte_rate_out;
-    }
+    let all = broker.survey(RowDetail::default()).await.total();
+    report.num_topics = all.topics;
+    report.num_producers = all.producers;
+    report.num_consumers = all.consumers;
+    report.msg_rate_in = all.message_rate_in;
+    report.msg_rate_out = all.message_rate_out;
+    report.msg_throughput_in = all.byte_rate_in;
+    report.msg_throughput_out = all.byte_rate_out;
     Ok(Answer::json(&report))
 }
 

@@ -13,20 +13,20 @@ const TIME_OF_ALL: usize = 4;
 
 pub(super) async fn reset_to_time(broker: &Broker, request: &Request) -> Answered {
     let time: i64 = number(request.part(TIME), "a timestamp in milliseconds")?;
-    let (topic, name) = (request.topic()?, request.part(SUBSCRIPTION));
-    broker.reset_cursor_to_time(&topic, name, u64::try_from(time).unwrap_or(0)).await?;
+    let (topic, name) = (request.topic()?, request.subscription(SUBSCRIPTION));
+    broker.reset_cursor_to_time(&topic, &name, u64::try_from(time).unwrap_or(0)).await?;
     Ok(Answer::done())
 }
 
 pub(super) async fn reset(broker: &Broker, request: &Request) -> Answered {
     let to = position(&given(request)?);
-    broker.reset_cursor(&request.topic()?, request.part(SUBSCRIPTION), to).await?;
+    broker.reset_cursor(&request.topic()?, &request.subscription(SUBSCRIPTION), to).await?;
     Ok(Answer::done())
 }
 
 pub(super) async fn expire(broker: &Broker, request: &Request) -> Answered {
     let before = past(broker, request.part(TIME))?;
-    broker.expire_messages(&request.topic()?, request.part(SUBSCRIPTION), before).await?;
+    broker.expire_messages(&request.topic()?, &request.subscription(SUBSCRIPTION), before).await?;
     Ok(Answer::done())
 }
 
@@ -40,9 +40,9 @@ pub(super) async fn expire_all(broker: &Broker, request: &Request) -> Answered {
 pub(super) async fn expire_to(broker: &Broker, request: &Request) -> Answered {
     let (topic, given) = (request.topic()?, given(request)?);
     let (index, own) = (given.partition_index, partition_index(&topic));
-    let name = request.part(SUBSCRIPTION);
+    let name = request.subscription(SUBSCRIPTION);
     if index == own {
-        broker.expire_messages_to(&topic, name, position(&given)).await?;
+        broker.expire_messages_to(&topic, &name, position(&given)).await?;
         return Ok(Answer::done());
     }
     // A topic that cannot be expired in this way says so first.

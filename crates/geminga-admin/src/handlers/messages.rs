@@ -54,7 +54,7 @@ pub(super) async fn examine(broker: &Broker, request: &Request) -> Answered {
 pub(super) async fn peek(broker: &Broker, request: &Request) -> Answered {
     let nth = number(request.part(NTH), "a message position")?;
     let topic = request.topic()?;
-    let found = broker.peek_entry(&topic, request.part(SUBSCRIPTION), nth).await?;
+    let found = broker.peek_entry(&topic, &request.subscription(SUBSCRIPTION), nth).await?;
     message(broker, topic, found).await
 }
 

@@ -30,18 +30,18 @@ pub(super) async fn create(broker: &Broker, request: &Request) -> Answered {
     let given = given.unwrap_or(ResetCursorData::LATEST);
     let at = start(&given);
     let properties = given.properties.into_iter().flatten().collect();
-    broker.create_subscription(&topic, request.part(SUBSCRIPTION), at, properties).await?;
+    broker.create_subscription(&topic, &request.subscription(SUBSCRIPTION), at, properties).await?;
     Ok(Answer::done())
 }
 
 pub(super) async fn delete(broker: &Broker, request: &Request) -> Answered {
-    let name = request.part(SUBSCRIPTION);
-    broker.delete_subscription(&request.topic()?, name, request.flag("force")).await?;
+    let name = request.subscription(SUBSCRIPTION);
+    broker.delete_subscription(&request.topic()?, &name, request.flag("force")).await?;
     Ok(Answer::done())
 }
 
 pub(super) async fn skip_all(broker: &Broker, request: &Request) -> Answered {
-    broker.skip_all(&request.topic()?, request.part(SUBSCRIPTION)).await?;
+    broker.skip_all(&request.topic()?, &request.subscription(SUBSCRIPTION)).await?;
     Ok(Answer::done())
 }
 
@@ -50,22 +50,23 @@ pub(super) async fn skip(broker: &Broker, request: &Request) -> Answered {
         let given = request.part(COUNT);
         Failure::InvalidParameter(format!("{given:?} is not a number of messages to skip"))
     })?;
-    let name = request.part(SUBSCRIPTION);
-    broker.skip_messages(&request.topic()?, name, count).await?;
+    let name = request.subscription(SUBSCRIPTION);
+    broker.skip_messages(&request.topic()?, &name, count).await?;
     Ok(Answer::done())
 }
 
 /// No other cluster follows a subscription here, of whichever partition.
 pub(super) async fn replicated_status(broker: &Broker, request: &Request) -> Answered {
-    let parts =
-        broker.parts_with_subscription(&request.topic()?, request.part(SUBSCRIPTION)).await?;
+    let parts = broker
+        .parts_with_subscription(&request.topic()?, &request.subscription(SUBSCRIPTION))
+        .await?;
     let all = parts.into_iter().map(|part| (part.to_string(), false));
     Ok(Answer::json(&all.collect::<BTreeMap<_, _>>()))
 }
 
 pub(super) async fn set_replicated_status(broker: &Broker, request: &Request) -> Answered {
     let topic = request.topic()?;
-    broker.parts_with_subscription(&topic, request.part(SUBSCRIPTION)).await?;
+    broker.parts_with_subscription(&topic, &request.subscription(SUBSCRIPTION)).await?;
     if request.json()?.unwrap_or(true) {
         let message = format!("Topic {topic} is not replicated: there is no other cluster");
         return Err(AdminError::NotAllowed(message).into());
@@ -74,8 +75,8 @@ pub(super) async fn set_replicated_status(broker: &Broker, request: &Request) ->
 }
 
 pub(super) async fn explain(broker: &Broker, request: &Request) -> Answered {
-    let name = request.part(SUBSCRIPTION);
-    let found = broker.explain_subscription(&request.topic()?, name).await?;
+    let name = request.subscription(SUBSCRIPTION);
+    let found = broker.explain_subscription(&request.topic()?, &name).await?;
     Ok(Answer::json(&found.into_iter().map(explanation).collect::<Vec<_>>()))
 }
 

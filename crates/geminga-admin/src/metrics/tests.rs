@@ -1,107 +1,221 @@
+use std::{collections::BTreeSet, sync::Arc};
+
 use geminga_broker::{
-    ConsumerStats,
-    admin::{CompactionStats, ConsumerEntry},
+    AppendFigures, ConsumerRow, ProducerRow, SubscriptionRow, TopicFigures, TopicRow, admin::Survey,
 };
-use geminga_types::Position;
 
 use super::*;
+use crate::pieces::{PIECE_BYTES, Pieces as _};
 
-fn subscription(name: &str) -> SubscriptionStats {
-    let consumer = ConsumerEntry {
-        stats: ConsumerStats { is_blocked: true, ..ConsumerStats::default() },
-        messages_out: 1,
-        bytes_out: 2,
-        client_version: String::new(),
-        metadata: Vec::new(),
+fn subscription(name: &str) -> SubscriptionRow {
+    let consumer = ConsumerRow {
+        name: "c".to_owned(),
+        consumer_id: 4,
+        available_permits: -1,
+        unacked_messages: 3,
+        is_blocked: true,
+        message_rate_out: 1.5,
+        byte_rate_out: 0.0,
+        message_rate_redeliver: 0.0,
     };
-    SubscriptionStats {
-        name: name.to_owned(),
-        kind: "Shared",
-        is_durable: true,
+    SubscriptionRow {
+        name: Arc::from(name),
         backlog_entries: 7,
         delayed_entries: 2,
+        delayed_index_bytes: 80,
+        replay_entries: 0,
         dead_letter_entries: 1,
         is_blocked: true,
         unacked_messages: 3,
         message_rate_out: 1.5,
         byte_rate_out: 0.0,
         message_rate_redeliver: 0.0,
+        message_rate_dropped: 0.0,
         messages_out: 11,
         bytes_out: 12,
-        backlog_bytes: 0,
-        messages_dropped: 0,
-        message_rate_dropped: 0.0,
-        mark_delete: Position::EARLIEST,
-        acked_ranges: 3,
-        cursor_log: None,
-        active_consumer: None,
-        properties: Vec::new(),
+        consumer_count: 1,
         consumers: vec![consumer],
     }
 }
 
-pub(crate) fn topic(name: &str) -> TopicStats {
-    TopicStats {
-        topic: name.parse().unwrap(),
+fn topic(name: &str) -> TopicRow {
+    let producer = ProducerRow {
+        name: "p".to_owned(),
+        producer_id: 5,
         message_rate_in: 0.5,
-        byte_rate_in: 0.0,
-        message_rate_out: 0.0,
-        byte_rate_out: 0.0,
+        byte_rate_in: 5.0,
+        message_size_mean: 10.0,
+    };
+    let mut appends = AppendFigures::default();
+    (appends.latency[1], appends.size[8]) = (60, 60);
+    let figures = TopicFigures {
+        topics: 1,
+        subscriptions: 1,
+        message_rate_in: 0.5,
         messages_in: 5,
-        bytes_in: 50,
-        messages_out: 0,
-        bytes_out: 0,
-        message_rate_dropped: 0.0,
+        messages_out: 11,
         publish_limited_times: 3,
         storage_bytes: 100,
-        storage_entries: 10,
-        last_position: Position::EARLIEST,
-        last_publish_time: 0,
-        created: 0,
-        is_terminated: false,
-        is_deduplicating: false,
-        compaction: CompactionStats::default(),
-        compacted_ledger: None,
-        ledgers: Vec::new(),
-        publishers: Vec::new(),
-        subscriptions: vec![subscription("s\"1\\")],
-    }
+        backlog_bytes: 70,
+        backlog_entries: 7,
+        delayed_entries: 2,
+        appends: Some(Box::new(appends)),
+        ..TopicFigures::default()
+    };
+    let subscriptions = vec![subscription("s\"1\\")];
+    TopicRow { topic: name.parse().unwrap(), figures, subscriptions, producers: vec![producer] }
 }
 
-#[test]
-fn each_family_has_one_head_and_its_lines_follow_it() {
-    let topics = [topic("persistent://a/b/t\"1"), topic("persistent://a/c/t2")];
-    let text = render("standalone", &topics);
-    let mut current = "";
-    let mut seen = std::collections::BTreeSet::new();
+/// The text, and how long its pieces are.
+async fn text(topics: Vec<TopicRow>, options: MetricsOptions) -> (String, Vec<usize>) {
+    let silent = vec!["persistent://a/b/silent".parse().unwrap()];
+    let mut singles = Singles::default();
+    singles.add("bookie_journal_JOURNAL_SYNC_count", "success=\"true\"", 2.0);
+    singles.add("bookie_journal_JOURNAL_SYNC_sum", "success=\"true\"", 0.5);
+    singles.add("pulsar_active_connections", "", 3.0);
+    let mut text = Text::new("one", Survey { rows: topics, silent }, singles, options);
+    let (mut whole, mut sizes, mut goes_on) = (Vec::new(), Vec::new(), true);
+    while goes_on {
+        let mut piece = Vec::new();
+        goes_on = text.next(&mut piece).await;
+        sizes.push(piece.len());
+        whole.extend(piece);
+    }
+    (String::from_utf8(whole).unwrap(), sizes)
+}
+
+const ALL: MetricsOptions = MetricsOptions {
+    topic_level: true,
+    consumer_level: true,
+    producer_level: true,
+    managed_ledgers: true,
+    splits_partition: false,
+};
+
+#[tokio::test]
+async fn each_family_has_one_head_and_its_lines_follow_it() {
+    let topics = vec![topic("persistent://a/b/t\"1"), topic("persistent://a/c/t2")];
+    let (text, _) = text(topics, ALL).await;
+    let mut current = None;
+    let mut seen = BTreeSet::new();
     for line in text.lines() {
         if let Some(head) = line.strip_prefix("# TYPE ") {
-            current = head.split(' ').next().unwrap();
-            assert!(seen.insert(current), "{current} has two heads");
+            let (name, kind) = head.split_once(' ').unwrap();
+            assert!(seen.insert(name), "{name} has two heads");
+            let family = FAMILIES.iter().find(|family| family.name == name).unwrap();
+            assert_eq!(kind, family.kind.as_str());
+            current = Some(family);
         } else {
             let (name, rest) = line.split_once('{').unwrap();
-            assert_eq!(name, current);
-            let value = rest.rsplit_once("} ").unwrap().1;
+            let family = current.unwrap();
+            let suffix = name.strip_prefix(family.name).unwrap();
+            assert!(["", "_bucket", "_sum", "_count"].contains(&suffix), "{line}");
+            let (labels, value) = rest.rsplit_once("} ").unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
+            let mut found = family.labels.split(", ").peekable();
+            let in_order = labels.split("\",").map(|label| label.split_once("=\"").unwrap().0);
+            assert!(in_order.eq(found.by_ref()), "{line}: {}", family.labels);
         }
     }
-    assert!(seen.contains("pulsar_topics_count"));
+    assert!(seen.contains("pulsar_topics_count") && seen.contains("geminga_topic_silent"));
 }
 
-#[test]
-fn lines_are_pulsars() {
-    let text = render("standalone", &[topic("persistent://a/b/t1")]);
-    let labels = "cluster=\"standalone\",namespace=\"a/b\",topic=\"persistent://a/b/t1\"";
+#[tokio::test]
+async fn lines_are_pulsars() {
+    let (text, _) = text(vec![topic("persistent://a/b/t1")], ALL).await;
+    let labels = "cluster=\"one\",namespace=\"a/b\",topic=\"persistent://a/b/t1\"";
+    let of_subscription = format!("{labels},subscription=\"s\\\"1\\\\\"");
+    let of_consumer = format!("{of_subscription},consumer_name=\"c\",consumer_id=\"4\"");
+    let of_producer = format!("{labels},producer_name=\"p\",producer_id=\"5\"");
     for line in [
-        "pulsar_topics_count{cluster=\"standalone\",namespace=\"a/b\"} 1".to_owned(),
+        "pulsar_topics_count{cluster=\"one\",namespace=\"a/b\"} 1".to_owned(),
+        "pulsar_broker_rate_in{cluster=\"one\"} 0.5".to_owned(),
+        "pulsar_ml_AddEntryMessagesRate{cluster=\"one\",namespace=\"a/b\"} 1".to_owned(),
         format!("pulsar_rate_in{{{labels}}} 0.5"),
         format!("pulsar_in_messages_total{{{labels}}} 5"),
         format!("pulsar_publish_rate_limit_times{{{labels}}} 3"),
         format!("pulsar_msg_backlog{{{labels}}} 7"),
         format!("pulsar_storage_backlog_size{{{labels}}} 70"),
-        format!("pulsar_subscription_back_log{{{labels},subscription=\"s\\\"1\\\\\"}} 7"),
-        format!("pulsar_out_messages_total{{{labels},subscription=\"s\\\"1\\\\\"}} 11"),
+        format!("pulsar_storage_write_rate{{{labels}}} 1"),
+        format!("pulsar_storage_write_latency_le_0_5{{{labels}}} 0"),
+        format!("pulsar_storage_write_latency_le_1{{{labels}}} 60"),
+        format!("pulsar_entry_size_le_overflow{{{labels}}} 60"),
+        format!("pulsar_subscription_back_log{{{of_subscription}}} 7"),
+        format!("pulsar_subscription_back_log_no_delayed{{{of_subscription}}} 5"),
+        format!("pulsar_subscription_blocked_on_unacked_messages{{{of_subscription}}} 1"),
+        format!("pulsar_out_messages_total{{{of_subscription}}} 11"),
+        format!("pulsar_consumer_available_permits{{{of_consumer}}} -1"),
+        format!("pulsar_producer_msg_average_Size{{{of_producer}}} 10"),
+        "pulsar_active_connections{cluster=\"one\"} 3".to_owned(),
+        "bookie_journal_JOURNAL_SYNC_sum{success=\"true\"} 0.5".to_owned(),
+        "# TYPE bookie_journal_JOURNAL_SYNC summary".to_owned(),
+        format!("geminga_topic_silent{{{}}} 1", labels.replace("t1", "silent")),
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }
+    assert!(!text.contains("pulsar_compaction_"), "there was none");
+}
+
+#[tokio::test]
+async fn without_the_topic_level_there_are_sums_by_namespace() {
+    let topics = ["persistent://a/b/t1", "persistent://a/b/t2", "persistent://a/c/t"].map(topic);
+    let options = MetricsOptions { topic_level: false, managed_ledgers: false, ..ALL };
+    let (text, _) = text(topics.to_vec(), options).await;
+    for line in [
+        "pulsar_topics_count{cluster=\"one\",namespace=\"a/b\"} 2",
+        "pulsar_in_messages_total{cluster=\"one\",namespace=\"a/b\"} 10",
+        "pulsar_in_messages_total{cluster=\"one\",namespace=\"a/c\"} 5",
+        "pulsar_entry_size_count{cluster=\"one\",namespace=\"a/b\"} 120",
+        "pulsar_out_messages_total{cluster=\"one\",namespace=\"a/b\"} 22",
+        "pulsar_subscription_delayed{cluster=\"one\",namespace=\"a/b\"} 4",
+        "pulsar_broker_msg_backlog{cluster=\"one\"} 21",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+    }
+    for left_out in ["persistent://a/b/t1", "subscription=", "consumer_name=", "pulsar_ml_Add"] {
+        assert!(!text.contains(left_out), "{left_out} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_partition_can_be_a_label() {
+    let topics = vec![topic("persistent://a/b/t-partition-7"), topic("persistent://a/b/u")];
+    let options = MetricsOptions { splits_partition: true, ..MetricsOptions::default() };
+    let (text, _) = text(topics, options).await;
+    assert!(text.contains("topic=\"persistent://a/b/t\",partition=\"7\"} "), "{text}");
+    assert!(text.contains("topic=\"persistent://a/b/u\",partition=\"-1\"} "), "{text}");
+    assert!(!text.contains("consumer_name="), "nobody wants it: {text}");
+}
+
+/// Goal: however many topics there are, what is in memory of the text is small, and nothing is missing.
+#[tokio::test]
+async fn pieces_are_small_and_all_there() {
+    let topics = (0..3_000).map(|number| topic(&format!("persistent://a/b/t-{number:04}")));
+    let (text, sizes) = text(topics.collect(), ALL).await;
+    assert!(sizes.iter().all(|&size| size < PIECE_BYTES + 1_000), "{sizes:?}");
+    assert!(100 < sizes.len(), "{}", sizes.len());
+    for name in ["pulsar_subscriptions_count", "pulsar_subscription_back_log", "pulsar_rate_in"] {
+        let lines = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        assert_eq!(lines.count(), 3_000, "{name}");
+        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1);
+    }
+}
+
+#[test]
+fn names_are_unique_and_lines_of_the_process_are_found() {
+    let names: BTreeSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
+    assert_eq!(names.len(), FAMILIES.len());
+    let found = families::family_of("geminga_bookie_journal_sync_seconds_bucket").unwrap();
+    assert_eq!(found.kind, Kind::Histogram);
+    let found = families::family_of("geminga_bookie_journal_sync_seconds_max").unwrap();
+    assert_eq!(found.kind, Kind::Gauge);
+    assert!(families::family_of("pulsar_rate_in").is_none(), "it is of topics");
+}
+
+#[test]
+fn the_page_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    let command = "cargo run -p geminga-admin --example metrics-reference > docs/metrics.md";
+    assert!(found == page(), "run: {command}");
 }

@@ -36,6 +36,20 @@ fn nothing_and_null_are_no_body() {
 }
 
 #[test]
+fn numbers_and_booleans_may_be_in_quotes() {
+    assert_eq!(Request::with_body("true").json::<bool>(), Ok(Some(true)));
+    assert_eq!(Request::with_body("\"true\"").json::<bool>(), Ok(Some(true)));
+    assert_eq!(Request::with_body("\" false \"").json::<bool>(), Ok(Some(false)));
+    assert_eq!(Request::with_body("\"-7\"").json::<i64>(), Ok(Some(-7)));
+    assert_eq!(Request::with_body("\"7\"").json::<String>(), Ok(Some("7".to_owned())));
+    for body in ["\"yes\"", "\"\"", "\"7\"", "\"null\"", "\"\\\"true\\\"\"", "\"[]\""] {
+        let refused = Request::with_body(body).json::<bool>().unwrap_err();
+        assert_eq!(refused.answer().status, 400, "{body}");
+    }
+    assert!(Request::with_body("\"{}\"").json::<BTreeMap<String, String>>().is_err());
+}
+
+#[test]
 fn parts_are_decoded_once() {
     assert_eq!(
         decode("topic%40%25%2A%29%28%26%21%25%24%23%3E%3C%3F").unwrap(),
@@ -45,6 +59,25 @@ fn parts_are_decoded_once() {
     assert_eq!(decode("a%2Fb+c%2B").unwrap(), "a/b c+");
     assert_eq!(decode("%ff").unwrap_err().answer().status, 412);
     assert_eq!(decode("%zz").unwrap(), "%zz");
+}
+
+#[test]
+fn the_name_of_a_subscription_is_decoded_twice() {
+    let name = |part: &str| {
+        let parts = vec![decode(part).unwrap()];
+        Request { parts, ..Request::default() }.subscription(0).into_owned()
+    };
+    for (sent, meant) in [
+        ("s", "s"),
+        ("a%2Fb", "a/b"),
+        ("a%252Fb%2520c", "a/b c"),
+        ("%25C3%25BC", "\u{fc}"),
+        ("50%25", "50%"),
+        ("%25ff", "%ff"), // No text, so it was not encoded twice.
+        ("a+b%2Bc", "a b+c"),
+    ] {
+        assert_eq!(name(sent), meant, "{sent}");
+    }
 }
 
 #[test]

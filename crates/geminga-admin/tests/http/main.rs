@@ -12,6 +12,7 @@ mod cold_and_remote;
 mod cursors;
 mod hostile;
 mod messages;
+mod metrics;
 mod namespaces;
 mod partitions;
 mod permissions;

@@ -299,10 +299,29 @@ pub(crate) fn publish_of(metadata: &MessageMetadata, payload: &[u8]) -> Publish 
 }
 
 pub(crate) fn parse(answer: &[u8]) -> Option<Answer> {
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) = text.split_once("\r\n\r\n")?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let mut body = answer[end + 4..].to_vec();
+    if head.contains("transfer-encoding: chunked") && !body.is_empty() {
+        body = unchunked(&body);
+    }
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
+    Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A chunked body, without the chunks' heads.
+pub(crate) fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|two| two == b"\r\n").unwrap();
+        let size = usize::from_str_radix(str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        body = &body[end + 2..];
+        if size == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&body[..size]);
+        body = &body[size + 2..];
+    }
 }
 
 fn broker_options(address: SocketAddr) -> geminga_broker::Options {

@@ -24,6 +24,9 @@ use crate::{
 };
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// Written bytes after which there is a sync on the way. One sync of everything at the end would hold up the
+/// journal's, if that is on the same disk, for as long as it takes.
+const SYNC_BYTES: usize = 4 << 20;
 
 /// The entry log that is appended to.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ struct Changes {
     /// Filled files, to be synced.
     sealed: Vec<Open>,
     buffer: Vec<u8>,
+    /// Written since the last sync.
+    unsynced_bytes: usize,
     rows: Vec<(LedgerId, Row)>,
 }
 
@@ -167,7 +172,19 @@ impl EntryLog {
         open.bytes += u64::from(head.length);
         open.runs.push((head.ledger_id, row));
         self.changes.rows.push((head.ledger_id, row));
-        if self.changes.buffer.len() >= BUFFER_BYTES { self.write_buffer() } else { Ok(()) }
+        if self.changes.buffer.len() >= BUFFER_BYTES { self.write_on_the_way() } else { Ok(()) }
+    }
+
+    fn write_on_the_way(&mut self) -> Result<(), WriteError> {
+        self.changes.unsynced_bytes += self.changes.buffer.len();
+        self.write_buffer()?;
+        if SYNC_BYTES <= self.changes.unsynced_bytes
+            && let Some(open) = &self.current
+        {
+            self.sync_file(open)?;
+            self.changes.unsynced_bytes = 0;
+        }
+        Ok(())
     }
 
     /// Makes sure that a file with room for `bytes` is open; returns its salt.
@@ -282,15 +299,18 @@ impl EntryLog {
             return Ok(());
         }
         for open in self.changes.sealed.iter().chain(&self.current) {
-            let synced = open.file.sync_data();
-            synced.map_err(|error| {
-                WriteError::sync(&self.directory.join(&name(open.number)), error)
-            })?;
+            self.sync_file(open)?;
         }
         if !self.changes.created.is_empty() {
             self.directory.sync()?;
         }
         Ok(())
+    }
+
+    fn sync_file(&self, open: &Open) -> Result<(), WriteError> {
+        open.file
+            .sync_data()
+            .map_err(|error| WriteError::sync(&self.directory.join(&name(open.number)), error))
     }
 
     /// What was appended counts.

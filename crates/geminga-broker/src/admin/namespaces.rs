@@ -46,9 +46,17 @@ impl Broker {
     ///
     /// If its namespace does not exist.
     pub async fn bundle(&self, topic: &TopicName) -> Result<BundleRange, AdminError> {
-        let policies = self.namespace_policies(topic.namespace()).await?;
-        let count = policies.bundles.map_or(0, |bundles| bundles.num_bundles);
-        Ok(bundle_of(topic, count.max(1)))
+        Ok(bundle_of(topic, self.bundle_count(topic.namespace()).await?))
+    }
+
+    /// How many bundles a namespace has.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such namespace.
+    pub async fn bundle_count(&self, namespace: &NamespaceName) -> Result<u32, AdminError> {
+        let policies = self.namespace_policies(namespace).await?;
+        Ok(policies.bundles.map_or(0, |bundles| bundles.num_bundles).max(1))
     }
 
     /// Topics that are loaded here.

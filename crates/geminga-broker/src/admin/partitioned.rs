@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use futures_util::{StreamExt as _, stream};
 use geminga_types::{Domain, NamespaceName, TopicName};
 
 use super::{
@@ -13,6 +14,9 @@ use crate::{
     namespace::{self, record},
     topic::{StartAt, is_reserved},
 };
+
+/// How many partitions of a topic are asked at a time.
+const PARTITIONS_AT_ONCE: usize = 64;
 
 impl Broker {
     /// Full names of a namespace's partitioned topics in one domain.
@@ -223,9 +227,14 @@ impl Broker {
             let message = format!("Partitioned topic {topic} does not exist");
             return Err(AdminError::NotFound(message));
         }
+        let asked = (0..metadata.partitions).map(|index| {
+            let partition = topic.with_partition(index);
+            async move { self.topic_stats(&partition).await }
+        });
+        let mut asked = std::pin::pin!(stream::iter(asked).buffered(PARTITIONS_AT_ONCE));
         let mut stats = Vec::new();
-        for index in 0..metadata.partitions {
-            match self.topic_stats(&topic.with_partition(index)).await {
+        while let Some(found) = asked.next().await {
+            match found {
                 Ok(found) => stats.push(found),
                 Err(AdminError::NotFound(_)) => {} // A partition nobody has used yet.
                 Err(error) => return Err(error),

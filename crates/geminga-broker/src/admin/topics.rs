@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::{StreamExt, stream};
 use geminga_managed_ledger::DeleteError;
 use geminga_types::{Domain, NamespaceName, Position, TopicName};
 
@@ -14,8 +13,6 @@ use crate::{
     topic::is_reserved,
 };
 
-/// How many topics are asked for their stats at a time.
-const STATS_AT_ONCE: usize = 64;
 /// How often a topic is deleted again after clients loaded it meanwhile.
 const ERASE_ATTEMPTS: usize = 5;
 /// How long whoever truncates a topic waits for it.
@@ -185,8 +182,7 @@ impl Broker {
         }
         for part in self.parts_of(topic).await? {
             let handle = self.topic(&part, Purpose::Administer).await?;
-            let gone = || AdminError::Unavailable(format!("Topic {part} is being closed"));
-            let stats = handle.stats().await.ok_or_else(gone)?;
+            let stats = self.ask_one(&part, handle.stats()).await?;
             let names = stats.subscriptions.into_iter().map(|found| found.name);
             for name in names.filter(|name| !is_reserved(name)) {
                 match handle.skip(name, None).await {
@@ -255,18 +251,8 @@ impl Broker {
     /// If it does not exist or has partitions.
     pub async fn topic_stats(&self, topic: &TopicName) -> Result<TopicStats, AdminError> {
         self.refuse_partitioned(topic, "stats").await?;
-        let gone = || AdminError::Unavailable(format!("Topic {topic} is being closed; try again"));
-        self.topic(topic, Purpose::Administer).await?.stats().await.ok_or_else(gone)
-    }
-
-    /// Stats of every topic that is loaded here, by name.
-    pub async fn all_topic_stats(&self) -> Vec<TopicStats> {
-        let topics = self.loaded_topics();
-        let answers = stream::iter(topics).map(|(_, handle)| async move { handle.stats().await });
-        let mut stats: Vec<TopicStats> =
-            answers.buffer_unordered(STATS_AT_ONCE).filter_map(|s| async { s }).collect().await;
-        stats.sort_by(|a, b| a.topic.cmp(&b.topic));
-        stats
+        let handle = self.topic(topic, Purpose::Administer).await?;
+        self.ask_one(topic, handle.stats()).await
     }
 
     /// The last message of a topic.
@@ -395,7 +381,7 @@ impl Broker {
     /// Refuses if a topic has producers or consumers now. One that is not loaded has none.
     pub(super) async fn check_unused(&self, topic: &TopicName) -> Result<(), AdminError> {
         let Some(handle) = self.loaded_topic(topic) else { return Ok(()) };
-        let Some(stats) = handle.stats().await else { return Ok(()) };
+        let Ok(stats) = handle.stats().await else { return Ok(()) };
         let consumers: usize = stats.subscriptions.iter().map(|found| found.consumers.len()).sum();
         let producers = stats.publishers.len();
         if producers == 0 && consumers == 0 {

@@ -47,6 +47,23 @@ pub(crate) struct Quota {
     pub(crate) priority: i32,
 }
 
+/// What a group has used of its rates since this broker knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Messages beyond its rate, which others left.
+    pub lent_messages: u64,
+    /// Bytes beyond its rate.
+    pub lent_bytes: u64,
+    /// Messages that it may take in a second; `None` is no limit.
+    pub message_rate: Option<u64>,
+    /// Bytes that it may take in a second; `None` is no limit.
+    pub byte_rate: Option<u64>,
+}
+
 /// Holds the rates of groups that have names of type `G`.
 #[derive(Debug)]
 pub(crate) struct Lending<G> {
@@ -68,7 +85,9 @@ struct Group {
     active_until: Option<Instant>,
     /// Loans, in nanoseconds of its own rate.
     borrowed: u128,
-    /// Everything that it took beyond its rate, in messages and bytes.
+    /// Everything that it took, in messages and bytes.
+    taken: [u64; 2],
+    /// What of that was beyond its rate.
     loans: [u64; 2],
 }
 
@@ -134,6 +153,7 @@ impl<G: Ord + Clone> Lending<G> {
         let amounts = group.quota.amounts();
         let mut loan = Duration::ZERO;
         for (of, count) in [messages, bytes].into_iter().enumerate() {
+            group.taken[of] = group.taken[of].saturating_add(count);
             let Some(amount) = amounts[of] else { continue };
             if 0 < group.own[of].left(now) {
                 group.own[of].take(now, count);
@@ -150,10 +170,12 @@ impl<G: Ord + Clone> Lending<G> {
         }
     }
 
-    /// Messages and bytes that a group took beyond its rate since it is there.
-    #[cfg(test)]
-    pub(crate) fn loans(&self, name: &G) -> (u64, u64) {
-        self.groups.get(name).map_or((0, 0), |group| (group.loans[0], group.loans[1]))
+    /// What a group took since it is there.
+    pub(crate) fn used(&self, name: &G) -> Option<Used> {
+        let group = self.groups.get(name)?;
+        let ([messages, bytes], [lent_messages, lent_bytes]) = (group.taken, group.loans);
+        let Quota { messages: message_rate, bytes: byte_rate, .. } = group.quota;
+        Some(Used { messages, bytes, lent_messages, lent_bytes, message_rate, byte_rate })
     }
 
     /// Whether anything of a group is limited.
@@ -212,7 +234,15 @@ impl Group {
     fn new(quota: Quota, now: Instant) -> Self {
         let own =
             quota.amounts().map(|amount| Bucket::new(amount.map(|amount| amount.max(1)), now));
-        Self { quota, own, wants_until: None, active_until: None, borrowed: 0, loans: [0, 0] }
+        Self {
+            quota,
+            own,
+            wants_until: None,
+            active_until: None,
+            borrowed: 0,
+            taken: [0, 0],
+            loans: [0, 0],
+        }
     }
 
     fn wants(&self, now: Instant) -> bool {

@@ -10,7 +10,7 @@ use super::rates::Flow;
 use crate::{
     AdminError, ClientKey, ConsumerEntry, ConsumerStats, Outbox, Outgoing, SubscribeError,
     SubscribeRequest, SubscriptionKind, TopicError, consumer::OpenConsumer,
-    policies::TopicPolicies,
+    policies::TopicPolicies, topic_row::ConsumerRow,
 };
 
 /// A consumer that is attached.
@@ -53,10 +53,16 @@ impl OpenedConsumer {
         self.request.kind == SubscriptionKind::Failover
     }
 
-    pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
-        self.flow_out.add(messages as u64, bytes);
+    pub(super) fn note_delivered(
+        &mut self,
+        now: Instant,
+        messages: u32,
+        bytes: u64,
+        redelivery: u32,
+    ) {
+        self.flow_out.add(now, u64::from(messages), bytes);
         if 0 < redelivery {
-            self.flow_redelivered.add(messages as u64, bytes);
+            self.flow_redelivered.add(now, u64::from(messages), bytes);
         }
     }
 
@@ -78,6 +84,22 @@ impl OpenedConsumer {
             connected_since: self.connected_since,
             kind: self.request.kind.as_str(),
             ..ConsumerStats::default()
+        }
+    }
+
+    /// The same in few numbers.
+    pub(super) fn row(&mut self, now: Instant) -> ConsumerRow {
+        let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
+        let (message_rate_redeliver, _) = self.flow_redelivered.rates(now);
+        ConsumerRow {
+            name: self.request.consumer_name.clone(),
+            consumer_id: self.request.consumer_id,
+            available_permits: 0,
+            unacked_messages: 0,
+            is_blocked: false,
+            message_rate_out,
+            byte_rate_out,
+            message_rate_redeliver,
         }
     }
 

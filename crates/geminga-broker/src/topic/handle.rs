@@ -9,7 +9,10 @@ use super::{Event, mailbox::Sender};
 use crate::{
     AdminError, BacklogCount, CompactionStatus, Consumer, LastMessage, ProduceError, Producer,
     SeekTo, StoredEntry, SubscribeError, SubscriptionExplanation, TopicError, TopicStats,
-    consumer::OpenConsumer, policies::TopicPolicies, producer::OpenProducer,
+    consumer::OpenConsumer,
+    policies::TopicPolicies,
+    producer::OpenProducer,
+    topic_row::{RowDetail, TopicRow},
 };
 
 /// Where a subscription made by an administrator begins.
@@ -88,8 +91,12 @@ impl TopicHandle {
         }
     }
 
-    pub(crate) async fn stats(&self) -> Option<TopicStats> {
-        self.ask(|reply| Event::Stats { reply }).await.ok()
+    pub(crate) async fn stats(&self) -> Result<TopicStats, Gone> {
+        self.ask(|reply| Event::Stats { reply }).await
+    }
+
+    pub(crate) async fn row(&self, detail: RowDetail) -> Result<TopicRow, Gone> {
+        self.ask(|reply| Event::Row { detail, reply }).await
     }
 
     pub(crate) async fn explain(
@@ -271,5 +278,25 @@ impl TopicHandle {
         let (reply, answer) = oneshot::channel();
         self.mailbox.send(event(reply)).await.map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
+    }
+}
+
+/// A topic that takes events and does nothing.
+#[cfg(test)]
+pub(crate) struct StuckTopic(TopicHandle, Option<super::mailbox::Receiver>);
+
+#[cfg(test)]
+impl StuckTopic {
+    pub(crate) fn new() -> Self {
+        let (mailbox, receiver) = super::mailbox::mailbox();
+        Self(TopicHandle { mailbox }, Some(receiver))
+    }
+
+    pub(crate) fn handle(&self) -> TopicHandle {
+        self.0.clone()
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.1 = None;
     }
 }

@@ -5,6 +5,7 @@
 //! what it drops, unless it is a reader's; it goes with the topic.
 
 mod rest;
+mod row;
 mod stats;
 mod subscriptions;
 
@@ -170,7 +171,11 @@ impl Topic {
                 self.detach(consumer);
                 _ = reply.send(());
             }
+            // Who asked may have given up since: then it would be work for nothing.
+            Event::Stats { reply } if reply.is_closed() => {}
             Event::Stats { reply } => _ = reply.send(self.stats()),
+            Event::Row { reply, .. } if reply.is_closed() => {}
+            Event::Row { detail, reply } => _ = reply.send(self.row(detail)),
             Event::IsIdle { reply } => {
                 let takes_any = self.consumers.values().all(|it| it.request.takes_any_schema);
                 _ = reply.send(self.producers.len() == 0 && takes_any);
@@ -276,7 +281,9 @@ impl Topic {
     }
 
     fn publish(&mut self, key: u64, batch: Vec<Publish>) {
+        let now = self.now();
         let Some(producer) = self.producers.get_mut(key) else { return };
+        producer.note_dropped(now);
         let limit = producer.size_limit(&self.policies);
         let mut receipts = Vec::with_capacity(batch.len());
         let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
@@ -287,14 +294,14 @@ impl Topic {
                 continue;
             }
             let size = publish.entry.len() as u64;
-            producer.flow.add(u64::from(publish.messages), size);
-            self.flow_in.add(u64::from(publish.messages), size);
+            producer.flow.add(now, u64::from(publish.messages), size);
+            self.flow_in.add(now, u64::from(publish.messages), size);
             for sub in self.subscriptions.values_mut() {
                 let (messages, key_hash) = (publish.messages, publish.key_hash);
                 let payload = publish.entry.clone();
                 let message = Message { messages, key_hash, payload };
                 if let Some(delivery) = sub.dispatch.publish(message) {
-                    sub.flow.add(u64::from(delivery.messages), size);
+                    sub.flow.add(now, u64::from(delivery.messages), size);
                     out.entry(delivery.consumer.0).or_default().push(OutMessage {
                         position: NOWHERE,
                         redelivery_count: 0,
@@ -311,17 +318,20 @@ impl Topic {
             });
         }
         producer.receive(receipts);
+        for sub in self.subscriptions.values_mut() {
+            sub.dropped.note_messages(now, sub.dispatch.dropped_messages());
+        }
         for (key, messages) in out {
-            self.send(key, messages);
+            self.send(now, key, messages);
         }
     }
 
-    fn send(&mut self, key: u64, messages: Vec<OutMessage>) {
+    fn send(&mut self, now: Instant, key: u64, messages: Vec<OutMessage>) {
         let Some(consumer) = self.consumers.get_mut(&key) else { return };
         let bytes = messages.iter().map(|message| message.entry.len() as u64).sum();
         let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        consumer.note_delivered(count, bytes, 0);
-        self.flow_out.add(messages.len() as u64, bytes);
+        consumer.note_delivered(now, count, bytes, 0);
+        self.flow_out.add(now, messages.len() as u64, bytes);
         let item =
             Outgoing::Messages { consumer: consumer.client_key(), consumer_epoch: None, messages };
         consumer.outbox.push(item);

@@ -33,6 +33,7 @@ mod positions;
 mod properties;
 mod publish;
 mod quota;
+mod row;
 mod seek;
 mod sleep;
 mod stats;
@@ -74,6 +75,7 @@ use crate::{
     rate::Limiter,
     resource_groups::{Member, ResourceGroups},
     schema::Registry,
+    topic_row::Appends,
     unacked::UnackedInAll,
 };
 
@@ -140,6 +142,8 @@ pub(crate) struct TopicDeps {
     /// Publish for it to other topics.
     pub(crate) publishers: Arc<dyn TopicPublishers>,
     pub(crate) dead_letters: Arc<DeadLetterCounts>,
+    /// How often a topic did not answer in time.
+    pub(crate) silences: Arc<AtomicU64>,
 }
 
 /// Dead letters of all subscriptions.
@@ -187,6 +191,8 @@ struct Topic {
     flow_in: Flow,
     flow_out: Flow,
     last_publish_time: u64,
+    /// How long appends take and how large they are, once there was one.
+    appends: Option<Box<Appends>>,
     next_trim: Instant,
     /// When something that uses it was there last.
     unused_since: Instant,
@@ -245,7 +251,11 @@ impl Topic {
                 self.close_consumer(consumer);
                 _ = reply.send(());
             }
+            // Who asked may have given up since: then it would be work for nothing.
+            Event::Stats { reply } if reply.is_closed() => {}
             Event::Stats { reply } => _ = reply.send(self.stats()),
+            Event::Row { reply, .. } if reply.is_closed() => {}
+            Event::Row { detail, reply } => _ = reply.send(self.row(detail)),
             Event::Explain { subscription, reply } => {
                 _ = reply.send(self.explain(&subscription));
             }

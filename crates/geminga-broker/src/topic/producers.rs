@@ -27,7 +27,7 @@ use super::{Reply, mailbox::Sender, persistent::TopicDeps, rates::Flow};
 use crate::{
     AccessMode, ClientKey, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
     PublishError, PublisherStats, Receipt, TopicError, policies::TopicPolicies,
-    producer::OpenProducer, publish_gate::PublishGate,
+    producer::OpenProducer, publish_gate::PublishGate, topic_row::ProducerRow,
 };
 
 /// Epochs from here on are not taken from clients, so that there is always a next one.
@@ -165,10 +165,27 @@ impl OpenedProducer {
         self.outbox.push(Outgoing::ProducerRefused { producer, request_id, error });
     }
 
+    /// Takes over what its door has counted.
+    pub(super) fn note_dropped(&mut self, now: Instant) {
+        self.flow_dropped.note_messages(now, self.dropped.load(Ordering::Relaxed));
+    }
+
+    fn row(&mut self, now: Instant) -> ProducerRow {
+        let (message_rate_in, byte_rate_in) = self.flow.rates(now);
+        let is_idle = message_rate_in <= 0.0;
+        ProducerRow {
+            name: self.name.clone(),
+            producer_id: self.request.producer_id,
+            message_rate_in,
+            byte_rate_in,
+            message_size_mean: if is_idle { 0.0 } else { byte_rate_in / message_rate_in },
+        }
+    }
+
     fn stats(&mut self, now: Instant) -> PublisherStats {
         let (message_rate_in, byte_rate_in) = self.flow.rates(now);
         let is_idle = message_rate_in <= 0.0;
-        self.flow_dropped.messages = self.dropped.load(Ordering::Relaxed);
+        self.note_dropped(now);
         let (message_rate_dropped, _) = self.flow_dropped.rates(now);
         PublisherStats {
             producer_id: self.request.producer_id,
@@ -624,6 +641,10 @@ impl Producers {
         let waiting = std::mem::take(&mut access.waiting).into_iter().map(|(_, producer)| producer);
         let claimant = access.claim.take().and_then(|claim| claim.refuse(why.into()));
         waiting.chain(claimant).for_each(|producer| producer.tell_closed());
+    }
+
+    pub(super) fn rows(&mut self, now: Instant) -> Vec<ProducerRow> {
+        self.open.values_mut().map(|producer| producer.row(now)).collect()
     }
 
     pub(super) fn stats(&mut self, now: Instant) -> Vec<PublisherStats> {

@@ -115,6 +115,16 @@ keys! {
     "enableNonPersistentTopics" enable_non_persistent_topics: bool = "true";
     /// Whether topics have policies of their own; if not, stored ones have no effect.
     "topicLevelPoliciesEnabled" topic_level_policies_enabled: bool = "true";
+    /// Whether `/metrics` has each topic and subscription; if not, sums by namespace.
+    "exposeTopicLevelMetricsInPrometheus" expose_topic_level_metrics_in_prometheus: bool = "true";
+    /// Whether it has each consumer too.
+    "exposeConsumerLevelMetricsInPrometheus" expose_consumer_level_metrics_in_prometheus: bool = "false";
+    /// Whether it has each producer too.
+    "exposeProducerLevelMetricsInPrometheus" expose_producer_level_metrics_in_prometheus: bool = "false";
+    /// Whether it has managed ledgers, by namespace.
+    "exposeManagedLedgerMetricsInPrometheus" expose_managed_ledger_metrics_in_prometheus: bool = "true";
+    /// Whether a partition's index is a label of its own there.
+    "splitTopicAndPartitionLabelInPrometheus" split_topic_and_partition_label_in_prometheus: bool = "false";
     /// Whether a resource group may take, beyond its rates, what other groups leave of theirs.
     "resourceGroupLendingEnabled" resource_group_lending_enabled: bool = "true";
     /// Whether using a topic that does not exist creates it.

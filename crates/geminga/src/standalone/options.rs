@@ -69,6 +69,17 @@ pub(super) fn metadata(config: &Config) -> geminga_metadata_embedded::Options {
     geminga_metadata_embedded::Options { cache_bytes, ..Default::default() }
 }
 
+/// What `/metrics` tells of.
+pub(super) const fn metrics(config: &Config) -> geminga_admin::metrics::MetricsOptions {
+    geminga_admin::metrics::MetricsOptions {
+        topic_level: config.expose_topic_level_metrics_in_prometheus,
+        consumer_level: config.expose_consumer_level_metrics_in_prometheus,
+        producer_level: config.expose_producer_level_metrics_in_prometheus,
+        managed_ledgers: config.expose_managed_ledger_metrics_in_prometheus,
+        splits_partition: config.split_topic_and_partition_label_in_prometheus,
+    }
+}
+
 /// The broker.
 pub(super) fn broker(
     config: &Config,

@@ -1,11 +1,13 @@
 //! The process as its admin door sees it: what the disk and the clients' door are doing, backups.
 
+mod figures;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use geminga_admin::{Metric, MetricKind, Process};
+use geminga_admin::{Metric, Process};
 use geminga_admin_model::{BackupRequest, BackupStatus};
 use geminga_bookie_storage::Storage;
 use geminga_env::Env;
@@ -55,35 +57,13 @@ impl Process for StandaloneProcess {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let stats = self.storage.stats();
-        let mut metrics = vec![
-            gauge("bookie_SERVER_STATUS", u64::from(self.storage.read_only().is_none())),
-            gauge("bookie_ledgers_count", stats.ledgers),
-            gauge("bookie_write_cache_size", stats.write_cache_bytes),
-            counter("geminga_bookie_adds_total", stats.adds),
-            counter("geminga_bookie_add_bytes_total", stats.add_bytes),
-            counter("geminga_bookie_journal_groups_total", stats.groups),
-            counter("geminga_bookie_journal_syncs_total", stats.syncs),
-            counter("geminga_bookie_flushes_total", stats.flushes),
-            counter("geminga_bookie_compactions_total", stats.compactions),
-            counter("geminga_bookie_reads_total", stats.reads),
-            gauge("geminga_bookie_entry_log_bytes", stats.entry_log_bytes),
-            gauge("geminga_bookie_entry_log_live_bytes", stats.entry_log_live_bytes),
-            gauge("geminga_bookie_entry_logs", stats.entry_logs),
-            gauge("geminga_bookie_journal_files", stats.journal_files),
-            counter("geminga_bookie_scrub_passes_total", stats.scrub_passes),
-            counter("geminga_bookie_scrub_entries_total", stats.scrub_entries),
-            counter("geminga_bookie_scrub_bytes_total", stats.scrub_bytes),
-            gauge("geminga_bookie_scrub_damages", stats.scrub_damages),
-        ];
+        let mut metrics = figures::of_storage(&self.storage);
         if let Ok(free) = self.env.disk.available_bytes(self.data_dir.path()) {
-            metrics.push(gauge("geminga_disk_free_bytes", free));
+            metrics.push(metric("geminga_disk_free_bytes", "", figures::count(free)));
         }
-        metrics.extend(self.counters.metrics().into_iter().map(|(name, value)| {
-            let only_grows = name.ends_with("_total") || name.ends_with("_count");
-            let kind = if only_grows { MetricKind::Counter } else { MetricKind::Gauge };
-            Metric { name, kind, value }
-        }));
+        let counters = self.counters.metrics().into_iter();
+        metrics.extend(counters.map(|(name, value)| metric(name, "", figures::count(value))));
+        metrics.extend(figures::of_process(&*self.env.disk));
         metrics
     }
 
@@ -142,10 +122,6 @@ impl Process for StandaloneProcess {
     }
 }
 
-const fn gauge(name: &'static str, value: u64) -> Metric {
-    Metric { name, kind: MetricKind::Gauge, value }
-}
-
-const fn counter(name: &'static str, value: u64) -> Metric {
-    Metric { name, kind: MetricKind::Counter, value }
+const fn metric(name: &'static str, labels: &'static str, value: f64) -> Metric {
+    Metric { name, labels, value }
 }

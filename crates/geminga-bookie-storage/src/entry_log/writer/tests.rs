@@ -56,6 +56,27 @@ fn rows(appended: &Appended) -> Vec<(LedgerId, Row)> {
 }
 
 #[test]
+fn much_is_synced_on_the_way_and_little_is_not() {
+    let disk = SimDisk::new(1);
+    let mut log = entry_log(&disk, u64::MAX);
+    append(&mut log, 1, 1_000).unwrap();
+    assert_eq!(disk.counters().syncs, 0);
+    log.sync().unwrap();
+    log.commit();
+    append(&mut log, 2, 100_000).unwrap();
+    assert_eq!(disk.counters().syncs, 4);
+}
+
+#[test]
+fn a_sync_on_the_way_that_fails_names_the_file() {
+    let disk = SimDisk::new(1);
+    let mut log = entry_log(&disk, u64::MAX);
+    disk.fail_sync(1, |_| true);
+    let error = append(&mut log, 1, 100_000).unwrap_err().to_string();
+    assert!(error.contains("entry-log"), "{error}");
+}
+
+#[test]
 fn runs_are_bounded_read_back_and_listed_in_the_footer() {
     let disk = SimDisk::new(1);
     let mut log = entry_log(&disk, 10_000);

@@ -98,9 +98,10 @@ async fn one_alone_gets_everything_and_with_lending_off_its_own() {
         let mut takers = [Taker::new(0, 1)];
         run(&mut lending, &mut takers, 10);
         assert_near(takers[0].taken, expected);
-        let loans = lending.loans(&0).0;
+        let loans = lending.used(&0).unwrap().lent_messages;
         assert_eq!(0 < loans, lends, "{loans}");
-        assert_eq!(lending.loans(&1), (0, 0));
+        let other = lending.used(&1).unwrap();
+        assert_eq!((other.lent_messages, other.lent_bytes), (0, 0));
     }
 }
 

@@ -51,7 +51,7 @@ impl Topic {
             let consumers = keys.into_iter().filter_map(|key| self.consumer_entry(key)).collect();
             let sub = self.subscriptions.get_mut(&name)?;
             let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
-            sub.dropped.messages = sub.dispatch.dropped_messages();
+            sub.dropped.note_messages(now, sub.dispatch.dropped_messages());
             let (message_rate_dropped, _) = sub.dropped.rates(now);
             let active = sub.dispatch.active().and_then(|key| self.consumers.get(&key.0));
             Some(SubscriptionStats {

@@ -57,6 +57,8 @@ pub(super) struct Compaction {
     began: Instant,
     last: Option<Result<(), String>>,
     stats: CompactionStats,
+    /// How often one ended well, and badly, since the topic was loaded.
+    ended: [u64; 2],
     /// When the threshold is looked at again.
     pub(super) next_look: Instant,
     /// Failures since the last success: the threshold then waits for longer and longer.
@@ -92,6 +94,7 @@ impl Compaction {
             began: now,
             last: None,
             stats: CompactionStats::default(),
+            ended: [0, 0],
             next_look: now,
             failures: 0,
             not_before: now,
@@ -109,6 +112,10 @@ impl Compaction {
 
     pub(super) const fn stats(&self) -> CompactionStats {
         self.stats
+    }
+
+    pub(super) const fn ended(&self) -> [u64; 2] {
+        self.ended
     }
 }
 
@@ -323,12 +330,14 @@ impl Topic {
         match &result {
             Ok(()) => {
                 stats.succeeded_at = wall;
+                self.compaction.ended[0] += 1;
                 self.compaction.failures = 0;
                 let millis = took.as_millis();
                 info!(topic = %self.name, millis, removed = stats.removed_last, "compacted");
             }
             Err(reason) => {
                 stats.failed_at = wall;
+                self.compaction.ended[1] += 1;
                 let pause = FIRST_PAUSE.saturating_mul(1 << self.compaction.failures.min(16));
                 self.compaction.failures = self.compaction.failures.saturating_add(1);
                 self.compaction.not_before = now + pause.min(LONGEST_PAUSE);

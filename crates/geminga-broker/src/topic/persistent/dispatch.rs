@@ -152,10 +152,11 @@ impl Topic {
         }
         let mut messages = Vec::with_capacity(deliveries.len());
         let (mut message_count, mut bytes) = (0, 0);
+        let now = self.deps.ledger.env.clock.now();
         for delivery in deliveries {
             let size = delivery.payload.len() as u64;
-            opened.note_delivered(delivery.messages, size, delivery.redelivery_count);
-            sub.note_delivered(delivery.messages, size, delivery.redelivery_count);
+            opened.note_delivered(now, delivery.messages, size, delivery.redelivery_count);
+            sub.note_delivered(now, delivery.messages, size, delivery.redelivery_count);
             message_count += u64::from(delivery.messages);
             bytes += size;
             messages.push(OutMessage {
@@ -174,7 +175,7 @@ impl Topic {
             let waker = Box::new(move || inbox.put_writable(consumer.0));
             opened.outbox.wake_when_writable(waker);
         }
-        self.flow_out.add(message_count, bytes);
+        self.flow_out.add(now, message_count, bytes);
         self.note_dispatched(name, entries, message_count, bytes);
     }
 

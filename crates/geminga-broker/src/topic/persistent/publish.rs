@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use geminga_dedup::{Identity, Ticket};
+use geminga_env::Instant;
 use geminga_managed_ledger::{AppendError, Confirmed, EpochEvent, Outcome};
 use geminga_types::Position;
 use tracing::{debug, warn};
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     BudgetPermit, Outgoing, ProduceError, Producer, Publish, PublishError, Receipt, TopicError,
-    producer::OpenProducer,
+    producer::OpenProducer, topic_row::Appends,
 };
 
 /// A publish that is not answered yet.
@@ -33,6 +34,7 @@ pub(super) struct Pending {
     sequence_id: u64,
     highest_sequence_id: Option<u64>,
     meta: Meta,
+    came_at: Instant,
     /// Held until the entry is confirmed or has failed.
     _permit: Option<BudgetPermit>,
 }
@@ -183,8 +185,8 @@ impl Topic {
                 }
             };
             if !matches!(fate, Fate::TooLarge(_)) {
-                producer.flow.add(u64::from(publish.messages), publish.entry.len() as u64);
-                self.flow_in.add(u64::from(publish.messages), publish.entry.len() as u64);
+                producer.flow.add(now, u64::from(publish.messages), publish.entry.len() as u64);
+                self.flow_in.add(now, u64::from(publish.messages), publish.entry.len() as u64);
             }
             let is_append = matches!(fate, Fate::Append(_));
             self.pending.push_back(Pending {
@@ -200,6 +202,7 @@ impl Topic {
                     is_visible: publish.is_visible,
                     chunk: publish.chunk,
                 },
+                came_at: now,
                 _permit: publish.permit,
             });
             if is_append {
@@ -271,6 +274,9 @@ impl Topic {
 
     fn note_confirmed(&mut self, pending: &Pending, confirmed: &Confirmed, lists_delayed: bool) {
         let now = self.now();
+        let took = now.saturating_duration_since(pending.came_at);
+        let appends = self.appends.get_or_insert_with(|| Box::new(Appends::new(now)));
+        appends.note(now, took, confirmed.body.len() as u64);
         self.tail.push(confirmed.ordinal, pending.meta);
         if lists_delayed {
             self.delayed.note(confirmed.ordinal, &pending.meta);

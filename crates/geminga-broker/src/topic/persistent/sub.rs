@@ -133,10 +133,16 @@ impl Sub {
         self.unused_since = now;
     }
 
-    pub(super) const fn note_delivered(&mut self, messages: u32, bytes: u64, redelivery: u32) {
-        self.flow_out.add(messages as u64, bytes);
+    pub(super) fn note_delivered(
+        &mut self,
+        now: Instant,
+        messages: u32,
+        bytes: u64,
+        redelivery: u32,
+    ) {
+        self.flow_out.add(now, u64::from(messages), bytes);
         if 0 < redelivery {
-            self.flow_redelivered.add(messages as u64, bytes);
+            self.flow_redelivered.add(now, u64::from(messages), bytes);
         }
     }
 

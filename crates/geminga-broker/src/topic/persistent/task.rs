@@ -79,6 +79,7 @@ pub(in crate::topic) fn spawn(
         flow_in: Flow::new(now),
         flow_out: Flow::new(now),
         last_publish_time: 0,
+        appends: None,
         terminating: Vec::new(),
         noting: std::collections::VecDeque::new(),
         truncation: super::properties::Truncation::default(),

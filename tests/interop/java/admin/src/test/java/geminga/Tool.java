@@ -28,13 +28,8 @@ final class Tool extends PulsarAdminTool {
     private static final Set<String> UNSEEN = new TreeSet<>();
     private static final Tool TOOL = open();
 
-    private final ByteArrayOutputStream written = new ByteArrayOutputStream();
-    private final PrintStream capture = new PrintStream(written, true);
-
     private Tool(Properties properties) throws Exception {
         super(properties);
-        commander.setOut(new PrintWriter(capture, true));
-        commander.setErr(new PrintWriter(capture, true));
     }
 
     private static Tool open() {
@@ -76,11 +71,12 @@ final class Tool extends PulsarAdminTool {
         return matcher.groupCount() > 0 ? matcher.group(1) : "";
     }
 
-    /** Runs a command that must fail and say why. It is no operation that counts. */
+    /** Runs a command that must fail and say why: what those before it did. It is no operation that counts. */
     static void refuses(String command, String why) {
         Run run = TOOL.execute(command);
         assertNotEquals(0, run.status, () -> "`" + command + "` succeeds: " + run.output);
         assertTrue(run.output.contains(why), () -> "`" + command + "` says no " + why + ": " + run.output);
+        seen();
     }
 
     interface Condition {
@@ -120,11 +116,14 @@ final class Tool extends PulsarAdminTool {
 
     private record Run(int status, String output) {}
 
-    /** Some commands print by the command line's streams, some by the process's. */
+    /** Some commands print by the command line's streams, some by the process's, and some close them. */
     private Run execute(String command) {
         PrintStream out = System.out;
         PrintStream err = System.err;
-        written.reset();
+        ByteArrayOutputStream written = new ByteArrayOutputStream();
+        PrintStream capture = new PrintStream(written, true);
+        commander.setOut(new PrintWriter(capture, true));
+        commander.setErr(new PrintWriter(capture, true));
         System.setOut(capture);
         System.setErr(capture);
         try {

@@ -1,0 +1,103 @@
+package geminga;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+/** The brokers, their bookies, and what is off. */
+class BrokersTest extends Script {
+    @Test
+    void theBroker() {
+        String broker = finds("brokers list standalone", "(\\S+:\\d+)");
+        finds("brokers leader-broker", broker);
+        prints("brokers healthcheck", "ok");
+        finds("brokers version", "\\d+\\.\\d+");
+        finds("brokers get-internal-config", "'metadataStoreUrl'");
+        finds("brokers get-runtime-config", "maxMessageSize +\\d+");
+        run("topics create-subscription TOPIC -s sub");
+        finds("brokers namespaces standalone --url " + broker, "NS");
+        prints("brokers backlog-quota-check", "ok");
+    }
+
+    @Test
+    void configurationWhileItRuns() {
+        finds("brokers list-dynamic-config", "maxTopicsPerNamespace");
+        run("brokers update-dynamic-config --config maxTopicsPerNamespace --value 770");
+        finds("brokers get-all-dynamic-config", "maxTopicsPerNamespace +770");
+        run("brokers delete-dynamic-config --config maxTopicsPerNamespace");
+        String left = run("brokers get-all-dynamic-config");
+        assertTrue(!left.contains("maxTopicsPerNamespace"), left);
+        prints("brokers get-all-dynamic-config", left);
+    }
+
+    @Test
+    void bookies() {
+        String bookie = finds("bookies list-bookies", "'bookieId' : '([^']+)'");
+        run("bookies set-bookie-rack -b " + bookie + " -r /rack-1 -hn here");
+        finds("bookies get-bookie-rack -b " + bookie, "/rack-1");
+        finds("bookies racks-placement", "/rack-1");
+        run("bookies delete-bookie-rack -b " + bookie);
+        refuses("bookies get-bookie-rack -b " + bookie, "not found");
+    }
+
+    @Test
+    void stats() {
+        run("topics create-subscription TOPIC -s sub");
+        finds("broker-stats topics", "TOPIC");
+        finds("broker-stats destinations", "TOPIC");
+        finds("broker-stats monitoring-metrics", "'metrics'");
+        finds("broker-stats load-report", "pulsarServiceUrl");
+        finds("broker-stats mbeans", "\\[");
+    }
+
+    @Test
+    void bundles() {
+        finds("namespaces bundles NS", "0x40000000");
+        refuses("namespaces split-bundle NS -b 0x00000000_0x40000000", "stays as it is");
+        run("topics create TOPIC");
+        run("namespaces unload NS");
+        finds("namespaces topics NS", "TOPIC");
+        run("topics create-subscription TOPIC -s sub");
+        run("namespaces unsubscribe NS -s sub");
+        prints("topics subscriptions TOPIC", "");
+        run("topics create-subscription TOPIC -s sub");
+        run("namespaces clear-backlog NS --force");
+        prints("topics subscriptions TOPIC", "sub");
+        finds("namespaces policies NS", "'numBundles' : 4");
+    }
+
+    @Test
+    void properties() {
+        run("namespaces set-property NS -k a -v b");
+        prints("namespaces get-property NS -k a", "b");
+        run("namespaces set-properties NS -p c=d -p e=f");
+        finds("namespaces get-properties NS", "(?s)'c' : 'd',.*'e' : 'f'");
+        run("namespaces remove-property NS -k a");
+        prints("namespaces get-property NS -k a", "null");
+        run("namespaces clear-properties NS");
+        prints("namespaces get-properties NS", "{ }");
+    }
+
+    @Test
+    void clustersAndGroupsOfANamespace() {
+        run("namespaces set-clusters NS -c standalone");
+        prints("namespaces get-clusters NS", "standalone");
+        run("namespaces set-anti-affinity-group NS -g group");
+        prints("namespaces get-anti-affinity-group NS", "group");
+        finds("namespaces get-anti-affinity-namespaces -p TENANT -c standalone -g group", "NS");
+        run("namespaces delete-anti-affinity-group NS");
+        prints("namespaces get-anti-affinity-group NS", "");
+        run("namespaces set-subscription-auth-mode NS -m Prefix");
+        finds("namespaces policies NS", "'subscription_auth_mode' : 'Prefix'");
+    }
+
+    /** Whoever asks is told so, rather than that there are none. */
+    @Test
+    void functionsAreOff() {
+        String off = "Function worker service is not enabled";
+        refuses("functions list --tenant TENANT --namespace n", "enabled");
+        refuses("sources list --tenant TENANT --namespace n", "enabled");
+        refuses("sinks list --tenant TENANT --namespace n", "enabled");
+        refuses("functions-worker get-cluster", "enabled");
+    }
+}
