@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use geminga_types::{Domain, NamespaceName, TopicName};
 
 use super::{
-    PartitionedTopicMetadata, SubscriptionStats, TopicStats, properties::check_properties,
+    PartitionedTopicMetadata, SubscriptionStats, TopicStats, properties::check_initial_properties,
 };
 use crate::{
     AdminError, Broker, TopicError,
@@ -63,7 +63,9 @@ impl Broker {
     ) -> Result<(), AdminError> {
         let deps = self.deps();
         self.check_count(topic, partitions)?;
-        check_properties(topic, properties.iter().flatten())?;
+        if let Some(properties) = &properties {
+            check_initial_properties(topic, properties)?;
+        }
         namespace::require(deps, topic.namespace()).await?;
         if topic.partition().is_some() {
             let message = format!("Partitioned topic {topic} must not be named like a partition");

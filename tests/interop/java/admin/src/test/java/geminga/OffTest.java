@@ -142,6 +142,8 @@ class OffTest extends MessageScript {
         refuseAll("topics", "TOPIC", none, "get-replication-clusters", "remove-replication-clusters",
                 "get-shadow-topics", "remove-shadow-topics");
         refuses("topics set-replication-clusters TOPIC -c standalone", none);
+        refuses("topics create-shadow-topic TOPIC-2 -s TOPIC", "this broker has no shadow topics");
+        prints("topics list NS", "TOPIC");
         prints("topics get-shadow-source TOPIC", "null");
         refuses("topics set-shadow-topics TOPIC -t TOPIC-2", none);
         refuses("namespaces get-allowed-clusters NS", none);

@@ -23,7 +23,6 @@ class OperationsTest {
             "sources localrun", "runs here",
             "source localrun", "runs here",
             "schemas compatibility", "prints nothing, whatever the answer",
-            "topics create-shadow-topic", "makes a topic like any other, which says that it is a shadow",
             "topicPolicies get-dispatcher-pause-on-ack-state-persistent", "prints a future");
 
     @Test
