@@ -306,6 +306,27 @@ fn what_is_noted_about_a_topic_is_shown_and_removed() {
     });
 }
 
+/// A shadow shows another topic's messages. One that shows none of them is not made.
+#[test]
+fn a_shadow_of_a_topic_is_refused() {
+    with_server(async |server| {
+        server.put(&format!("{DEFAULT}/t"), "").await.is(204);
+        let source = r#"{"PULSAR.SHADOW_SOURCE":"persistent://public/default/t"}"#;
+        let refused = server.put(&format!("{DEFAULT}/s"), source).await.is(405).json();
+        let reason = refused["reason"].as_str().expect("a reason");
+        assert!(reason.contains("shadow of persistent://public/default/t"), "{reason}");
+        let whole = format!(r#"{{"partitions":2,"properties":{source}}}"#);
+        server.put(&format!("{DEFAULT}/p/partitions"), &whole).await.is(405);
+        server.put(&format!("{DEFAULT}/t/properties"), source).await.is(405);
+        assert_eq!(
+            server.get(DEFAULT).await.is(200).json(),
+            json!(["persistent://public/default/t"])
+        );
+        server.get(&format!("{DEFAULT}/p/properties")).await.is(404);
+        assert_eq!(server.get(&format!("{DEFAULT}/t/properties")).await.is(200).json(), json!({}));
+    });
+}
+
 #[test]
 fn a_topic_is_truncated() {
     with_server(async |server| {

@@ -7,7 +7,7 @@ use geminga_types::{Domain, NamespaceName, TopicName};
 
 use super::{
     PartitionedTopicMetadata, SubscriptionStats, TopicStats, deletions::Doomed,
-    properties::check_properties,
+    properties::check_initial_properties,
 };
 use crate::{
     AdminError, Broker, TopicError,
@@ -65,7 +65,9 @@ impl Broker {
         let deps = self.deps();
         self.refuse_doomed(&Doomed::PartitionedTopic(topic.clone())).await?;
         self.check_count(topic, partitions)?;
-        check_properties(topic, properties.iter().flatten())?;
+        if let Some(properties) = &properties {
+            check_initial_properties(topic, properties)?;
+        }
         namespace::require(deps, topic.namespace()).await?;
         if topic.partition().is_some() {
             let message = format!("Partitioned topic {topic} must not be named like a partition");

@@ -10,6 +10,9 @@ use crate::{AdminError, Broker, creation::Purpose, namespace};
 /// Bytes of all properties of a topic. They are in its metadata key, which every load reads.
 const BYTES_MAX: usize = 64 << 10;
 
+/// With this property Pulsar makes a topic that shows the messages of the one it names.
+const SHADOW_SOURCE: &str = "PULSAR.SHADOW_SOURCE";
+
 impl Broker {
     /// What users noted about a topic, or about one with partitions as a whole.
     ///
@@ -41,6 +44,7 @@ impl Broker {
         if properties.is_empty() {
             return Ok(());
         }
+        check_no_shadow(topic, &properties)?;
         let mut all = self.topic_properties(topic).await?;
         all.extend(properties.clone());
         check_properties(topic, &all)?;
@@ -76,8 +80,28 @@ impl Broker {
     }
 }
 
+/// Refuses properties to be created with: those of a shadow, and what can't be noted later either.
+pub(super) fn check_initial_properties(
+    topic: &TopicName,
+    properties: &BTreeMap<String, String>,
+) -> Result<(), AdminError> {
+    check_no_shadow(topic, properties)?;
+    check_properties(topic, properties)
+}
+
+/// A topic that says that it is a shadow, and shows nothing of its source, would mislead.
+fn check_no_shadow(
+    topic: &TopicName,
+    properties: &BTreeMap<String, String>,
+) -> Result<(), AdminError> {
+    let Some(source) = properties.get(SHADOW_SOURCE) else { return Ok(()) };
+    Err(AdminError::NotAllowed(format!(
+        "Topic {topic} can't be a shadow of {source}: this broker has no shadow topics"
+    )))
+}
+
 /// Refuses what is no user's to note, and more than there may be.
-pub(super) fn check_properties<'a>(
+fn check_properties<'a>(
     topic: &TopicName,
     properties: impl IntoIterator<Item = (&'a String, &'a String)>,
 ) -> Result<(), AdminError> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use geminga_managed_ledger::DeleteError;
 use geminga_types::{Domain, NamespaceName, Position, TopicName};
 
-use super::{TopicStats, properties::check_properties, subscriptions::persistent_only};
+use super::{TopicStats, properties::check_initial_properties, subscriptions::persistent_only};
 use crate::{
     AdminError, Broker, CompactionStatus, LastMessage, TopicError,
     creation::Purpose,
@@ -67,7 +67,7 @@ impl Broker {
         topic: &TopicName,
         properties: BTreeMap<String, String>,
     ) -> Result<(), AdminError> {
-        check_properties(topic, &properties)?;
+        check_initial_properties(topic, &properties)?;
         let deps = self.deps();
         namespace::require(deps, topic.namespace()).await?;
         if namespace::partition_record(deps, topic).await?.is_some() {

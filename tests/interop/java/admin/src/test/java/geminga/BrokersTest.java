@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 
-/** The brokers, their bookies, and what is off. */
-class BrokersTest extends Script {
+/** The brokers, their bookies, and namespaces as brokers see them. */
+class BrokersTest extends MessageScript {
     @Test
     void theBroker() {
         String broker = finds("brokers list standalone", "(\\S+:\\d+)");
@@ -51,17 +51,21 @@ class BrokersTest extends Script {
     }
 
     @Test
-    void bundles() {
+    void bundles() throws Exception {
         finds("namespaces bundles NS", "0x40000000");
         refuses("namespaces split-bundle NS -b 0x00000000_0x40000000", "stays as it is");
-        run("topics create TOPIC");
+        send("a", "b");
         run("namespaces unload NS");
+        holds("its topic counts anew", () -> admin.topics().getStats(topic).getMsgInCounter() == 0);
         finds("namespaces topics NS", "TOPIC");
+        finds("namespaces destinations NS", "TOPIC");
         run("topics create-subscription TOPIC -s sub");
         run("namespaces unsubscribe NS -s sub");
         prints("topics subscriptions TOPIC", "");
-        run("topics create-subscription TOPIC -s sub");
+        subscribe("sub");
+        backlogIs("sub", 2);
         run("namespaces clear-backlog NS --force");
+        backlogIs("sub", 0);
         prints("topics subscriptions TOPIC", "sub");
         finds("namespaces policies NS", "'numBundles' : 4");
     }
@@ -88,16 +92,7 @@ class BrokersTest extends Script {
         run("namespaces delete-anti-affinity-group NS");
         prints("namespaces get-anti-affinity-group NS", "");
         run("namespaces set-subscription-auth-mode NS -m Prefix");
+        prints("namespaces get-subscription-auth-mode NS", "'Prefix'");
         finds("namespaces policies NS", "'subscription_auth_mode' : 'Prefix'");
-    }
-
-    /** Whoever asks is told so, rather than that there are none. */
-    @Test
-    void functionsAreOff() {
-        String off = "Function worker service is not enabled";
-        refuses("functions list --tenant TENANT --namespace n", "enabled");
-        refuses("sources list --tenant TENANT --namespace n", "enabled");
-        refuses("sinks list --tenant TENANT --namespace n", "enabled");
-        refuses("functions-worker get-cluster", "enabled");
     }
 }

@@ -26,6 +26,7 @@ final class Tool extends PulsarAdminTool {
     /** Of all tests, of which one runs at a time. */
     private static final Set<String> SEEN = new TreeSet<>();
     private static final Set<String> UNSEEN = new TreeSet<>();
+    private static final Set<String> REFUSED = new TreeSet<>();
     private static final Tool TOOL = open();
 
     private Tool(Properties properties) throws Exception {
@@ -45,6 +46,18 @@ final class Tool extends PulsarAdminTool {
     /** The operations whose effect was seen. */
     static Set<String> operations() {
         return SEEN;
+    }
+
+    /** The operations of the tool that were neither seen nor refused: those that nobody has tried. */
+    static Set<String> untried() {
+        Set<String> untried = new TreeSet<>();
+        TOOL.commander.getSubcommands().forEach((noun, verbs) -> verbs.getSubcommands().values().forEach(verb -> {
+            String operation = noun + " " + verb.getCommandName();
+            if (!SEEN.contains(operation) && !REFUSED.contains(operation)) {
+                untried.add(operation);
+            }
+        }));
+        return untried;
     }
 
     /** Runs a command that must succeed, and returns what it prints. Its effect is to be checked next. */
@@ -76,6 +89,7 @@ final class Tool extends PulsarAdminTool {
         Run run = TOOL.execute(command);
         assertNotEquals(0, run.status, () -> "`" + command + "` succeeds: " + run.output);
         assertTrue(run.output.contains(why), () -> "`" + command + "` says no " + why + ": " + run.output);
+        REFUSED.add(operation(command));
         seen();
     }
 
