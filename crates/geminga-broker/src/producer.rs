@@ -209,6 +209,12 @@ impl Producer {
         self.gate.requires_encryption()
     }
 
+    /// Who has a higher one is served first where producers wait for memory. Asked when it has to wait.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.gate.priority()
+    }
+
     /// Whether there is a publish rate: then [`Self::admit_now`] or [`Self::admit`] is to be asked
     /// before [`Self::publish`].
     #[must_use]

@@ -207,6 +207,11 @@ impl PublishGate {
         self.of_group.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Its group's; in none it is 0.
+    pub(crate) fn priority(&self) -> i32 {
+        self.group().map_or(0, |group| group.priority())
+    }
+
     pub(crate) fn requires_encryption(&self) -> bool {
         self.requires_encryption.load(Ordering::Acquire)
     }

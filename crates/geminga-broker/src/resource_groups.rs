@@ -125,6 +125,16 @@ impl Member {
         &self.name
     }
 
+    /// Who has a higher one is served first where all wait for the same.
+    pub(crate) fn priority(&self) -> i32 {
+        self.groups
+            .lock()
+            .known
+            .get(&self.name)
+            .and_then(|group| group.priority)
+            .unwrap_or_default()
+    }
+
     /// What may be published now.
     pub(crate) fn publish_left(&self, now: Instant) -> Left {
         self.groups.lock().publish.left(&self.name, now)

@@ -85,11 +85,16 @@ impl Dispatch {
         let Some((consumer, member)) =
             ready.and_then(|key| Some((key, self.members.get_mut(key)?)))
         else {
-            self.dropped_messages += u64::from(messages);
+            self.note_dropped(messages);
             return None;
         };
         member.charge(messages);
         Some(Delivery { consumer, messages, payload: message.payload })
+    }
+
+    /// Drops a message without a look at its consumers; 0 messages count as 1.
+    pub fn note_dropped(&mut self, messages: u32) {
+        self.dropped_messages += u64::from(messages.max(1));
     }
 
     /// Messages that nobody could take.

@@ -4,6 +4,7 @@
 //! message id makes no sense. A subscription stays when its consumers leave, as in Pulsar, and counts
 //! what it drops, unless it is a reader's; it goes with the topic.
 
+mod group;
 mod rest;
 mod row;
 mod stats;
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     AdminError, LastMessage, OutMessage, Outgoing, ProduceError, Producer, Publish, Receipt,
     RequestError, SubscriptionKind, ownership::Grant, policies::TopicPolicies,
-    producer::OpenProducer,
+    producer::OpenProducer, resource_groups::Member,
 };
 
 const BATCH: usize = 64;
@@ -57,6 +58,7 @@ struct Topic {
     unloaded: Vec<Reply<()>>,
     flow_in: Flow,
     flow_out: Flow,
+    group: Option<Member>,
 }
 
 struct Sub {
@@ -81,7 +83,7 @@ pub(super) fn spawn(
     let (mailbox, inbox) = mailbox();
     let now = deps.ledger.env.clock.now();
     let tasks = deps.tasks.clone();
-    let topic = Topic {
+    let mut topic = Topic {
         name: name.clone(),
         deps,
         policies,
@@ -97,7 +99,9 @@ pub(super) fn spawn(
         unloaded: Vec::new(),
         flow_in: Flow::new(now),
         flow_out: Flow::new(now),
+        group: None,
     };
+    topic.set_group();
     let span = info_span!("topic", topic = %name);
     tasks.spawn(run(topic, grant, inbox, shutdown).instrument(span));
     TopicHandle { mailbox }
@@ -190,6 +194,7 @@ impl Topic {
                     self.admission.forget();
                 }
                 self.policies = policies;
+                self.set_group();
             }
             Event::DeleteSubscription { name, force, reply } => {
                 _ = reply.send(self.delete_subscription(&name, force));
@@ -282,6 +287,7 @@ impl Topic {
 
     fn publish(&mut self, key: u64, batch: Vec<Publish>) {
         let now = self.now();
+        let mut share = self.share(now);
         let Some(producer) = self.producers.get_mut(key) else { return };
         producer.note_dropped(now);
         let limit = producer.size_limit(&self.policies);
@@ -297,11 +303,16 @@ impl Topic {
             producer.flow.add(now, u64::from(publish.messages), size);
             self.flow_in.add(now, u64::from(publish.messages), size);
             for sub in self.subscriptions.values_mut() {
+                if !share.has_room() {
+                    sub.dispatch.note_dropped(publish.messages);
+                    continue;
+                }
                 let (messages, key_hash) = (publish.messages, publish.key_hash);
                 let payload = publish.entry.clone();
                 let message = Message { messages, key_hash, payload };
                 if let Some(delivery) = sub.dispatch.publish(message) {
                     sub.flow.add(now, u64::from(delivery.messages), size);
+                    share.take(delivery.messages, size);
                     out.entry(delivery.consumer.0).or_default().push(OutMessage {
                         position: NOWHERE,
                         redelivery_count: 0,
@@ -318,6 +329,7 @@ impl Topic {
             });
         }
         producer.receive(receipts);
+        self.note_share(now, &share);
         for sub in self.subscriptions.values_mut() {
             sub.dropped.note_messages(now, sub.dispatch.dropped_messages());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use geminga_broker::{
     AdminError, Domains, ProduceError, SubscribeError, SubscribeRequest, SubscriptionKind,
     TopicError,
-    admin::{InactiveTopicPolicies, Policies, SubscriptionStats},
+    admin::{self, InactiveTopicPolicies, Policies, SubscriptionStats},
 };
 use geminga_types::Domain;
 
@@ -184,5 +184,37 @@ async fn a_kind_that_is_not_served_is_refused() {
             key,
             if is_persistent { "enablePersistentTopics" } else { "enableNonPersistentTopics" }
         );
+    }
+}
+
+/// Goal: a resource group's dispatch rate holds for what is not stored too: what it has no room for is dropped
+/// and counted, for all subscriptions together, and a change is in force at once.
+#[tokio::test(start_paused = true)]
+async fn a_resource_group_is_sent_what_it_may_be() {
+    let world = World::with(|options| options.resource_groups_lend = false).await;
+    let client = world.client();
+    let rate = |messages| admin::ResourceGroup {
+        dispatch_rate_in_msgs: Some(messages),
+        ..admin::ResourceGroup::default()
+    };
+    world.broker.set_resource_group("a", rate(10)).await.unwrap();
+    change(&world, |policies| policies.resource_group_name = Some("a".to_owned())).await;
+    let producer = client.produce(TOPIC).await;
+    for (id, name) in [(1, "x"), (2, "y")] {
+        client.subscribe(TOPIC, id, name).await.flow(100_000).await;
+    }
+    let mut sent_before = 0;
+    for (messages, expected) in [(10, 100), (40, 400), (0, 1_000)] {
+        world.broker.set_resource_group("a", rate(messages)).await.unwrap();
+        for number in 0..500 {
+            producer.publish(vec![publish(number)]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let found = subscriptions(&world).await;
+        let sent: u64 = found.iter().map(|sub| sub.messages_out).sum();
+        let dropped: u64 = found.iter().map(|sub| sub.messages_dropped).sum();
+        assert_eq!((sent + dropped) % 1_000, 0, "{found:?}");
+        let got = sent - std::mem::replace(&mut sent_before, sent);
+        assert!(got.abs_diff(expected) <= expected / 20, "{got} instead of {expected}");
     }
 }

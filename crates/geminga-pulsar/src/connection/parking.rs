@@ -147,7 +147,9 @@ impl Connection {
         let Batch { producer, publishes } = batch;
         for mut publish in publishes {
             let bytes = publish.entry.len();
-            let Some(permit) = self.room_to_park(bytes, unread).await else { return };
+            let Some(permit) = self.room_to_park(bytes, producer.priority(), unread).await else {
+                return;
+            };
             if bytes < COPIED_BYTES_MAX {
                 publish.detach();
             }
@@ -165,7 +167,12 @@ impl Connection {
         }
     }
 
-    async fn room_to_park(&self, bytes: usize, unread: &mut Unread) -> Option<BudgetPermit> {
+    async fn room_to_park(
+        &self,
+        bytes: usize,
+        priority: i32,
+        unread: &mut Unread,
+    ) -> Option<BudgetPermit> {
         let budget = self.door.broker.parked_budget();
         if let Some(permit) = budget.try_take(bytes) {
             return Some(permit);
@@ -176,7 +183,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.closed.cancelled() => None,
-                permit = budget.take(bytes) => Some(permit),
+                permit = budget.take_with_priority(bytes, priority) => Some(permit),
             }
         };
         unread.wait(self, room).await

@@ -66,7 +66,7 @@ impl Sends {
             Some(permit) => Some(permit),
             None => {
                 self.flush(connection).await;
-                let room = connection.wait_for_budget(producer_id, bytes);
+                let room = connection.wait_for_budget(producer_id, bytes, producer.priority());
                 self.unread.wait(connection, room).await
             }
         };
@@ -180,6 +180,7 @@ impl Connection {
         self: &Arc<Self>,
         producer_id: u64,
         bytes: usize,
+        priority: i32,
     ) -> Option<BudgetPermit> {
         let budget = self.door.broker.publish_budget();
         self.note_paused(budget.name(), budget.limit(), budget.used());
@@ -187,7 +188,7 @@ impl Connection {
         tokio::select! {
             biased;
             () = self.closed.cancelled() => None,
-            permit = budget.take(bytes) => Some(permit),
+            permit = budget.take_with_priority(bytes, priority) => Some(permit),
             () = tokio::time::sleep_until(deadline) => {
                 self.give_up_producer(producer_id, "the publish budget stays full");
                 None

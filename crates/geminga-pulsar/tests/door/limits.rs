@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use geminga_broker::admin::{Policies, ResourceGroup};
 use geminga_env::{
     BoxFuture,
     net::{Listener, Stream},
@@ -132,6 +133,55 @@ async fn a_full_publish_buffer_slows_and_loses_nothing() {
             let receipt = client.receipt().await;
             assert_eq!(receipt.sequence_id, sequence_id);
             assert_eq!(receipt.message_id.unwrap().entry_id, sequence_id);
+        }
+    }
+    assert_eq!(server.broker.publish_budget().used(), 0);
+}
+
+/// Goal: with a full publish buffer, who is in the group of the higher priority goes first, whoever came
+/// first, and the other is not forgotten. Method: room for one entry, which the bookie holds back until both
+/// wait.
+#[tokio::test(start_paused = true)]
+async fn a_full_publish_buffer_is_first_for_the_higher_priority() {
+    let small = |options: &mut geminga_broker::Options| options.limits.publish_buffer_bytes = 1_000;
+    let server = Server::with_broker(|_| {}, small).await;
+    for (name, priority) in [("low", -1), ("high", 1)] {
+        let group = ResourceGroup { priority: Some(priority), ..ResourceGroup::default() };
+        server.broker.set_resource_group(name, group).await.unwrap();
+        let policies =
+            Policies { resource_group_name: Some(name.to_owned()), ..Policies::default() };
+        let namespace = format!("public/{name}").parse().unwrap();
+        server.broker.create_namespace(&namespace, Some(policies)).await.unwrap();
+    }
+    let mut filler = server.connect().await;
+    filler.open_producer("t", 1).await;
+    server.bookie.hold(b"m");
+    filler.write(&send(1, 0, &[b'm'; 1_000])).await;
+    filler.quiet().await;
+    let (mut low, mut high) = (server.connect().await, server.connect().await);
+    for (client, name) in [(&mut low, "low"), (&mut high, "high")] {
+        client.open_producer(&format!("persistent://public/{name}/t"), 1).await;
+        for sequence_id in 0..10 {
+            client.write(&send(1, sequence_id, &[b'm'; 1_000])).await;
+        }
+        client.quiet().await;
+    }
+    server.bookie.release();
+    server.bookie.hold(b"m");
+    filler.receipt().await;
+    for _ in 0..10 {
+        filler.quiet().await;
+        server.bookie.release();
+        server.bookie.hold(b"m");
+    }
+    filler.quiet().await;
+    let of_low = "persistent://public/low/t".parse().unwrap();
+    let stored = server.broker.topic_stats(&of_low).await.unwrap().messages_in;
+    assert!(stored <= 1, "{stored} of the lower priority came before");
+    server.bookie.release();
+    for client in [&mut high, &mut low] {
+        for sequence_id in 0..10 {
+            assert_eq!(client.receipt().await.sequence_id, sequence_id);
         }
     }
     assert_eq!(server.broker.publish_budget().used(), 0);

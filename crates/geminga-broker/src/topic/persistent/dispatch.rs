@@ -15,7 +15,7 @@ use super::{
     delayed::read_parking,
     tail::{Meta, Tail},
 };
-use crate::{OutMessage, Outgoing};
+use crate::{OutMessage, Outgoing, resource_groups::Member};
 
 /// Larger entries are a good part of the block that they are in.
 const DETACHED_BYTES_MAX: usize = 4 << 10;
@@ -112,8 +112,9 @@ impl Topic {
             Some(_) => self.ledger.delayed_buckets().to_vec(),
             None => Vec::new(),
         };
+        let priority = self.group.as_ref().map_or(0, Member::priority);
         let work = async move {
-            let permit = deps.reads.take(read.bytes_max).await;
+            let permit = deps.reads.take_with_priority(read.bytes_max, priority).await;
             let result = match view {
                 Some(view) => {
                     view.read(&chain, &deps, from, (read.entries_max, read.bytes_max)).await
