@@ -45,6 +45,10 @@ pub struct CursorState {
     pub records: BTreeMap<Bytes, Bytes>,
 }
 
+/// Names a snapshot that is being collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotAttempt(u64);
+
 /// What has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CursorDelta {

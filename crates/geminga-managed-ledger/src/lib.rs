@@ -33,7 +33,9 @@ mod tombstone;
 pub use append::{AppendError, Confirmed, Outcome};
 pub use chain::{Chain, Entry, Lookup, ReadError, Span};
 pub use compacted::{Compacted, CompactedLedger};
-pub use cursor::{CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState};
+pub use cursor::{
+    CursorDelta, CursorError, CursorEvent, CursorLoadError, CursorSeq, CursorState, SnapshotAttempt,
+};
 pub use delayed::{
     Bucket, BucketError, BucketWriter, DelayedBucket, DueOrder, Record as DelayedRecord,
     Run as DelayedRun, merge as merge_buckets,

@@ -46,7 +46,7 @@ use crate::{
     append::{Append, AppendError, AppendQueue, Confirmed, Outcome},
     chain::Spans,
     compacted::CompactedLedger,
-    cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors},
+    cursor::{CursorDelta, CursorEvent, CursorSeq, CursorState, Cursors, SnapshotAttempt},
     delayed::DelayedBucket,
     info::{self, Closed},
     job::{Done, Job, JobDone, Kind},
@@ -338,6 +338,19 @@ impl ManagedLedger {
     /// Answers [`CursorEvent::NeedsSnapshot`]: `state` holds every change appended so far.
     pub fn snapshot_cursor(&mut self, name: &str, state: CursorState) {
         self.cursors.snapshot(name, state);
+    }
+
+    /// Answers [`CursorEvent::NeedsSnapshot`] of a cursor that keeps much, which is collected in parts while
+    /// changes go on. A part is as things are when it is collected: it must have every change appended
+    /// before this, and may have later ones. `None`: no snapshot is wanted now.
+    #[must_use]
+    pub fn begin_snapshot(&mut self, name: &str) -> Option<SnapshotAttempt> {
+        self.cursors.begin_snapshot(name)
+    }
+
+    /// All parts are collected. One that is not wanted any more is dropped.
+    pub fn finish_snapshot(&mut self, name: &str, attempt: SnapshotAttempt, state: CursorState) {
+        self.cursors.finish_snapshot(name, attempt, state);
     }
 
     /// The ledger that a cursor's changes go to, and what is in it, in bytes. `None` before the first

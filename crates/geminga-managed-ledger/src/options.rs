@@ -35,4 +35,6 @@ pub struct Options {
     /// A cursor with as many acked ranges, or entries acked in part, does not wait for a snapshot when it
     /// first changes after a load.
     pub cursor_go_on_items: usize,
+    /// How many items of a cursor's snapshot are collected at a time, at least 1.
+    pub cursor_part_items: usize,
 }

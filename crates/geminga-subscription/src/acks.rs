@@ -177,14 +177,17 @@ impl Acks {
         self.acked.next_absent(at.max(self.next_unacked))
     }
 
-    /// Without redelivery counts, which are not known here.
-    pub(crate) fn state(&self) -> AckState {
-        AckState {
-            next_unacked: self.next_unacked,
-            acked: self.acked.iter().collect(),
-            partial: self.partial.iter().map(|(&at, set)| (at, set.clone())).collect(),
-            redelivery_counts: Vec::new(),
-        }
+    /// What of the acked ranges lies at `from` or behind it, ascending.
+    pub(crate) fn acked_from(&self, from: Ordinal) -> impl Iterator<Item = Range<Ordinal>> {
+        self.acked.iter_from(from)
+    }
+
+    /// The batches acked in part from `from` on, ascending.
+    pub(crate) fn partial_from(
+        &self,
+        from: Ordinal,
+    ) -> impl Iterator<Item = (Ordinal, Box<[i64]>)> {
+        self.partial.range(from..).map(|(&at, set)| (at, set.clone()))
     }
 
     /// Applies one ack. An ack set too long to be one changes nothing.

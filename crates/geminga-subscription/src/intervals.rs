@@ -53,6 +53,13 @@ impl Intervals {
         self.ends.iter().map(|(&start, &end)| start..end)
     }
 
+    /// What of them lies at `from` or behind it, ascending.
+    pub(crate) fn iter_from(&self, from: Ordinal) -> impl Iterator<Item = Range<Ordinal>> {
+        let inside = self.around(from).filter(|interval| interval.start < from);
+        let rest = self.ends.range(from..).map(|(&start, &end)| start..end);
+        inside.map(|interval| from..interval.end).into_iter().chain(rest)
+    }
+
     /// The interval that holds `at`.
     pub(crate) fn around(&self, at: Ordinal) -> Option<Range<Ordinal>> {
         let (&start, &end) = self.ends.range(..=at).next_back()?;

@@ -38,4 +38,4 @@ pub use consumer::{AttachError, ConsumerInfo, ConsumerKey, KeySharedMode, KeySha
 pub use dead_letters::DeadLetterOptions;
 pub use options::{AutoSplit, Options};
 pub use stats::{ConsumerStats, Held, Scarce, Stats};
-pub use subscription::{Redelivered, Subscription};
+pub use subscription::{AckPart, Redelivered, Subscription};

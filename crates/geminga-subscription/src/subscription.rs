@@ -21,6 +21,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use geminga_types::Ordinal;
 
+pub use ack_state::AckPart;
+
 use crate::{
     Ack, AckChange, AckState, Allowance, AttachError, ConsumerInfo, ConsumerKey, ConsumerStats,
     Entry, Held, Kind, NotCumulative, Options, Scarce, Stats,
@@ -34,6 +36,7 @@ use crate::{
     reader::Reader,
 };
 
+mod ack_state;
 mod audit;
 mod delayed;
 mod deliver;
@@ -390,13 +393,6 @@ impl<P> Subscription<P> {
             (gap.start < end).then_some(gap.start..end)
         });
         gaps.collect()
-    }
-
-    /// What is acked, as a whole, and the redelivery counts of what is not.
-    #[must_use]
-    pub fn ack_state(&self) -> AckState {
-        let counts = self.redelivery_counts.iter().map(|(&at, &count)| (at, count));
-        AckState { redelivery_counts: counts.collect(), ..self.acks.state() }
     }
 
     /// The type of the consumers attached, if any.

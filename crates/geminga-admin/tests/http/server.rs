@@ -391,6 +391,7 @@ fn broker_options(address: SocketAddr) -> geminga_broker::Options {
             cursor_roll_entries: 1_000,
             cursor_roll_bytes: 1 << 20,
             cursor_go_on_items: 10_000,
+            cursor_part_items: 10_000,
         },
     }
 }

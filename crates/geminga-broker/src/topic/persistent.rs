@@ -36,6 +36,7 @@ mod quota;
 mod row;
 mod seek;
 mod sleep;
+mod snapshots;
 mod stats;
 mod sub;
 mod subscription_properties;
@@ -185,6 +186,8 @@ struct Topic {
     throttled: BTreeSet<SubscriptionName>,
     /// Subscriptions with acks that are not yet in the cursor log.
     unflushed: BTreeSet<SubscriptionName>,
+    /// Snapshots of cursors that are being collected.
+    snapshots: BTreeMap<SubscriptionName, Box<snapshots::Making>>,
     next_key: u64,
     next_incarnation: u64,
     phase: Phase,

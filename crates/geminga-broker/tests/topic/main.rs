@@ -26,6 +26,7 @@ mod policies;
 mod rates;
 mod schemas;
 mod seeking;
+mod snapshots;
 mod store;
 mod subscribing;
 mod topic_policies;

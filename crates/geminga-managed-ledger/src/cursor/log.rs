@@ -12,7 +12,9 @@
 //! 1. `durable <= appended`; a change is durable once its delta, or a snapshot taken after it, is.
 //! 2. `pending` holds exactly the changes that neither the open ledger nor, while the key is being
 //!    pointed, the new one has.
-//! 3. `next.since` holds exactly the changes that were appended after its snapshot was taken.
+//! 3. `next.since` holds exactly the changes that were appended after its snapshot was taken, or after
+//!    that was begun. What is collected in parts may have some of them already: applied again they change
+//!    nothing.
 
 use std::collections::VecDeque;
 
@@ -81,6 +83,8 @@ struct Next {
 
 #[derive(Debug)]
 enum Step {
+    /// The owner collects the snapshot; the number tells it from another.
+    Making(u64),
     /// The snapshot waits for its job.
     Wanted(Box<CursorState>),
     /// A job writes it; the number tells its answer.
@@ -196,13 +200,38 @@ impl CursorLog {
         true
     }
 
+    /// Begins a snapshot that will be collected in parts, with the next number: changes from now on go behind
+    /// it.
+    pub(super) fn begin_snapshot(&mut self, attempts: &mut u64) -> Option<u64> {
+        match self.phase {
+            _ if self.next.is_some() => return None,
+            Phase::Idle | Phase::Asked | Phase::Preparing => {
+                self.phase = Phase::Preparing;
+                self.give_up_going_on();
+            }
+            Phase::Open(_) => {}
+            _ => return None,
+        }
+        *attempts += 1;
+        self.next = Some(Next { step: Step::Making(*attempts), since: Pile::default() });
+        Some(*attempts)
+    }
+
+    /// The snapshot is complete. Says whether it is still wanted.
+    pub(super) fn finish_snapshot(&mut self, attempt: u64, state: CursorState) -> bool {
+        let is_it = |next: &&mut Next| matches!(next.step, Step::Making(of) if of == attempt);
+        let Some(next) = self.next.as_mut().filter(is_it) else { return false };
+        next.step = Step::Wanted(Box::new(state));
+        true
+    }
+
     /// Hands the snapshot to a job, with the next number.
     pub(super) fn take_snapshot(&mut self, attempts: &mut u64) -> Option<(u64, CursorState)> {
         let next = self.next.as_mut().filter(|next| next.is_wanted())?;
         *attempts += 1;
         match std::mem::replace(&mut next.step, Step::Writing(*attempts)) {
             Step::Wanted(state) => Some((*attempts, *state)),
-            Step::Writing(_) | Step::Written(_) => None,
+            Step::Making(_) | Step::Writing(_) | Step::Written(_) => None,
         }
     }
 
@@ -311,7 +340,7 @@ impl CursorLog {
     pub(super) fn take_unnamed(&mut self) -> Option<Written> {
         match self.next.take()?.step {
             Step::Written(written) => Some(*written),
-            Step::Wanted(_) | Step::Writing(_) => None,
+            Step::Making(_) | Step::Wanted(_) | Step::Writing(_) => None,
         }
     }
 

@@ -17,7 +17,7 @@ use geminga_types::{EntryId, LedgerId};
 use tracing::warn;
 
 use super::{
-    CursorDelta, CursorError, CursorEvent, CursorSeq, CursorState,
+    CursorDelta, CursorError, CursorEvent, CursorSeq, CursorState, SnapshotAttempt,
     log::{CursorLog, Phase, RollAt, Told},
 };
 use crate::{
@@ -197,6 +197,25 @@ impl Cursors {
         let name = Arc::clone(name);
         let Some(log) = self.logs.get_mut(&name) else { return };
         if log.snapshot(state) {
+            self.to_start.insert(name);
+        }
+    }
+
+    pub(crate) fn begin_snapshot(&mut self, name: &str) -> Option<SnapshotAttempt> {
+        let log = self.logs.get_mut(name).filter(|_| !self.is_fenced && !self.is_abandoned)?;
+        log.begin_snapshot(&mut self.attempts).map(SnapshotAttempt)
+    }
+
+    pub(crate) fn finish_snapshot(
+        &mut self,
+        name: &str,
+        attempt: SnapshotAttempt,
+        state: CursorState,
+    ) {
+        let Some((name, _)) = self.logs.get_key_value(name) else { return };
+        let name = Arc::clone(name);
+        let Some(log) = self.logs.get_mut(&name) else { return };
+        if log.finish_snapshot(attempt.0, state) {
             self.to_start.insert(name);
         }
     }

@@ -16,7 +16,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use geminga_env::sim::Seeds;
 use geminga_managed_ledger::{
-    CursorError, CursorEvent, OpenError, Options, Outcome, replay_tombstones,
+    CursorError, CursorEvent, CursorState, OpenError, Options, Outcome, SnapshotAttempt,
+    replay_tombstones,
 };
 use geminga_types::{Ordinal, Position};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -43,6 +44,7 @@ struct Seen {
     undurable_acks_lost: usize,
     closes: usize,
     failed_opens: usize,
+    made_in_parts: usize,
 }
 
 struct Round {
@@ -54,6 +56,8 @@ struct Round {
     /// Of the topic that is open: where its numbering begins in the list of all entries.
     base: usize,
     asked: Vec<&'static str>,
+    /// Snapshots that were begun, with what they were then.
+    making: Vec<(&'static str, SnapshotAttempt, Option<CursorState>)>,
     seen: Seen,
 }
 
@@ -72,6 +76,7 @@ impl Round {
             cursors: cursors.into(),
             base: 0,
             asked: Vec::new(),
+            making: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -144,6 +149,7 @@ impl Round {
         }
         assert!(recovered.is_empty(), "seed {}: {recovered:?}", self.seed);
         self.asked.clear();
+        self.making.clear();
     }
 
     async fn live(&mut self, topic: &mut Topic) {
@@ -205,9 +211,21 @@ impl Round {
 
     /// Answers what the topic asked for.
     fn answer(&mut self, topic: &mut Topic) {
+        for (name, attempt, early) in std::mem::take(&mut self.making) {
+            // Some items are as they were when it was begun, others as they are now.
+            let now = self.cursors[name].snapshot();
+            let snapshot = if self.rng.random() { early } else { now };
+            if let Some(snapshot) = snapshot {
+                topic.ledger.finish_snapshot(name, attempt, snapshot);
+                self.seen.made_in_parts += 1;
+            }
+        }
         for name in self.asked.drain(..) {
-            if let Some(snapshot) = self.cursors[name].snapshot() {
+            let Some(snapshot) = self.cursors[name].snapshot() else { continue };
+            if self.rng.random() {
                 topic.ledger.snapshot_cursor(name, snapshot);
+            } else if let Some(attempt) = topic.ledger.begin_snapshot(name) {
+                self.making.push((name, attempt, Some(snapshot)));
             }
         }
     }
@@ -311,6 +329,7 @@ fn what_was_confirmed_survives_any_crash() {
         total.undurable_acks_lost += seen.undurable_acks_lost;
         total.closes += seen.closes;
         total.failed_opens += seen.failed_opens;
+        total.made_in_parts += seen.made_in_parts;
     }
     println!("{total:?}");
     let counts = [
@@ -324,6 +343,7 @@ fn what_was_confirmed_survives_any_crash() {
         total.undurable_acks_lost,
         total.closes,
         total.failed_opens,
+        total.made_in_parts,
     ];
     let is_much = seeds.count() < SEEDS || counts.iter().all(|&count| 50 < count);
     assert!(is_much, "too much of one kind: {total:?}");

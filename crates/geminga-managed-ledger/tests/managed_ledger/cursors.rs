@@ -272,6 +272,41 @@ fn a_long_log_is_replaced_by_one_that_begins_with_a_snapshot() {
     });
 }
 
+/// Goal: while a snapshot is collected the log goes on, what comes meanwhile is in both, and a snapshot that
+/// is never finished holds up nothing.
+#[test]
+fn a_snapshot_in_parts_has_what_came_meanwhile_and_holds_up_nothing() {
+    run(async {
+        let world = World::new(1);
+        let mut topic = with_log(&world, options()).await;
+        for seq in 2..7 {
+            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
+            assert_eq!(topic.event().await, durable(seq));
+        }
+        assert_eq!(topic.event().await, needs_snapshot());
+        let attempt = topic.ledger.begin_snapshot("a").unwrap();
+        assert_eq!(topic.ledger.begin_snapshot("a"), None);
+        topic.ledger.append_cursor("a", acked(9));
+        assert_eq!(topic.event().await, durable(7));
+        topic.ledger.append_cursor("a", acked(11));
+        // As if 9 had been acked behind the part that it belongs to, and 11 before.
+        topic.ledger.finish_snapshot("a", attempt, state(6, &[(11, 11)]));
+        topic.ledger.append_cursor("a", acked(13));
+        assert_eq!(topic.event().await, durable(9));
+        topic.run_for(100).await;
+        assert_eq!(world.bookie.ledgers().len(), 1, "the log is replaced");
+        for seq in 10..15 {
+            topic.ledger.append_cursor("a", acked(2 * i64::try_from(seq).unwrap()));
+            assert_eq!(topic.event().await, durable(seq));
+        }
+        assert_eq!(topic.event().await, needs_snapshot());
+        topic.ledger.begin_snapshot("a").unwrap();
+        topic.close().await;
+        let acks = [9, 11, 13, 20, 22, 24, 26, 28].map(|at| (at, at));
+        assert_eq!(world.open().await.recovered("a"), state(6, &acks));
+    });
+}
+
 #[test]
 fn a_reset_forgets_everything_before_it() {
     run(async {

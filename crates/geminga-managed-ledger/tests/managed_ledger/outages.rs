@@ -24,6 +24,8 @@ enum Mode {
     Well,
     /// Everything is done and nothing answered.
     Deaf,
+    /// Deletions are refused.
+    Kept,
     /// The next write is made when the one after it arrives.
     LateOnce,
 }
@@ -84,7 +86,12 @@ impl MetadataStore for Unreliable {
         path: &'a str,
         expected: Expected,
     ) -> BoxFuture<'a, Result<(), MetadataError>> {
-        Box::pin(async move { self.answer(path, self.inner.delete(path, expected).await) })
+        Box::pin(async move {
+            if self.mode(path) == Mode::Kept {
+                return Err(outage());
+            }
+            self.answer(path, self.inner.delete(path, expected).await)
+        })
     }
 
     fn children<'a>(
@@ -230,4 +237,46 @@ fn a_cursor_left_of_an_unanswered_try_is_made_by_the_next() {
         topic.ledger.create_cursor("a", Position::EARLIEST, BTreeMap::new());
         assert!(matches!(topic.event().await, CursorEvent::CreateFailed { .. }));
     });
+}
+
+/// Goal: a cursor that could not be deleted while a snapshot of it was made goes on, wherever the snapshot
+/// was.
+#[test]
+fn a_cursor_that_is_not_deleted_after_all_goes_on() {
+    for is_made in [false, true] {
+        run(async {
+            let world = World::new(1);
+            let (mut topic, store) = open(&world).await;
+            topic.create_cursor("a", Position::EARLIEST).await;
+            let at = |entry| CursorState::at(Position::new(0, entry));
+            let to = |entry| CursorDelta {
+                mark_delete: Some(Position::new(0, entry)),
+                ..CursorDelta::default()
+            };
+            let needs_snapshot = CursorEvent::NeedsSnapshot { name: "a".into() };
+            topic.ledger.append_cursor("a", to(3));
+            assert_eq!(topic.event().await, needs_snapshot);
+            let attempt = topic.ledger.begin_snapshot("a").unwrap();
+            world.bookie.state().held_from = Some(LedgerId(0));
+            if is_made {
+                topic.ledger.finish_snapshot("a", attempt, at(3));
+                topic.run_for(100).await;
+            }
+            store.set(Mode::Kept);
+            topic.ledger.delete_cursor("a");
+            assert!(matches!(topic.event().await, CursorEvent::DeleteFailed { .. }));
+            store.set(Mode::Well);
+            world.bookie.state().held_from = None;
+            topic.ledger.append_cursor("a", to(4));
+            assert_eq!(topic.event().await, needs_snapshot);
+            // The one before is nobody's.
+            let next = topic.ledger.begin_snapshot("a").unwrap();
+            topic.ledger.finish_snapshot("a", attempt, at(9));
+            topic.ledger.finish_snapshot("a", next, at(4));
+            let event = topic.event().await;
+            assert!(matches!(event, CursorEvent::Durable { .. }), "{is_made}: {event:?}");
+            drop(topic);
+            assert_eq!(world.open().await.recovered("a"), at(4));
+        });
+    }
 }

@@ -73,6 +73,7 @@ pub(crate) fn options() -> Options {
         cursor_roll_entries: 5,
         cursor_roll_bytes: 10_000,
         cursor_go_on_items: 10_000,
+        cursor_part_items: 10_000,
     }
 }
 

@@ -192,6 +192,7 @@ fn broker_options() -> geminga_broker::Options {
             cursor_roll_entries: 50_000,
             cursor_roll_bytes: 1 << 20,
             cursor_go_on_items: 10_000,
+            cursor_part_items: 10_000,
         },
     }
 }

@@ -86,7 +86,7 @@ fn a_range_takes_the_partial_sets_in_it() {
     }
     let mut change = AckChange::default();
     acks.ack_range(Ordinal(0)..Ordinal(8), &mut change);
-    assert_eq!(acks.state().partial, [(Ordinal(8), [1].into())]);
+    assert_eq!(acks.partial_from(Ordinal(0)).collect::<Vec<_>>(), [(Ordinal(8), [1].into())]);
     assert_eq!(change.mark_delete, Some(Ordinal(8)));
     assert_eq!((acks.backlog(Ordinal(10)), acks.unacked_before(Ordinal(9))), (2, 1));
 }

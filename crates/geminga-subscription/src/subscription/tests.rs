@@ -12,6 +12,7 @@ mod delayed;
 mod explaining;
 mod holding;
 mod in_order;
+mod parts;
 mod reading;
 mod shared;
 

@@ -28,6 +28,8 @@ const TAIL_CACHE_BYTES: usize = 4 << 20;
 const CURSOR_ROLL_BYTES: u64 = 4 * MIB;
 /// A snapshot of fewer takes less time than the sync that makes it durable.
 const CURSOR_GO_ON_ITEMS: usize = 10_000;
+/// Less than a millisecond of a topic's task.
+const CURSOR_PART_ITEMS: usize = 10_000;
 /// Longest time that an ack without receipt waits for its group commit.
 const ACK_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -403,6 +405,7 @@ fn managed_ledger(config: &Config, plan: &Plan) -> geminga_managed_ledger::Optio
         cursor_roll_entries: config.managed_ledger_cursor_max_entries_per_ledger,
         cursor_roll_bytes: CURSOR_ROLL_BYTES,
         cursor_go_on_items: CURSOR_GO_ON_ITEMS,
+        cursor_part_items: CURSOR_PART_ITEMS,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use geminga_managed_ledger::{CursorEvent, CursorState};
+use geminga_managed_ledger::CursorEvent;
 use tracing::warn;
 
 use super::{Topic, deduplication};
@@ -46,7 +46,7 @@ impl Topic {
                     self.publish_held_dead_letters(&name, up_to);
                     self.finish_seek(&name);
                 }
-                CursorEvent::NeedsSnapshot { name } => self.send_snapshot(&name),
+                CursorEvent::NeedsSnapshot { name } => self.begin_snapshot(&name),
                 CursorEvent::Failed { name, error } => {
                     warn!(topic = %self.name, subscription = %name, %error, "acks were not stored");
                     if let Some(sub) = self.subscriptions.get_mut(&*name) {
@@ -57,19 +57,5 @@ impl Topic {
             }
         }
         has_news
-    }
-
-    fn send_snapshot(&mut self, name: &str) {
-        let Some(sub) = self.subscriptions.get(name) else { return };
-        let acks = sub.machine.ack_state();
-        let mark_delete = self.ledger.mark_delete_position(acks.next_unacked);
-        let state = CursorState {
-            acked: self.positions_of(acks.acked.iter()),
-            partial: self.positions_of_partial(&acks.partial),
-            redelivery_counts: self.positions_of_counts(&acks.redelivery_counts),
-            cursor_properties: sub.properties.iter().cloned().collect(),
-            ..CursorState::at(mark_delete)
-        };
-        self.ledger.snapshot_cursor(name, state);
     }
 }

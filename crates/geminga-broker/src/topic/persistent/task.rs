@@ -73,6 +73,7 @@ pub(in crate::topic) fn spawn(
         last_throttled: None,
         throttled: std::collections::BTreeSet::new(),
         unflushed: std::collections::BTreeSet::new(),
+        snapshots: std::collections::BTreeMap::new(),
         next_key: 0,
         next_incarnation: 0,
         phase: Phase::Serving,
@@ -111,6 +112,7 @@ async fn run(mut topic: Box<Topic>, mut mailbox: Receiver, shutdown: Cancellatio
     while !matches!(topic.phase, Phase::Ended { .. }) {
         let timeout = topic.next_timeout();
         let is_serving = matches!(topic.phase, Phase::Serving);
+        let has_snapshots = !topic.snapshots.is_empty();
         tokio::select! {
             biased;
             () = shutdown.cancelled(), if is_serving => topic.start_unload(None),
@@ -131,6 +133,8 @@ async fn run(mut topic: Box<Topic>, mut mailbox: Receiver, shutdown: Cancellatio
                 }
                 events.drain(..).for_each(|event| topic.on_event(event));
             }
+            // Behind all else, and others have their turn too.
+            () = tokio::task::yield_now(), if has_snapshots => topic.go_on_with_snapshots(),
         }
         topic.pump();
     }
