@@ -17,6 +17,8 @@ pub(super) struct Line {
     served: u32,
     arrived: u64,
     places: BTreeMap<Place, Taker>,
+    /// The same by arrival alone.
+    by_arrival: BTreeMap<u64, Reverse<i32>>,
 }
 
 #[derive(Debug)]
@@ -35,27 +37,35 @@ impl Line {
         let place = (Reverse(priority), self.arrived);
         self.arrived += 1;
         self.places.insert(place, Taker { bytes, call });
+        self.by_arrival.insert(place.1, place.0);
         place
     }
 
     /// Whether it was still there.
     pub(super) fn leave(&mut self, place: Place) -> bool {
-        self.places.remove(&place).is_some()
+        self.remove(place).is_some()
     }
 
     /// Who is next, and what it needs. The same until it is called or leaves, or a higher priority comes.
     pub(super) fn next(&self) -> Option<(Place, usize)> {
         let next = match self.served % FAIR_TURN {
-            0 if self.served != 0 => self.places.iter().min_by_key(|((_, arrived), _)| *arrived),
-            _ => self.places.first_key_value(),
+            0 if self.served != 0 => {
+                self.by_arrival.first_key_value().map(|(&arrived, &priority)| (priority, arrived))
+            }
+            _ => self.places.first_key_value().map(|(place, _)| *place),
         };
-        next.map(|(place, taker)| (*place, taker.bytes))
+        next.and_then(|place| Some((place, self.places.get(&place)?.bytes)))
     }
 
     pub(super) fn call(&mut self, place: Place) {
         self.served = self.served.wrapping_add(1);
-        if let Some(taker) = self.places.remove(&place) {
+        if let Some(taker) = self.remove(place) {
             _ = taker.call.send(()); // Who goes away leaves the line first.
         }
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Taker> {
+        self.by_arrival.remove(&place.1);
+        self.places.remove(&place)
     }
 }
