@@ -147,5 +147,9 @@ mod tests {
         doings.note_expired(clock.now(), 7);
         assert_eq!(doings.read(&*clock).entries_expired, 7);
         assert_eq!(doings.read(&*clock).last_expired, clock.wall().0);
+        world.clock().step_wall(-60_000);
+        let found = doings.read(&*clock);
+        assert_eq!(found.last_expired, clock.wall().0, "it was just now, whatever now is called");
+        assert_eq!(found.last_acked, acked_at - 60_000);
     }
 }
