@@ -132,6 +132,10 @@ pub struct ConsumerStats {
     pub byte_rate_out: f64,
     /// Redelivered messages per second.
     pub message_rate_redeliver: f64,
+    /// Messages per second that it acked.
+    pub message_ack_rate: f64,
+    /// Entries of its subscription per second that went since their time was over.
+    pub entry_rate_expired: f64,
     /// Its name.
     pub consumer_name: String,
     /// Permits it has left.

@@ -70,7 +70,7 @@ pub use stats::{
 };
 pub use stored_entry::{StoredEntry, StoredMessage};
 pub use topic_row::{
-    AppendFigures, CompactionFigures, ConsumerRow, LATENCY_LIMITS_US, ProducerRow, RowDetail,
-    SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
+    Activity, AppendFigures, CompactionFigures, ConsumerRow, LATENCY_LIMITS_US, ProducerRow,
+    RowDetail, SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
 };
 pub use topic_watch::{TopicChange, TopicWatch};

@@ -172,6 +172,8 @@ pub struct SubscriptionStats {
     pub messages_dropped: u64,
     /// The same per second, over the last period.
     pub message_rate_dropped: f64,
+    /// What it acked and let expire, and when.
+    pub activity: crate::Activity,
     /// Where its mark-delete position is.
     pub mark_delete: Position,
     /// Ranges acked behind that.
@@ -191,6 +193,8 @@ pub struct SubscriptionStats {
 pub struct ConsumerEntry {
     /// What CONSUMER_STATS answers too.
     pub stats: crate::ConsumerStats,
+    /// What it acked, and when.
+    pub activity: crate::Activity,
     /// Messages out since it was connected.
     pub messages_out: u64,
     /// Bytes out since it was connected.

@@ -4,6 +4,7 @@
 //! started ([`inbox`]); `task.rs` waits, the rest decides. The two kinds of topic have one mailbox
 //! type: [`persistent`] ones store entries, [`nonpersistent`] ones hand them to who is connected.
 
+mod activity;
 mod admission;
 mod attach;
 mod consumers;

@@ -93,6 +93,27 @@ pub struct CompactionFigures {
     pub duration_last_ms: u64,
 }
 
+/// What a subscription or a consumer did, and when last: wall-clock milliseconds; 0: not since it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Activity {
+    /// Messages per second that clients acked; entries where it is not known which of a batch they had.
+    pub message_ack_rate: f64,
+    /// Entries per second that went since their time was over, or an administrator said so.
+    pub entry_rate_expired: f64,
+    /// How many of those there were.
+    pub entries_expired: u64,
+    /// When the last of those went.
+    pub last_expired: u64,
+    /// When a client last asked for more.
+    pub last_flow: u64,
+    /// When messages were last sent.
+    pub last_delivered: u64,
+    /// When a client last acked.
+    pub last_acked: u64,
+    /// When the mark-delete position last moved, whatever for.
+    pub last_mark_delete: u64,
+}
+
 /// One subscription.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionRow {
@@ -124,6 +145,8 @@ pub struct SubscriptionRow {
     pub messages_out: u64,
     /// Bytes out since the topic was loaded.
     pub bytes_out: u64,
+    /// What it acked and let expire, and when.
+    pub activity: Activity,
     /// How many are attached.
     pub consumer_count: u64,
     /// A row for each, if they were wanted.

@@ -75,6 +75,12 @@ impl AckChange {
         self.acked.is_empty() && self.partial.is_empty() && self.mark_delete.is_none()
     }
 
+    /// How many entries are now wholly acked that were not before.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.acked.iter().map(|range| range.end.0.saturating_sub(range.start.0)).sum()
+    }
+
     /// Brings it into its public form: ascending, merged, each batch once and none that is acked.
     pub(crate) fn tidied(mut self, acks: &Acks) -> Self {
         self.acked.sort_unstable_by_key(|range| range.start);

@@ -73,6 +73,8 @@ pub struct Subscription<P> {
     redelivery_counts: BTreeMap<Ordinal, u32>,
     /// What it acked by itself and has not yet said.
     own_acks: AckChange,
+    /// Entries of those that were past their time, until they are asked for.
+    expired_entries: u64,
     blocked: Blocked,
     /// Whether a limit may hold back anybody.
     may_be_blocked: bool,
@@ -140,6 +142,7 @@ impl<P> Subscription<P> {
             hand_over: None,
             redelivery_counts,
             own_acks: AckChange::default(),
+            expired_entries: 0,
             blocked: Blocked::default(),
             may_be_blocked: false,
             messages_per_entry: 1,
@@ -240,6 +243,11 @@ impl<P> Subscription<P> {
     /// Changes how long entries live.
     pub const fn set_ttl(&mut self, ttl_ms: Option<u64>) {
         self.options.ttl_ms = ttl_ms;
+    }
+
+    /// How many entries it has acked by itself since they were past their time, since this was last asked.
+    pub const fn take_expired(&mut self) -> u64 {
+        std::mem::replace(&mut self.expired_entries, 0)
     }
 
     /// The topic has grown: its entries before `end` may be read.

@@ -1,7 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use geminga_broker::{
-    AppendFigures, ConsumerRow, ProducerRow, SubscriptionRow, TopicFigures, TopicRow, admin::Survey,
+    Activity, AppendFigures, ConsumerRow, ProducerRow, SubscriptionRow, TopicFigures, TopicRow,
+    admin::Survey,
 };
 
 use super::*;
@@ -18,6 +19,16 @@ fn subscription(name: &str) -> SubscriptionRow {
         byte_rate_out: 0.0,
         message_rate_redeliver: 0.0,
     };
+    let activity = Activity {
+        message_ack_rate: 2.5,
+        entry_rate_expired: 0.25,
+        entries_expired: 21,
+        last_expired: 22,
+        last_flow: 23,
+        last_delivered: 24,
+        last_acked: 25,
+        last_mark_delete: 26,
+    };
     SubscriptionRow {
         name: Arc::from(name),
         backlog_entries: 7,
@@ -33,6 +44,7 @@ fn subscription(name: &str) -> SubscriptionRow {
         message_rate_dropped: 0.0,
         messages_out: 11,
         bytes_out: 12,
+        activity,
         consumer_count: 1,
         consumers: vec![consumer],
     }
@@ -143,6 +155,14 @@ async fn lines_are_pulsars() {
         format!("pulsar_subscription_back_log{{{of_subscription}}} 7"),
         format!("pulsar_subscription_back_log_no_delayed{{{of_subscription}}} 5"),
         format!("pulsar_subscription_blocked_on_unacked_messages{{{of_subscription}}} 1"),
+        format!("pulsar_subscription_msg_ack_rate{{{of_subscription}}} 2.5"),
+        format!("pulsar_subscription_msg_rate_expired{{{of_subscription}}} 0.25"),
+        format!("pulsar_subscription_total_msg_expired{{{of_subscription}}} 21"),
+        format!("pulsar_subscription_last_expire_timestamp{{{of_subscription}}} 22"),
+        format!("pulsar_subscription_last_consumed_flow_timestamp{{{of_subscription}}} 23"),
+        format!("pulsar_subscription_last_consumed_timestamp{{{of_subscription}}} 24"),
+        format!("pulsar_subscription_last_acked_timestamp{{{of_subscription}}} 25"),
+        format!("pulsar_subscription_last_mark_delete_advanced_timestamp{{{of_subscription}}} 26"),
         format!("pulsar_out_messages_total{{{of_subscription}}} 11"),
         format!("pulsar_consumer_available_permits{{{of_consumer}}} -1"),
         format!("pulsar_producer_msg_average_Size{{{of_producer}}} 10"),

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use geminga_env::{Env, Instant};
+use geminga_env::{Clock, Env, Instant};
 use geminga_subscription::ConsumerKey;
 use geminga_types::TopicName;
 
-use super::rates::Flow;
+use super::{activity::Doings, rates::Flow};
 use crate::{
     AdminError, ClientKey, ConsumerEntry, ConsumerStats, Outbox, Outgoing, SubscribeError,
     SubscribeRequest, SubscriptionKind, TopicError, consumer::OpenConsumer,
@@ -22,6 +22,7 @@ pub(super) struct OpenedConsumer {
     pub(super) was_told_end: bool,
     flow_out: Flow,
     flow_redelivered: Flow,
+    pub(super) doings: Doings,
     connected_since: u64,
 }
 
@@ -36,6 +37,7 @@ impl OpenedConsumer {
             was_told_end: false,
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
+            doings: Doings::new(&*env.clock),
             connected_since: env.clock.wall().0,
         }
     }
@@ -103,9 +105,10 @@ impl OpenedConsumer {
         }
     }
 
-    pub(super) fn entry(&self, stats: ConsumerStats) -> ConsumerEntry {
+    pub(super) fn entry(&mut self, stats: ConsumerStats, clock: &dyn Clock) -> ConsumerEntry {
         ConsumerEntry {
             stats,
+            activity: self.doings.read(clock),
             messages_out: self.flow_out.messages,
             bytes_out: self.flow_out.bytes,
             client_version: self.request.client_version.clone(),

@@ -23,6 +23,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     Event, Reply, TopicHandle,
+    activity::Doings,
     admission::Admission,
     consumers::{OpenedConsumer, closing},
     inbox::Inbox,
@@ -70,6 +71,7 @@ struct Sub {
     unused_since: Instant,
     flow: Flow,
     dropped: Flow,
+    doings: Doings,
 }
 
 /// Starts the task.
@@ -154,9 +156,7 @@ impl Topic {
                 _ = reply.send(self.open_consumer(*open));
             }
             Event::Flow { consumer, permits } => {
-                if let Some((key, sub)) = self.sub_of(consumer) {
-                    sub.dispatch.flow(key, permits);
-                }
+                self.flow(consumer, permits);
             }
             Event::Ack { consumer, request } => self.ack(consumer, request.request_id),
             Event::Redeliver { .. } => {} // Nothing is kept that could be delivered again.
@@ -343,6 +343,10 @@ impl Topic {
         let bytes = messages.iter().map(|message| message.entry.len() as u64).sum();
         let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
         consumer.note_delivered(now, count, bytes, 0);
+        consumer.doings.note_delivered(now);
+        if let Some(sub) = self.subscriptions.get_mut(&consumer.subscription) {
+            sub.doings.note_delivered(now);
+        }
         self.flow_out.add(now, messages.len() as u64, bytes);
         let item =
             Outgoing::Messages { consumer: consumer.client_key(), consumer_epoch: None, messages };
@@ -370,6 +374,17 @@ impl Topic {
             let consumer_id = consumer.request.consumer_id;
             let result = Ok(());
             consumer.outbox.push(Outgoing::AckDone { consumer_id, request_id, result });
+        }
+    }
+
+    fn flow(&mut self, key: u64, permits: u32) {
+        let now = self.now();
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.doings.note_flow(now);
+        }
+        if let Some((key, sub)) = self.sub_of(key) {
+            sub.doings.note_flow(now);
+            sub.dispatch.flow(key, permits);
         }
     }
 

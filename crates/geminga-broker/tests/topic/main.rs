@@ -2,6 +2,7 @@
 //! Topics through the broker's public API, on a bookie and a store that do what a test says.
 
 mod acking;
+mod activity;
 mod bookie;
 mod broker_metadata;
 mod client;

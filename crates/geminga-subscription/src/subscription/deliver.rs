@@ -181,9 +181,9 @@ impl<P> Subscription<P> {
         let slot = entry.slot();
         let is_over = |ttl| entry.published_at.saturating_add(ttl) <= now;
         let wants = |member: &Member| member.wants(slot);
-        if self.options.ttl_ms.is_some_and(is_over)
-            || !self.members.get(consumer).is_some_and(wants)
-        {
+        let is_expired = self.options.ttl_ms.is_some_and(is_over);
+        if is_expired || !self.members.get(consumer).is_some_and(wants) {
+            self.expired_entries += u64::from(is_expired);
             self.ack_by_itself(at);
             return None;
         }

@@ -84,6 +84,7 @@ impl<P> Subscription<P> {
         for entry in std::mem::take(&mut self.letters) {
             let is_over = |ttl| entry.published_at.saturating_add(ttl) <= now_wall_ms;
             if self.options.ttl_ms.is_some_and(is_over) {
+                self.expired_entries += 1;
                 self.ack_by_itself(entry.ordinal);
             } else {
                 letters.extend(self.letter_of(entry, &mut raised));

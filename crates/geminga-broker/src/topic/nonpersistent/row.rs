@@ -63,6 +63,7 @@ impl Topic {
                 message_rate_dropped,
                 messages_out: sub.flow.messages,
                 bytes_out: sub.flow.bytes,
+                activity: sub.doings.read(&*self.deps.ledger.env.clock),
                 consumer_count,
                 consumers,
             });

@@ -68,6 +68,7 @@ impl Topic {
                 message_rate_redeliver: 0.0,
                 messages_out: sub.flow.messages,
                 bytes_out: sub.flow.bytes,
+                activity: sub.doings.read(&*self.deps.ledger.env.clock),
                 backlog_bytes: 0,
                 messages_dropped: sub.dropped.messages,
                 message_rate_dropped,
@@ -88,6 +89,6 @@ impl Topic {
         let sub = self.subscriptions.get(&consumer.subscription)?;
         let available_permits = sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0);
         let stats = ConsumerStats { available_permits, ..consumer.stats(now) };
-        Some(consumer.entry(stats))
+        Some(consumer.entry(stats, &*self.deps.ledger.env.clock))
     }
 }

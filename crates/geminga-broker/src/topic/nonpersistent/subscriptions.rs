@@ -7,6 +7,7 @@ use geminga_types::TopicName;
 
 use super::{
     super::{
+        activity::Doings,
         attach::{failover_slot, info_of, refusal},
         consumers::{OpenedConsumer, closing, keys_of, refuse_too_many, twin_of},
         rates::Flow,
@@ -42,6 +43,7 @@ impl Topic {
             unused_since: now,
             flow: Flow::new(now),
             dropped: Flow::new(now),
+            doings: Doings::new(&*self.deps.ledger.env.clock),
         });
         if let Err(error) = sub.dispatch.attach(ConsumerKey(key), info_of(&open.request)) {
             self.drop_unwanted(&name);

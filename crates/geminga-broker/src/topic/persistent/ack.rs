@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use geminga_env::Instant;
 use geminga_managed_ledger::CursorDelta;
 use geminga_subscription::{Ack, AckChange, ConsumerKey};
 use geminga_types::Ordinal;
@@ -63,8 +64,14 @@ impl Topic {
             request_id,
         });
         let kind = consumer.request.kind;
+        let unacked_before = self.unacked_messages(&name);
         match self.apply(&name, key, kind, request) {
-            Ok(change) => self.note_acks(&name, &change, waiter),
+            Ok(change) => {
+                let now = self.now();
+                let messages = unacked_before.saturating_sub(self.unacked_messages(&name));
+                self.note_acked(&name, key, now, messages.max(change.entries()));
+                self.note_acks_at(&name, &change, waiter, now);
+            }
             Err(error) => {
                 debug!(topic = %self.name, subscription = %name, %error, "an ack was refused");
                 if let Some(waiter) = waiter {
@@ -73,6 +80,20 @@ impl Topic {
             }
         }
         self.ready.insert(name);
+    }
+
+    /// Messages at consumers, on Shared and `Key_Shared`.
+    fn unacked_messages(&self, name: &SubscriptionName) -> u64 {
+        self.subscriptions.get(name).map_or(0, |sub| sub.machine.unacked_messages())
+    }
+
+    fn note_acked(&mut self, name: &SubscriptionName, key: u64, now: Instant, messages: u64) {
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.doings.note_acked(now, messages);
+        }
+        if let Some(sub) = self.subscriptions.get_mut(name) {
+            sub.doings.note_acked(now, messages);
+        }
     }
 
     fn apply(
@@ -119,8 +140,23 @@ impl Topic {
         change: &AckChange,
         waiter: Option<AckWaiter>,
     ) {
+        self.note_acks_at(name, change, waiter, self.now());
+    }
+
+    fn note_acks_at(
+        &mut self,
+        name: &SubscriptionName,
+        change: &AckChange,
+        waiter: Option<AckWaiter>,
+        now: Instant,
+    ) {
+        if change.mark_delete.is_some()
+            && let Some(sub) = self.subscriptions.get_mut(name)
+        {
+            sub.doings.note_mark_delete(now);
+        }
         let part = self.delta_of(change);
-        self.note_delta(name, part, waiter);
+        self.note_delta_at(name, part, waiter, now);
     }
 
     /// Notes redelivery counts that were raised, to be flushed with the next delta.
@@ -137,7 +173,16 @@ impl Topic {
         part: CursorDelta,
         waiter: Option<AckWaiter>,
     ) {
-        let now = self.now();
+        self.note_delta_at(name, part, waiter, self.now());
+    }
+
+    fn note_delta_at(
+        &mut self,
+        name: &SubscriptionName,
+        part: CursorDelta,
+        waiter: Option<AckWaiter>,
+        now: Instant,
+    ) {
         let interval = self.deps.options.ack_flush_interval;
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         if !sub.is_durable {

@@ -86,9 +86,12 @@ impl Topic {
     }
 
     pub(super) fn flow(&mut self, key: u64, permits: u32) {
-        if let Some(consumer) = self.consumers.get(&key)
+        let now = self.now();
+        if let Some(consumer) = self.consumers.get_mut(&key)
             && let Some(sub) = self.subscriptions.get_mut(&consumer.subscription)
         {
+            consumer.doings.note_flow(now);
+            sub.doings.note_flow(now);
             sub.machine.flow(ConsumerKey(key), permits);
             self.ready.insert(Arc::clone(&consumer.subscription));
         }

@@ -77,7 +77,14 @@ impl Topic {
                     opened.outbox.push(Outgoing::ActiveConsumer { consumer, is_active: active });
                 }
             }
-            Action::Acked(change) => self.note_acks(name, &change, None),
+            Action::Acked(change) => {
+                let now = self.now();
+                if let Some(sub) = self.subscriptions.get_mut(name) {
+                    let expired = sub.machine.take_expired();
+                    sub.doings.note_expired(now, expired);
+                }
+                self.note_acks(name, &change, None);
+            }
             Action::DeadLetters { letters, raised } => {
                 self.note_counts(name, &raised);
                 self.publish_dead_letters(name, letters);
@@ -168,6 +175,8 @@ impl Topic {
                 entry: delivery.payload.entry,
             });
         }
+        opened.doings.note_delivered(now);
+        sub.doings.note_delivered(now);
         let (key, entries) = (opened.client_key(), messages.len() as u64);
         opened.outbox.push(Outgoing::Messages { consumer: key, consumer_epoch, messages });
         if !opened.outbox.is_writable() {

@@ -10,7 +10,7 @@ use geminga_types::Ordinal;
 use tracing::warn;
 
 use super::{
-    Topic, TopicDeps,
+    SubscriptionName, Topic, TopicDeps,
     background::{Answer, READ_TIME_MAX},
     close::Phase,
     sub::is_consumed,
@@ -67,26 +67,38 @@ impl Topic {
         // One that has gone back meanwhile has entries before that nobody has looked at.
         let first = self.ledger.first();
         let is_late = |at: Ordinal| (found.from <= at || at < first) && at < found.before;
-        self.ack_before(found.before, is_late);
+        let now = self.now();
+        for (name, entries) in self.ack_before(found.before, is_late) {
+            if let Some(sub) = self.subscriptions.get_mut(&name) {
+                sub.doings.note_expired(now, entries);
+            }
+        }
         if !found.is_all {
             self.look_for_expired();
         }
     }
 
     /// Acks what lies before `to` on durable subscriptions whose mark-delete position `is_meant`. The
-    /// cursor of compaction goes by what is compacted alone.
-    pub(super) fn ack_before(&mut self, to: Ordinal, is_meant: impl Fn(Ordinal) -> bool) {
+    /// cursor of compaction goes by what is compacted alone. Tells how many entries each of them had.
+    pub(super) fn ack_before(
+        &mut self,
+        to: Ordinal,
+        is_meant: impl Fn(Ordinal) -> bool,
+    ) -> Vec<(SubscriptionName, u64)> {
         let meant = self
             .subscriptions
             .iter()
             .filter(|(name, sub)| is_consumed(name, sub) && is_meant(sub.machine.mark_delete()));
         let names: Vec<_> = meant.map(|(name, _)| name.clone()).collect();
+        let mut acked = Vec::with_capacity(names.len());
         for name in names {
             let Some(sub) = self.subscriptions.get_mut(&name) else { continue };
             let change = sub.machine.ack_before(to);
             self.note_acks(&name, &change, None);
-            self.ready.insert(name);
+            self.ready.insert(SubscriptionName::clone(&name));
+            acked.push((name, change.entries()));
         }
+        acked
     }
 }
 

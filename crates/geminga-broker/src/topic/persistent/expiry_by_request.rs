@@ -108,6 +108,7 @@ impl Topic {
     ) {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         let change = sub.machine.ack_before(to);
+        sub.doings.note_expired(self.deps.ledger.env.clock.now(), change.entries());
         self.note_acks(name, &change, Some(AckWaiter::Admin(reply)));
         self.ready.insert(Arc::clone(name));
     }
@@ -117,6 +118,7 @@ impl Topic {
         let Some(sub) = self.subscriptions.get_mut(name) else { return };
         let ack = Ack { ordinal: at, ack_set: Some(ack_set), batch_size: None };
         let change = sub.machine.ack_individual(None, &[ack]);
+        sub.doings.note_expired(self.deps.ledger.env.clock.now(), change.entries());
         self.note_acks(name, &change, None);
     }
 

@@ -49,6 +49,7 @@ impl Topic {
 
     fn subscription_rows(&mut self, detail: RowDetail) -> Vec<SubscriptionRow> {
         let now = self.now();
+        let clock = &*self.deps.ledger.env.clock;
         let mut rows = Vec::with_capacity(self.subscriptions.len());
         for (name, sub) in &mut self.subscriptions {
             let machine = sub.machine.stats();
@@ -82,6 +83,7 @@ impl Topic {
                 message_rate_dropped: 0.0,
                 messages_out: sub.flow_out.messages,
                 bytes_out: sub.flow_out.bytes,
+                activity: sub.doings.read(clock),
                 consumer_count: machine.consumers.len() as u64,
                 consumers,
             });

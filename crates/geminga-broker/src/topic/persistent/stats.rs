@@ -108,6 +108,7 @@ impl Topic {
                 message_rate_redeliver,
                 messages_out: sub.flow_out.messages,
                 bytes_out: sub.flow_out.bytes,
+                activity: sub.doings.read(&*self.deps.ledger.env.clock),
                 messages_dropped: 0,
                 message_rate_dropped: 0.0,
                 mark_delete,
@@ -123,14 +124,16 @@ impl Topic {
 
     fn consumer_entry(&mut self, key: u64) -> Option<ConsumerEntry> {
         let stats = self.consumer_stats(key).ok()?;
-        let consumer = self.consumers.get(&key)?;
-        Some(consumer.entry(stats))
+        let consumer = self.consumers.get_mut(&key)?;
+        Some(consumer.entry(stats, &*self.deps.ledger.env.clock))
     }
 
     pub(super) fn consumer_stats(&mut self, key: u64) -> Result<ConsumerStats, RequestError> {
         let now = self.now();
         let consumer = self.consumers.get_mut(&key).ok_or(RequestError::Closed)?;
-        let sub = self.subscriptions.get(&consumer.subscription).ok_or(RequestError::Closed)?;
+        let sub = self.subscriptions.get_mut(&consumer.subscription);
+        let sub = sub.ok_or(RequestError::Closed)?;
+        let clock = &*self.deps.ledger.env.clock;
         let machine = sub.machine.stats();
         let own = machine.consumers.iter().find(|stats| stats.consumer == ConsumerKey(key));
         Ok(ConsumerStats {
@@ -138,6 +141,8 @@ impl Topic {
             unacked_messages: own.map_or(0, |own| own.unacked_messages),
             is_blocked: own.is_some_and(|own| own.is_blocked_on_unacked),
             backlog: machine.backlog_entries,
+            message_ack_rate: consumer.doings.read(clock).message_ack_rate,
+            entry_rate_expired: sub.doings.read(clock).entry_rate_expired,
             ..consumer.stats(now)
         })
     }

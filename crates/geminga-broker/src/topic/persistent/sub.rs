@@ -8,7 +8,7 @@ use geminga_subscription::{AckState, ConsumerKey, ReadFailed, ReadId, Subscripti
 use geminga_types::Ordinal;
 
 use super::{
-    super::{attach::failover_slot, rates::Flow},
+    super::{activity::Doings, attach::failover_slot, rates::Flow},
     Stored, SubscriptionName, Topic,
     ack::AckWaiter,
     compacted_view::{Found, Horizon, View},
@@ -52,6 +52,7 @@ pub(super) struct Sub {
     pub(super) horizon: Option<Horizon>,
     pub(super) flow_out: Flow,
     pub(super) flow_redelivered: Flow,
+    pub(super) doings: Doings,
     /// Its shares of what all subscriptions hold.
     ack_state: Share,
     timers: Share,
@@ -211,6 +212,7 @@ impl Topic {
             unused_since: now,
             flow_out: Flow::new(now),
             flow_redelivered: Flow::new(now),
+            doings: Doings::new(&*self.deps.ledger.env.clock),
             ack_state: Share::of(self.deps.ack_states.clone()),
             unacked: UnackedShare::of(self.deps.unacked.clone()),
             limiter: limiter_for(&self.policies.subscription_dispatch_rate, None, now),

@@ -135,9 +135,9 @@ fn stats_response(request_id: u64, stats: ConsumerStats) -> CommandConsumerStats
         address: Some(stats.address),
         connected_since: Some(iso_8601(stats.connected_since)),
         r#type: Some(stats.kind.to_owned()),
-        msg_rate_expired: Some(0.0),
+        msg_rate_expired: Some(stats.entry_rate_expired),
         msg_backlog: Some(stats.backlog),
-        message_ack_rate: None,
+        message_ack_rate: Some(stats.message_ack_rate),
     }
 }
 
