@@ -194,8 +194,11 @@ func adminBundles(t *testing.T, s *adminScript) {
 	}
 	s.checked("Namespaces", "Unload", "UnloadNamespaceBundle")
 
-	refusal(t, n.SplitNamespaceBundle(namespace.String(), bundle, false), 405, "bundle")
 	refusal(t, n.DeleteNamespaceBundle(namespace.String(), bundle), 405, "bundle")
 	same(t, bundles(t, s, namespace.String()), []string{"0x00000000", "0xffffffff"}, "boundaries as they were")
-	s.wasRefused("Namespaces", "SplitNamespaceBundle", "DeleteNamespaceBundle")
+	check(t, n.SplitNamespaceBundle(namespace.String(), bundle, false))
+	same(t, bundles(t, s, namespace.String()), []string{"0x00000000", "0x7fffffff", "0xffffffff"}, "boundaries after a split")
+	same(t, backlogs(t, topic), map[string]int{"a": 3}, "backlog after a split")
+	s.checked("Namespaces", "SplitNamespaceBundle")
+	s.wasRefused("Namespaces", "DeleteNamespaceBundle")
 }
