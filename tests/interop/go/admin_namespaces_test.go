@@ -17,7 +17,11 @@ func adminNamespaceLife(t *testing.T, s *adminScript) {
 	check(t, n.CreateNsWithBundlesData(tenant+"/c", &cut))
 	same(t, bundles(t, s, tenant+"/c"), cut.Boundaries, "boundaries that were given")
 	uneven := utils.NewBundlesData([]string{"0x00000000", "0x10000000", "0xffffffff"})
-	refusal(t, n.CreateNsWithBundlesData(tenant+"/e", &uneven), 412, "evenly")
+	check(t, n.CreateNsWithBundlesData(tenant+"/e", &uneven))
+	same(t, bundles(t, s, tenant+"/e"), uneven.Boundaries, "boundaries that are not even")
+	check(t, n.DeleteNamespace(tenant+"/e"))
+	short := utils.NewBundlesData([]string{"0x00000000", "0x10000000"})
+	refusal(t, n.CreateNsWithBundlesData(tenant+"/f", &short), 412, "whole hash range")
 	policies := utils.NewDefaultPolicies()
 	policies.ReplicationClusters = []string{thisCluster}
 	policies.MessageTTLInSeconds = pointerTo(77)

@@ -74,6 +74,12 @@ async fn bundle(route: Route, broker: &Broker, request: &Request) -> Answered {
         let how = split(request)?;
         let range = match range {
             "LARGEST" => broker.largest_bundle(&namespace).await?,
+            "HOT" => {
+                broker.bundles(&namespace).await?;
+                // As Pulsar says it of a namespace of which no load is known.
+                let none = "Bundle range HOT not found".to_owned();
+                return Err(AdminError::NotFound(none).into());
+            }
             range => range.to_owned(),
         };
         broker.split_bundle(&namespace, &range, &how, request.flag("unload")).await?;

@@ -137,6 +137,9 @@ fn a_bundle_is_split_by_its_topics_and_where_it_is_said() {
         let whole = "0x00000000_0xffffffff";
         let split = format!("{NAMESPACE}/{whole}/split?splitAlgorithmName");
         server.put(&format!("{NAMESPACE}/LARGEST/split"), "").await.is(404);
+        server.put(&format!("{NAMESPACE}/HOT/split"), "").await.is(404);
+        let by_rates = format!("{split}=flow_or_qps_equally_divide");
+        server.put(&by_rates, "").await.is(412);
         server.put(&format!("{split}=topic_count_equally_divide"), "").await.is(204);
         assert_eq!(boundaries(server).await.len(), 2);
         for n in 0..6 {
