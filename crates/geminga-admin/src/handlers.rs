@@ -117,6 +117,7 @@ pub(crate) async fn handle(
         | Route::UnloadNamespace
         | Route::UnloadBundle
         | Route::SplitBundle
+        | Route::TopicHashPositions
         | Route::DeleteBundle
         | Route::Replication
         | Route::SetReplication => namespaces::handle(route, broker, request).await,

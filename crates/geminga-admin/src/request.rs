@@ -22,7 +22,7 @@ use crate::{failure::Failure, route::Route};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
     parts: Vec<String>,
-    query: BTreeMap<String, String>,
+    query: BTreeMap<String, Vec<String>>,
     listener: Option<String>,
     takes_gzip: bool,
     body: Bytes,
@@ -95,7 +95,7 @@ impl Request {
 
     /// The last of several ways to name a listener, as Pulsar takes them.
     pub(crate) fn listener(&self) -> Option<&str> {
-        let in_query = self.query.get("listenerName").map(String::as_str);
+        let in_query = self.query("listenerName");
         in_query.or(self.listener.as_deref()).filter(|name| !name.is_empty())
     }
 
@@ -106,12 +106,17 @@ impl Request {
 
     /// A parameter of the query.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(String::as_str)
+        self.query.get(name)?.last().map(String::as_str)
+    }
+
+    /// Each value of a parameter that may be given more than once.
+    pub(crate) fn queries(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.query.get(name).into_iter().flatten().map(String::as_str)
     }
 
     /// A parameter that is on or off; off when it is not there.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.query(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The JSON body; `None` for an empty one and for `null`. A number or a boolean may be in quotes,
@@ -201,14 +206,13 @@ enum GivenCount {
     Full { partitions: i64, properties: Option<BTreeMap<String, String>> },
 }
 
-fn parse_query(query: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name)?, decode(value)?))
-        })
-        .collect()
+fn parse_query(query: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let mut parsed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        parsed.entry(decode(name)?).or_default().push(decode(value)?);
+    }
+    Ok(parsed)
 }
 
 fn decode(text: &str) -> Result<String, Failure> {

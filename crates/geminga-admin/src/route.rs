@@ -247,8 +247,10 @@ routes! {
     UnloadNamespace = PUT "/admin/v2/namespaces/{}/{}/unload", TenantAdmin;
     /// Unloads a bundle's topics.
     UnloadBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/unload", TenantAdmin;
-    /// Splits a bundle: refused.
-    SplitBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/split", TenantAdmin;
+    /// Splits a bundle.
+    SplitBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/split", Superuser;
+    /// Where a bundle's topics are in the hash range.
+    TopicHashPositions = GET "/admin/v2/namespaces/{}/{}/{bundle}/topicHashPositions", TenantAdmin;
     /// Deletes a bundle with its topics: refused.
     DeleteBundle = DELETE "/admin/v2/namespaces/{}/{}/{bundle}", TenantAdmin;
     /// Clusters that a namespace is in.
@@ -526,7 +528,9 @@ impl Route {
                 "{version}" if VERSIONS.contains(&given) => {}
                 "{service that is off}" if SERVICES.contains(&given) => parts.push(given),
                 "{}" if !given.is_empty() => parts.push(given),
-                "{bundle}" if given.starts_with("0x") => parts.push(given),
+                "{bundle}" if given.starts_with("0x") || given == "LARGEST" || given == "HOT" => {
+                    parts.push(given)
+                }
                 "{domain}" if DOMAINS.contains(&given) => parts.push(given),
                 "{policy of a namespace}" if self.has_policy(Level::Namespace, given) => {
                     parts.push(given);

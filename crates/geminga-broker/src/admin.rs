@@ -11,6 +11,7 @@
 //! 3. Nothing in use is deleted unless `force`.
 
 mod backlogs;
+mod bundles;
 mod clusters;
 mod cursors;
 mod deletions;
@@ -44,6 +45,7 @@ pub use geminga_metadata::values::policies::{
 pub use geminga_metadata::values::resource_group::ResourceGroup;
 pub use geminga_metadata::values::topic_policies::TopicPolicies;
 
+pub use bundles::BundleSplit;
 pub use cursors::ResetPosition;
 pub use messages::CountFrom;
 pub use permissions::Permissions;

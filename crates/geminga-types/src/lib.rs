@@ -8,7 +8,7 @@ mod key_slot;
 mod position;
 mod topic_name;
 
-pub use bundle::{BundleRange, bundle_of};
+pub use bundle::{BundleRange, Bundles, bundle_hash, bundle_of};
 pub use key_slot::{KEY_SLOTS, key_slot};
 pub use position::{BookieIndex, EntryId, LedgerId, Ordinal, Position};
 pub use topic_name::{

@@ -17,7 +17,11 @@ func adminNamespaceLife(t *testing.T, s *adminScript) {
 	check(t, n.CreateNsWithBundlesData(tenant+"/c", &cut))
 	same(t, bundles(t, s, tenant+"/c"), cut.Boundaries, "boundaries that were given")
 	uneven := utils.NewBundlesData([]string{"0x00000000", "0x10000000", "0xffffffff"})
-	refusal(t, n.CreateNsWithBundlesData(tenant+"/e", &uneven), 412, "evenly")
+	check(t, n.CreateNsWithBundlesData(tenant+"/e", &uneven))
+	same(t, bundles(t, s, tenant+"/e"), uneven.Boundaries, "boundaries that are not even")
+	check(t, n.DeleteNamespace(tenant+"/e"))
+	short := utils.NewBundlesData([]string{"0x00000000", "0x10000000"})
+	refusal(t, n.CreateNsWithBundlesData(tenant+"/f", &short), 412, "whole hash range")
 	policies := utils.NewDefaultPolicies()
 	policies.ReplicationClusters = []string{thisCluster}
 	policies.MessageTTLInSeconds = pointerTo(77)
@@ -194,8 +198,11 @@ func adminBundles(t *testing.T, s *adminScript) {
 	}
 	s.checked("Namespaces", "Unload", "UnloadNamespaceBundle")
 
-	refusal(t, n.SplitNamespaceBundle(namespace.String(), bundle, false), 405, "bundle")
 	refusal(t, n.DeleteNamespaceBundle(namespace.String(), bundle), 405, "bundle")
 	same(t, bundles(t, s, namespace.String()), []string{"0x00000000", "0xffffffff"}, "boundaries as they were")
-	s.wasRefused("Namespaces", "SplitNamespaceBundle", "DeleteNamespaceBundle")
+	check(t, n.SplitNamespaceBundle(namespace.String(), bundle, false))
+	same(t, bundles(t, s, namespace.String()), []string{"0x00000000", "0x7fffffff", "0xffffffff"}, "boundaries after a split")
+	same(t, backlogs(t, topic), map[string]int{"a": 3}, "backlog after a split")
+	s.checked("Namespaces", "SplitNamespaceBundle")
+	s.wasRefused("Namespaces", "DeleteNamespaceBundle")
 }

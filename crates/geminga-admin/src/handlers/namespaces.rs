@@ -1,9 +1,13 @@
 //! Namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use geminga_broker::{AdminError, Broker, TopicsMode, admin::Policies};
-use geminga_types::Domain;
+use geminga_broker::{
+    AdminError, Broker, TopicsMode,
+    admin::{BundleSplit, Policies},
+};
+use geminga_types::{Domain, TopicName};
+use serde_json::json;
 
 use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
@@ -45,8 +49,9 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             broker.unload_bundle(&namespace, request.part(2)).await?;
             Ok(Answer::done())
         }
-        Route::SplitBundle | Route::DeleteBundle => {
-            broker.refuse_to_change_bundle(&namespace, request.part(2)).await?;
+        Route::SplitBundle | Route::TopicHashPositions => bundle(route, broker, request).await,
+        Route::DeleteBundle => {
+            broker.refuse_to_delete_bundle(&namespace, request.part(2)).await?;
             Ok(Answer::done())
         }
         Route::Replication => {
@@ -59,6 +64,61 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             Ok(Answer::done())
         }
         _ => Ok(Answer::json(&broker.namespace_policies(&namespace).await?)),
+    }
+}
+
+/// Splits a bundle, or tells where its topics are.
+async fn bundle(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let (namespace, range) = (request.namespace()?, request.part(2));
+    if route == Route::SplitBundle {
+        let how = split(request)?;
+        let range = match range {
+            "LARGEST" => broker.largest_bundle(&namespace).await?,
+            "HOT" => {
+                broker.bundles(&namespace).await?;
+                // As Pulsar says it of a namespace of which no load is known.
+                let none = "Bundle range HOT not found".to_owned();
+                return Err(AdminError::NotFound(none).into());
+            }
+            range => range.to_owned(),
+        };
+        broker.split_bundle(&namespace, &range, &how, request.flag("unload")).await?;
+        return Ok(Answer::done());
+    }
+    let mut positions = broker.topic_hash_positions(&namespace, range).await?;
+    let asked: Vec<&str> = request.queries("topics").collect();
+    if !asked.is_empty() {
+        let asked = asked.into_iter().filter_map(|name| name.parse::<TopicName>().ok());
+        let asked: BTreeSet<TopicName> = asked.collect();
+        positions
+            .retain(|name, _| asked.contains(name) || asked.contains(&name.without_partition()));
+    }
+    let positions: BTreeMap<String, u32> =
+        positions.into_iter().map(|(name, hash)| (name.to_string(), hash)).collect();
+    Ok(Answer::json(&json!({
+        "namespace": namespace.to_string(),
+        "bundle": range,
+        "topicHashPositions": positions,
+    })))
+}
+
+/// Where a bundle is to be cut.
+fn split(request: &Request) -> Result<BundleSplit, Failure> {
+    const SUPPORTED: &str =
+        "[range_equally_divide, topic_count_equally_divide, specified_positions_divide]";
+    let positions = request.json::<Vec<i64>>()?.unwrap_or_default();
+    let refused = |reason: String| Err(AdminError::Invalid(reason).into());
+    match request.query("splitAlgorithmName").map_or("", str::trim) {
+        "" | "range_equally_divide" => Ok(BundleSplit::Range),
+        "topic_count_equally_divide" => Ok(BundleSplit::TopicCount),
+        "specified_positions_divide" if positions.is_empty() => refused(
+            "With specified_positions_divide split algorithm, splitBoundaries must not be empty"
+                .to_owned(),
+        ),
+        "specified_positions_divide" => Ok(BundleSplit::Positions(positions)),
+        _ => refused(format!(
+            "Unsupported namespace bundle split algorithm, supported algorithms are {SUPPORTED}"
+        )),
     }
 }
 

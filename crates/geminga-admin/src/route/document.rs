@@ -12,7 +12,6 @@ const REFUSED: &[Route] = &[
     Route::AllocatorStats,
     Route::BookieOperations,
     Route::ResourceAvailability,
-    Route::SplitBundle,
     Route::DeleteBundle,
     Route::Offload,
     Route::GetDisabled,

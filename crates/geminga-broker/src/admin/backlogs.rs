@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use geminga_types::{NamespaceName, Position, TopicName, bundle_of};
+use geminga_types::{NamespaceName, Position, TopicName};
 
-use super::subscriptions::{no_subscription, persistent_only};
+use super::{
+    bundles,
+    subscriptions::{no_subscription, persistent_only},
+};
 use crate::{
     AdminError, BacklogCount, Broker,
     creation::Purpose,
@@ -152,10 +155,10 @@ impl Broker {
         bundle: Option<&str>,
         mut names: Vec<String>,
     ) -> Result<Vec<String>, AdminError> {
-        if bundle.is_some() {
-            let count = self.bundles_of(namespace, bundle).await?;
-            let is_in = |topic: TopicName| Some(&*bundle_of(&topic, count).to_string()) == bundle;
-            names.retain(|name| name.parse().is_ok_and(is_in));
+        if let Some(range) = bundle {
+            let bundles = self.bundles(namespace).await?;
+            let range = bundles::find(&bundles, namespace, range)?;
+            names.retain(|name| name.parse().is_ok_and(|topic| bundles.of(&topic) == range));
         }
         Ok(names)
     }
@@ -166,30 +169,12 @@ impl Broker {
         namespace: &NamespaceName,
         bundle: Option<&str>,
     ) -> Result<Vec<TopicName>, AdminError> {
-        let count = self.bundles_of(namespace, bundle).await?;
+        let bundles = self.bundles(namespace).await?;
+        let range = bundle.map(|range| bundles::find(&bundles, namespace, range)).transpose()?;
         let mut topics = namespace::stored_topics(self.deps(), namespace).await?;
-        let is_in = |topic: &TopicName| {
-            bundle.is_none_or(|bundle| bundle_of(topic, count).to_string() == bundle)
-        };
+        let is_in = |topic: &TopicName| range.is_none_or(|range| bundles.of(topic) == range);
         topics.retain(|topic| !is_system_topic(topic) && is_in(topic));
         Ok(topics)
-    }
-
-    /// In how many bundles a namespace is cut; refuses one that it has not.
-    pub(super) async fn bundles_of(
-        &self,
-        namespace: &NamespaceName,
-        bundle: Option<&str>,
-    ) -> Result<u32, AdminError> {
-        let bundles = self.namespace_policies(namespace).await?.bundles.unwrap_or_default();
-        let mut ranges =
-            bundles.boundaries.windows(2).map(|pair| format!("{}_{}", pair[0], pair[1]));
-        match bundle {
-            Some(bundle) if !ranges.any(|range| range == bundle) => {
-                Err(AdminError::Invalid(format!("Namespace {namespace} has no bundle {bundle}")))
-            }
-            _ => Ok(bundles.num_bundles.max(1)),
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Namespaces.
 
 use geminga_metadata::paths;
-use geminga_types::{BundleRange, Domain, NamespaceName, TopicName, bundle_of};
+use geminga_types::{Domain, NamespaceName, TopicName};
 
-use super::{BundlesData, Policies, deletions::Doomed, tenants};
+use super::{Policies, bundles, deletions::Doomed, tenants};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
@@ -38,25 +38,6 @@ impl Broker {
     ) -> Result<Policies, AdminError> {
         let found = namespace::policies(self.deps(), namespace).await?;
         found.ok_or_else(|| missing(namespace))
-    }
-
-    /// The bundle that a topic is in.
-    ///
-    /// # Errors
-    ///
-    /// If its namespace does not exist.
-    pub async fn bundle(&self, topic: &TopicName) -> Result<BundleRange, AdminError> {
-        Ok(bundle_of(topic, self.bundle_count(topic.namespace()).await?))
-    }
-
-    /// How many bundles a namespace has.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such namespace.
-    pub async fn bundle_count(&self, namespace: &NamespaceName) -> Result<u32, AdminError> {
-        let policies = self.namespace_policies(namespace).await?;
-        Ok(policies.bundles.map_or(0, |bundles| bundles.num_bundles).max(1))
     }
 
     /// Topics that are loaded here.
@@ -198,29 +179,29 @@ impl Broker {
         namespace: &NamespaceName,
         range: &str,
     ) -> Result<(), AdminError> {
-        self.require_bundle(Some((namespace, range))).await?;
+        let bundles = self.bundles(namespace).await?;
+        let range = bundles::find(&bundles, namespace, range)?;
         for (name, handle) in self.loaded_topics() {
-            if name.namespace() == namespace && self.bundle(&name).await?.to_string() == range {
+            if name.namespace() == namespace && bundles.of(&name) == range {
                 handle.unload().await;
             }
         }
         Ok(())
     }
 
-    /// Refuses to split a bundle, or to delete one.
+    /// Refuses to delete a bundle.
     ///
     /// # Errors
     ///
-    /// Always: bundles are cut evenly, and stay as they are. If there is no such bundle, with that.
-    pub async fn refuse_to_change_bundle(
+    /// Always. If there is no such bundle, with that.
+    pub async fn refuse_to_delete_bundle(
         &self,
         namespace: &NamespaceName,
         range: &str,
     ) -> Result<(), AdminError> {
         self.require_bundle(Some((namespace, range))).await?;
         Err(AdminError::NotAllowed(format!(
-            "Bundle {range} of {namespace} stays as it is: bundles are cut evenly when a namespace is \
-             created, and neither split nor deleted alone"
+            "Bundle {range} of {namespace} stays as it is: bundles are deleted with their namespace only"
         )))
     }
 
@@ -302,7 +283,7 @@ impl Broker {
         }
         policies.bundles = match policies.bundles {
             None => defaults.bundles,
-            Some(bundles) => Some(checked_bundles(bundles, options.bundles_default)?),
+            Some(bundles) => Some(bundles::asked(&bundles, options.bundles_default)?),
         };
         Ok(policies)
     }
@@ -317,26 +298,6 @@ struct Contents {
     live: Vec<TopicHandle>,
 }
 
-/// Bundles as asked for. Only even ones: topics are placed by the count.
-fn checked_bundles(asked: BundlesData, default: u32) -> Result<BundlesData, AdminError> {
-    const BUNDLES_MAX: u32 = 1 << 16;
-    let by_boundaries = asked.boundaries.len().saturating_sub(1);
-    let count = match (asked.num_bundles, u32::try_from(by_boundaries).unwrap_or(u32::MAX)) {
-        (0, 0) => default,
-        (0, count) | (count, _) => count,
-    };
-    if BUNDLES_MAX < count {
-        let message = format!("numBundles is {count}, it must be between 1 and {BUNDLES_MAX}");
-        return Err(AdminError::Invalid(message));
-    }
-    let even = BundlesData::even(count);
-    if asked.boundaries.is_empty() || asked.boundaries == even.boundaries {
-        Ok(even)
-    } else {
-        Err(AdminError::Invalid("bundle boundaries must cut the hash range evenly".to_owned()))
-    }
-}
-
 /// What is gone already needs not be deleted.
 pub(super) fn unless_missing(deleted: Result<(), AdminError>) -> Result<(), AdminError> {
     match deleted {
@@ -345,6 +306,6 @@ pub(super) fn unless_missing(deleted: Result<(), AdminError>) -> Result<(), Admi
     }
 }
 
-fn missing(namespace: &NamespaceName) -> AdminError {
+pub(super) fn missing(namespace: &NamespaceName) -> AdminError {
     AdminError::NotFound(format!("Namespace {namespace} does not exist"))
 }

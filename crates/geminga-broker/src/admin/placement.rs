@@ -234,12 +234,7 @@ impl Broker {
         bundle: Option<(&NamespaceName, &str)>,
     ) -> Result<(), AdminError> {
         let Some((namespace, range)) = bundle else { return Ok(()) };
-        let bundles = self.namespace_policies(namespace).await?.bundles.unwrap_or_default();
-        let mut ranges = bundles.boundaries.windows(2).map(|ends| ends.join("_"));
-        if ranges.any(|known| known == range) {
-            return Ok(());
-        }
-        Err(AdminError::Invalid(format!("Invalid bundle range {range} for namespace {namespace}")))
+        super::bundles::find(&self.bundles(namespace).await?, namespace, range).map(drop)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use geminga_broker::Broker;
 use geminga_env::BoxFuture;
-use geminga_types::TopicName;
+use geminga_types::{Bundles, TopicName};
 
 use crate::{
     answer::Answer,
@@ -32,20 +32,16 @@ struct Topics {
 type Place = [String; 3];
 
 pub(in crate::handlers) async fn topics(broker: &Broker) -> Answer {
-    let mut bundles: BTreeMap<String, Option<u32>> = BTreeMap::new();
+    let mut bundles: BTreeMap<String, Option<Bundles>> = BTreeMap::new();
     let mut topics = Vec::new();
     for topic in broker.topics_in_use() {
         let namespace = topic.namespace().as_str();
-        let count = match bundles.get(namespace) {
-            Some(count) => *count,
-            None => {
-                let count = broker.bundle_count(topic.namespace()).await.ok();
-                bundles.insert(namespace.to_owned(), count);
-                count
-            }
-        };
-        let Some(count) = count else { continue }; // It was deleted now.
-        let bundle = geminga_types::bundle_of(&topic, count).to_string();
+        if !bundles.contains_key(namespace) {
+            let found = broker.bundles(topic.namespace()).await.ok();
+            bundles.insert(namespace.to_owned(), found);
+        }
+        let Some(Some(found)) = bundles.get(namespace) else { continue }; // It was deleted now.
+        let bundle = found.of(&topic).to_string();
         let place = [namespace.to_owned(), bundle, topic.domain().to_string()];
         topics.push((place, topic));
     }

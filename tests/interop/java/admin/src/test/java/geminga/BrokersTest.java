@@ -53,8 +53,11 @@ class BrokersTest extends MessageScript {
     @Test
     void bundles() throws Exception {
         finds("namespaces bundles NS", "0x40000000");
-        refuses("namespaces split-bundle NS -b 0x00000000_0x40000000", "stays as it is");
+        run("namespaces split-bundle NS -b 0x00000000_0x40000000");
+        finds("namespaces bundles NS", "0x20000000");
         send("a", "b");
+        String range = admin.lookups().getBundleRange(topic);
+        finds("namespaces get-topic-positions NS -b " + range, "TOPIC");
         run("namespaces unload NS");
         holds("its topic counts anew", () -> admin.topics().getStats(topic).getMsgInCounter() == 0);
         finds("namespaces topics NS", "TOPIC");
@@ -67,7 +70,7 @@ class BrokersTest extends MessageScript {
         run("namespaces clear-backlog NS --force");
         backlogIs("sub", 0);
         prints("topics subscriptions TOPIC", "sub");
-        finds("namespaces policies NS", "'numBundles' : 4");
+        finds("namespaces policies NS", "'numBundles' : 5");
     }
 
     @Test

@@ -148,7 +148,6 @@ class OffTest extends MessageScript {
         refuses("topics set-shadow-topics TOPIC -t TOPIC-2", none);
         refuses("namespaces get-allowed-clusters NS", none);
         refuses("namespaces set-allowed-clusters NS -c standalone", none);
-        refuses("namespaces get-topic-positions NS -b 0x00000000_0x40000000", none);
         refuses("namespaces update-migration-state NS", none);
         refuses("namespaces list-cluster TENANT/standalone", none);
         refuseAll("proxy-stats", "", none, "connections", "topics");

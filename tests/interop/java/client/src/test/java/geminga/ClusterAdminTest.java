@@ -176,9 +176,8 @@ class ClusterAdminTest extends Namespace {
         assertEquals(SubscriptionAuthMode.None, namespaces.getSubscriptionAuthMode(namespace));
         namespaces.setSubscriptionAuthMode(namespace, SubscriptionAuthMode.Prefix);
         assertEquals(SubscriptionAuthMode.Prefix, namespaces.getSubscriptionAuthMode(namespace));
-        assertThrows(
-                PulsarAdminException.NotAllowedException.class,
-                () -> namespaces.splitNamespaceBundle(namespace, "0x00000000_0x40000000", false, null));
+        namespaces.splitNamespaceBundle(namespace, "0x00000000_0x40000000", false, null);
+        assertTrue(namespaces.getBundles(namespace).getBoundaries().contains("0x20000000"));
     }
 
     @Test
