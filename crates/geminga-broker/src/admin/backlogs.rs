@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use geminga_types::{NamespaceName, Position, TopicName, bundle_of};
 
-use super::subscriptions::{no_subscription, persistent_only};
+use super::{
+    subscriptions::{no_subscription, persistent_only},
+    unless_gone,
+};
 use crate::{
     AdminError, BacklogCount, Broker,
     creation::Purpose,
@@ -190,13 +193,5 @@ impl Broker {
             }
             _ => Ok(bundles.num_bundles.max(1)),
         }
-    }
-}
-
-/// A topic or subscription that is not there has nothing to be done.
-fn unless_gone(done: Result<(), AdminError>) -> Result<(), AdminError> {
-    match done {
-        Err(AdminError::NotFound(_)) => Ok(()),
-        done => done,
     }
 }
