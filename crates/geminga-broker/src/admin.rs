@@ -76,3 +76,11 @@ impl From<TopicError> for AdminError {
         }
     }
 }
+
+/// What is not there has nothing to be done.
+fn unless_gone(done: Result<(), AdminError>) -> Result<(), AdminError> {
+    match done {
+        Err(AdminError::NotFound(_)) => Ok(()),
+        done => done,
+    }
+}

@@ -194,10 +194,8 @@ impl PublishGate {
     /// Who waits in the group before goes on there once.
     fn set_group(&self, name: Option<&Arc<str>>) {
         let mut of_group = self.of_group.lock().unwrap_or_else(PoisonError::into_inner);
-        if of_group.as_ref().map(Member::name) != name {
-            *of_group = name.map(|name| self.groups.member(name));
-            self.is_in_group.store(of_group.is_some(), Ordering::Release);
-        }
+        self.groups.join(&mut of_group, name);
+        self.is_in_group.store(of_group.is_some(), Ordering::Release);
     }
 
     fn group(&self) -> Option<Member> {

@@ -84,6 +84,13 @@ impl ResourceGroups {
         Member { groups: Arc::clone(self), name: Arc::clone(name), turns }
     }
 
+    /// Makes a topic one of this group's, or of none, unless it is already.
+    pub(crate) fn join(self: &Arc<Self>, member: &mut Option<Member>, name: Option<&Arc<str>>) {
+        if member.as_ref().map(Member::name) != name {
+            *member = name.map(|name| self.member(name));
+        }
+    }
+
     /// These are all groups there are.
     pub(crate) fn set_all(&self, wanted: BTreeMap<Arc<str>, ResourceGroup>) {
         let now = self.clock.now();

@@ -337,7 +337,9 @@ impl ManagedLedger {
 
     /// Answers [`CursorEvent::NeedsSnapshot`]: `state` holds every change appended so far.
     pub fn snapshot_cursor(&mut self, name: &str, state: CursorState) {
-        self.cursors.snapshot(name, state);
+        if let Some(attempt) = self.begin_snapshot(name) {
+            self.finish_snapshot(name, attempt, state);
+        }
     }
 
     /// Answers [`CursorEvent::NeedsSnapshot`] of a cursor that keeps much, which is collected in parts while

@@ -100,11 +100,7 @@ def no_second_consumer(world):
 
 def no_second_subscription(world):
     with gone_afterwards(world.subscribe("s")):
-        try:
-            world.subscribe().unsubscribe()
-            return False
-        except pulsar.PulsarException:
-            return True
+        return takes_no_new_subscription(world)
 
 
 def holds_back_unacked(world):

@@ -8,6 +8,7 @@ use geminga_types::{NamespaceName, Position, TopicName};
 use super::{
     bundles,
     subscriptions::{no_subscription, persistent_only},
+    unless_gone,
 };
 use crate::{
     AdminError, BacklogCount, Broker,
@@ -175,13 +176,5 @@ impl Broker {
         let is_in = |topic: &TopicName| range.is_none_or(|range| bundles.of(topic) == range);
         topics.retain(|topic| !is_system_topic(topic) && is_in(topic));
         Ok(topics)
-    }
-}
-
-/// A topic or subscription that is not there has nothing to be done.
-fn unless_gone(done: Result<(), AdminError>) -> Result<(), AdminError> {
-    match done {
-        Err(AdminError::NotFound(_)) => Ok(()),
-        done => done,
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::namespaces::unless_missing;
+use super::unless_gone;
 use crate::{AdminError, Broker, namespace::record};
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -212,7 +212,7 @@ impl Broker {
             Doomed::Tenant(name) => self.erase_tenant(name).await?,
             Doomed::Namespace(name) => self.erase_namespace(name).await?,
             Doomed::PartitionedTopic(name) => {
-                unless_missing(self.erase_partitioned(name, true).await)?;
+                unless_gone(self.erase_partitioned(name, true).await)?;
             }
         }
         record::delete_any(self.deps(), &doomed.path()).await?;

@@ -3,7 +3,7 @@
 use geminga_metadata::paths;
 use geminga_types::{Domain, NamespaceName, TopicName};
 
-use super::{Policies, bundles, deletions::Doomed, tenants};
+use super::{Policies, bundles, deletions::Doomed, tenants, unless_gone};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
@@ -242,10 +242,10 @@ impl Broker {
     async fn empty_namespace(&self, namespace: &NamespaceName) -> Result<(), AdminError> {
         let Contents { stored, partitioned, live } = self.contents(namespace).await?;
         for topic in partitioned {
-            unless_missing(self.erase_partitioned(&topic, true).await)?;
+            unless_gone(self.erase_partitioned(&topic, true).await)?;
         }
         for topic in stored {
-            unless_missing(self.erase(&topic, true).await)?; // A partition is gone by now.
+            unless_gone(self.erase(&topic, true).await)?; // A partition is gone by now.
         }
         for handle in live {
             handle.prepare_delete(true).await?;
@@ -296,14 +296,6 @@ struct Contents {
     partitioned: Vec<TopicName>,
     /// Non-persistent ones in use.
     live: Vec<TopicHandle>,
-}
-
-/// What is gone already needs not be deleted.
-pub(super) fn unless_missing(deleted: Result<(), AdminError>) -> Result<(), AdminError> {
-    match deleted {
-        Err(AdminError::NotFound(_)) => Ok(()),
-        deleted => deleted,
-    }
 }
 
 pub(super) fn missing(namespace: &NamespaceName) -> AdminError {

@@ -12,9 +12,8 @@
 //! 1. `durable <= appended`; a change is durable once its delta, or a snapshot taken after it, is.
 //! 2. `pending` holds exactly the changes that neither the open ledger nor, while the key is being
 //!    pointed, the new one has.
-//! 3. `next.since` holds exactly the changes that were appended after its snapshot was taken, or after
-//!    that was begun. What is collected in parts may have some of them already: applied again they change
-//!    nothing.
+//! 3. `next.since` holds exactly the changes that were appended after its snapshot was begun. That may have
+//!    some of them already: applied again they change nothing.
 
 use std::collections::VecDeque;
 
@@ -76,19 +75,21 @@ pub(super) enum Phase {
 /// A ledger that is prepared while the log before it may go on.
 #[derive(Debug)]
 struct Next {
+    /// Tells the answers of its owner and of its job from those for others.
+    attempt: u64,
     step: Step,
-    /// What has changed since the snapshot.
+    /// What has changed since the snapshot was begun.
     since: Pile,
 }
 
 #[derive(Debug)]
 enum Step {
-    /// The owner collects the snapshot; the number tells it from another.
-    Making(u64),
+    /// The owner collects the snapshot.
+    Making,
     /// The snapshot waits for its job.
     Wanted(Box<CursorState>),
-    /// A job writes it; the number tells its answer.
-    Writing(u64),
+    /// A job writes it.
+    Writing,
     /// It is durable.
     Written(Box<Written>),
 }
@@ -183,25 +184,7 @@ impl CursorLog {
         }
     }
 
-    /// Takes a snapshot that holds every change appended so far. Says whether a job is wanted now.
-    pub(super) fn snapshot(&mut self, state: CursorState) -> bool {
-        let is_begun = self.next.as_ref().is_some_and(|next| !next.is_wanted());
-        match self.phase {
-            _ if is_begun => return false,
-            Phase::Idle | Phase::Asked | Phase::Preparing => {
-                self.phase = Phase::Preparing;
-                self.give_up_going_on();
-            }
-            Phase::Open(_) => {}
-            _ => return false,
-        }
-        let step = Step::Wanted(Box::new(state));
-        self.next = Some(Next { step, since: Pile::default() });
-        true
-    }
-
-    /// Begins a snapshot that will be collected in parts, with the next number: changes from now on go behind
-    /// it.
+    /// Begins a snapshot, with the next number: changes from now on go behind it.
     pub(super) fn begin_snapshot(&mut self, attempts: &mut u64) -> Option<u64> {
         match self.phase {
             _ if self.next.is_some() => return None,
@@ -213,25 +196,26 @@ impl CursorLog {
             _ => return None,
         }
         *attempts += 1;
-        self.next = Some(Next { step: Step::Making(*attempts), since: Pile::default() });
+        let (attempt, since) = (*attempts, Pile::default());
+        self.next = Some(Next { attempt, step: Step::Making, since });
         Some(*attempts)
     }
 
     /// The snapshot is complete. Says whether it is still wanted.
     pub(super) fn finish_snapshot(&mut self, attempt: u64, state: CursorState) -> bool {
-        let is_it = |next: &&mut Next| matches!(next.step, Step::Making(of) if of == attempt);
+        let is_it = |next: &&mut Next| next.attempt == attempt && matches!(next.step, Step::Making);
         let Some(next) = self.next.as_mut().filter(is_it) else { return false };
         next.step = Step::Wanted(Box::new(state));
         true
     }
 
-    /// Hands the snapshot to a job, with the next number.
-    pub(super) fn take_snapshot(&mut self, attempts: &mut u64) -> Option<(u64, CursorState)> {
-        let next = self.next.as_mut().filter(|next| next.is_wanted())?;
-        *attempts += 1;
-        match std::mem::replace(&mut next.step, Step::Writing(*attempts)) {
-            Step::Wanted(state) => Some((*attempts, *state)),
-            Step::Making(_) | Step::Writing(_) | Step::Written(_) => None,
+    /// Hands the snapshot to a job, with its number.
+    pub(super) fn take_snapshot(&mut self) -> Option<(u64, CursorState)> {
+        let is_it = |next: &&mut Next| matches!(next.step, Step::Wanted(_));
+        let next = self.next.as_mut().filter(is_it)?;
+        match std::mem::replace(&mut next.step, Step::Writing) {
+            Step::Wanted(state) => Some((next.attempt, *state)),
+            Step::Making | Step::Writing | Step::Written(_) => None,
         }
     }
 
@@ -242,8 +226,9 @@ impl CursorLog {
         result: Result<Written, String>,
         now: Instant,
     ) -> (Option<Written>, Option<Told>) {
-        let is_it = |next: &Next| matches!(next.step, Step::Writing(of) if of == attempt);
-        let Some(next) = self.next.as_mut().filter(|next| is_it(next)) else {
+        let is_it =
+            |next: &&mut Next| next.attempt == attempt && matches!(next.step, Step::Writing);
+        let Some(next) = self.next.as_mut().filter(is_it) else {
             return (result.ok(), None);
         };
         match result {
@@ -340,7 +325,7 @@ impl CursorLog {
     pub(super) fn take_unnamed(&mut self) -> Option<Written> {
         match self.next.take()?.step {
             Step::Written(written) => Some(*written),
-            Step::Making(_) | Step::Wanted(_) | Step::Writing(_) => None,
+            Step::Making | Step::Wanted(_) | Step::Writing => None,
         }
     }
 
@@ -453,12 +438,6 @@ impl CursorLog {
     fn forget_pending(&mut self) {
         self.pending = Pile::default();
         self.has_pending = false;
-    }
-}
-
-impl Next {
-    const fn is_wanted(&self) -> bool {
-        matches!(self.step, Step::Wanted(_))
     }
 }
 

@@ -192,15 +192,6 @@ impl Cursors {
         seq
     }
 
-    pub(crate) fn snapshot(&mut self, name: &str, state: CursorState) {
-        let Some((name, _)) = self.logs.get_key_value(name) else { return };
-        let name = Arc::clone(name);
-        let Some(log) = self.logs.get_mut(&name) else { return };
-        if log.snapshot(state) {
-            self.to_start.insert(name);
-        }
-    }
-
     pub(crate) fn begin_snapshot(&mut self, name: &str) -> Option<SnapshotAttempt> {
         let log = self.logs.get_mut(name).filter(|_| !self.is_fenced && !self.is_abandoned)?;
         log.begin_snapshot(&mut self.attempts).map(SnapshotAttempt)
@@ -447,7 +438,7 @@ impl Cursors {
             let job = ContinueCursor { name: Arc::clone(&name), key, options };
             self.jobs.push_back(Kind::ContinueCursor(Box::new(job)));
         }
-        if let Some((attempt, snapshot)) = log.take_snapshot(&mut self.attempts) {
+        if let Some((attempt, snapshot)) = log.take_snapshot() {
             self.writing += 1;
             let options = options.cursor_ledger.clone();
             let job = WriteSnapshot { name: Arc::clone(&name), attempt, options, snapshot };

@@ -45,6 +45,17 @@ async fn with_log(world: &World, options: Options) -> Topic {
     topic
 }
 
+/// The same with five changes more, up to 0:6: as many as a log has before it is to be replaced.
+async fn with_long_log(world: &World) -> Topic {
+    let mut topic = with_log(world, options()).await;
+    for seq in 2..7 {
+        topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
+        assert_eq!(topic.event().await, durable(seq));
+    }
+    assert_eq!(topic.event().await, needs_snapshot());
+    topic
+}
+
 #[test]
 fn a_cursor_without_changes_is_one_key() {
     run(async {
@@ -148,12 +159,7 @@ fn a_log_does_not_go_on_for_ever() {
 fn changes_are_durable_while_the_next_log_is_prepared() {
     run(async {
         let world = World::new(1);
-        let mut topic = with_log(&world, options()).await;
-        for seq in 2..7 {
-            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
-            assert_eq!(topic.event().await, durable(seq));
-        }
-        assert_eq!(topic.event().await, needs_snapshot());
+        let mut topic = with_long_log(&world).await;
         let old = world.bookie.ledgers();
         let next = LedgerId(old.last().unwrap().0 + 1);
         world.bookie.state().held_from = Some(next);
@@ -208,12 +214,7 @@ fn a_snapshot_of_a_deleted_cursor_does_not_count() {
 fn a_snapshot_that_is_written_for_nothing_is_deleted() {
     run(async {
         let world = World::new(1);
-        let mut topic = with_log(&world, options()).await;
-        for seq in 2..7 {
-            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
-            assert_eq!(topic.event().await, durable(seq));
-        }
-        assert_eq!(topic.event().await, needs_snapshot());
+        let mut topic = with_long_log(&world).await;
         let before = world.bookie.ledgers();
         let next = LedgerId(before.last().unwrap().0 + 1);
         world.bookie.state().held_from = Some(next);
@@ -251,12 +252,7 @@ fn changes_behind_one_on_its_way_become_one_entry() {
 fn a_long_log_is_replaced_by_one_that_begins_with_a_snapshot() {
     run(async {
         let world = World::new(1);
-        let mut topic = with_log(&world, options()).await;
-        for seq in 2..7 {
-            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
-            assert_eq!(topic.event().await, durable(seq));
-        }
-        assert_eq!(topic.event().await, needs_snapshot());
+        let mut topic = with_long_log(&world).await;
         // Until the snapshot comes, and while it is written, changes go on.
         topic.ledger.append_cursor("a", acked(9));
         assert_eq!(topic.event().await, durable(7));
@@ -278,12 +274,7 @@ fn a_long_log_is_replaced_by_one_that_begins_with_a_snapshot() {
 fn a_snapshot_in_parts_has_what_came_meanwhile_and_holds_up_nothing() {
     run(async {
         let world = World::new(1);
-        let mut topic = with_log(&world, options()).await;
-        for seq in 2..7 {
-            topic.ledger.append_cursor("a", moved(i64::try_from(seq).unwrap()));
-            assert_eq!(topic.event().await, durable(seq));
-        }
-        assert_eq!(topic.event().await, needs_snapshot());
+        let mut topic = with_long_log(&world).await;
         let attempt = topic.ledger.begin_snapshot("a").unwrap();
         assert_eq!(topic.ledger.begin_snapshot("a"), None);
         topic.ledger.append_cursor("a", acked(9));

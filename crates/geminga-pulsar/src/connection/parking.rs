@@ -147,9 +147,7 @@ impl Connection {
         let Batch { producer, publishes } = batch;
         for mut publish in publishes {
             let bytes = publish.entry.len();
-            let Some(permit) = self.room_to_park(bytes, producer.priority(), unread).await else {
-                return;
-            };
+            let Some(permit) = self.room_to_park(bytes, &producer, unread).await else { return };
             if bytes < COPIED_BYTES_MAX {
                 publish.detach();
             }
@@ -170,7 +168,7 @@ impl Connection {
     async fn room_to_park(
         &self,
         bytes: usize,
-        priority: i32,
+        producer: &Producer,
         unread: &mut Unread,
     ) -> Option<BudgetPermit> {
         let budget = self.door.broker.parked_budget();
@@ -183,7 +181,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.closed.cancelled() => None,
-                permit = budget.take_with_priority(bytes, priority) => Some(permit),
+                permit = budget.take_with_priority(bytes, producer.priority()) => Some(permit),
             }
         };
         unread.wait(self, room).await

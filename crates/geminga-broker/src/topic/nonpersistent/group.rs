@@ -6,7 +6,7 @@
 use geminga_env::Instant;
 
 use super::Topic;
-use crate::{rate::Left, resource_groups::Member};
+use crate::rate::Left;
 
 /// What may be sent of one batch of publishes, and what was.
 #[derive(Debug)]
@@ -20,15 +20,13 @@ pub(super) struct Share {
 impl Topic {
     /// The namespace's group may be another one.
     pub(super) fn set_group(&mut self) {
-        let named = self.policies.resource_group.as_ref();
-        if self.group.as_ref().map(Member::name) != named {
-            self.group = named.map(|name| self.deps.resource_groups.member(name));
-        }
+        let groups = &self.deps.resource_groups;
+        groups.join(&mut self.group, self.policies.resource_group.as_ref());
     }
 
     pub(super) fn share(&self, now: Instant) -> Share {
-        let wants_any = self.subscriptions.values().any(|sub| !sub.dispatch.is_empty());
-        let group = self.group.as_ref().filter(|_| wants_any);
+        let wants_any = || self.subscriptions.values().any(|sub| !sub.dispatch.is_empty());
+        let group = self.group.as_ref().filter(|_| wants_any());
         let left = group.map_or(Left::ALL, |group| group.ask_dispatch(now));
         let counts_entries = self.deps.options.dispatch.counts_entries;
         Share { left, counts_entries, messages: 0, bytes: 0 }

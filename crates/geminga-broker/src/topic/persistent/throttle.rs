@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::PoisonError};
 use geminga_subscription::Allowance;
 
 use super::{SubscriptionName, Topic};
-use crate::{
-    rate::{DispatchRate, Left, Limiter},
-    resource_groups::Member,
-};
+use crate::rate::{DispatchRate, Left, Limiter};
 
 /// A limiter for a rate; the one there is if the rate is still the same, with what was taken of it.
 pub(super) fn limiter_for(
@@ -25,10 +22,8 @@ pub(super) fn limiter_for(
 impl Topic {
     pub(super) fn set_dispatch_rates(&mut self) {
         let now = self.now();
-        let named = self.policies.resource_group.as_ref();
-        if self.group.as_ref().map(Member::name) != named {
-            self.group = named.map(|name| self.deps.resource_groups.member(name));
-        }
+        let groups = &self.deps.resource_groups;
+        groups.join(&mut self.group, self.policies.resource_group.as_ref());
         self.limiter = limiter_for(&self.policies.dispatch_rate, self.limiter.take(), now);
         for sub in self.subscriptions.values_mut() {
             let rate = &self.policies.subscription_dispatch_rate;

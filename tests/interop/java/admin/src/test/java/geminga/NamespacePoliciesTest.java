@@ -4,21 +4,8 @@ import org.junit.jupiter.api.Test;
 
 /** What can be set for a namespace. */
 class NamespacePoliciesTest extends Script {
-    private static final String DISPATCH_RATE = """
-            {
-              'dispatchThrottlingRateInMsg' : 5,
-              'dispatchThrottlingRateInByte' : 6,
-              'relativeToPublishRate' : false,
-              'ratePeriodInSecond' : 2
-            }""";
-
-    /** Unset, set, looked at, removed, unset. */
     private void policy(String name, String options, String printed) {
-        prints("namespaces get-" + name + " NS", "null");
-        run("namespaces set-" + name + " NS " + options);
-        prints("namespaces get-" + name + " NS", printed);
-        run("namespaces remove-" + name + " NS");
-        prints("namespaces get-" + name + " NS", "null");
+        policy("namespaces", "NS", name, options, printed);
     }
 
     @Test

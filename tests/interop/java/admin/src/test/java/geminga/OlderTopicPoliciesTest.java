@@ -6,16 +6,8 @@ import org.junit.jupiter.api.Test;
 
 /** What can be set for a topic by the verbs of `topics`, which the tool no longer shows and still has. */
 class OlderTopicPoliciesTest extends Script {
-    private static final String DISPATCH_RATE = "{ 'dispatchThrottlingRateInMsg' : 5, "
-            + "'dispatchThrottlingRateInByte' : 6, 'relativeToPublishRate' : false, 'ratePeriodInSecond' : 2 }";
-
-    /** Unset, set, looked at, removed, unset. */
     private void policy(String name, String options, String printed) {
-        prints("topics get-" + name + " TOPIC", "null");
-        run("topics set-" + name + " TOPIC " + options);
-        prints("topics get-" + name + " TOPIC", printed);
-        run("topics remove-" + name + " TOPIC");
-        prints("topics get-" + name + " TOPIC", "null");
+        policy("topics", "TOPIC", name, options, printed);
     }
 
     @BeforeEach

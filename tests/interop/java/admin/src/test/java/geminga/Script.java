@@ -17,6 +17,10 @@ import org.junit.jupiter.api.BeforeEach;
  * <p>In commands TENANT, NS and TOPIC stand for them; a check by another means has the admin client.
  */
 abstract class Script {
+    /** What is printed of `-md 5 -bd 6 -dt 2`. */
+    static final String DISPATCH_RATE = "{ 'dispatchThrottlingRateInMsg' : 5, "
+            + "'dispatchThrottlingRateInByte' : 6, 'relativeToPublishRate' : false, 'ratePeriodInSecond' : 2 }";
+
     private static final AtomicInteger TENANTS = new AtomicInteger();
 
     static PulsarAdmin admin;
@@ -49,6 +53,15 @@ abstract class Script {
         admin.namespaces().deleteNamespace(namespace, true);
         admin.tenants().deleteTenant(tenant);
         Tool.nothingUnseen();
+    }
+
+    /** Unset, set, looked at, removed, unset. */
+    void policy(String noun, String of, String name, String options, String printed) {
+        prints(noun + " get-" + name + " " + of, "null");
+        run(noun + " set-" + name + " " + of + " " + options);
+        prints(noun + " get-" + name + " " + of, printed);
+        run(noun + " remove-" + name + " " + of);
+        prints(noun + " get-" + name + " " + of, "null");
     }
 
     String run(String command) {

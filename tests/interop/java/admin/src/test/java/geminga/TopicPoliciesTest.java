@@ -6,21 +6,8 @@ import org.junit.jupiter.api.Test;
 
 /** What can be set for a topic. */
 class TopicPoliciesTest extends Script {
-    private static final String DISPATCH_RATE = """
-            {
-              'dispatchThrottlingRateInMsg' : 5,
-              'dispatchThrottlingRateInByte' : 6,
-              'relativeToPublishRate' : false,
-              'ratePeriodInSecond' : 2
-            }""";
-
-    /** Unset, set, looked at, removed, unset. */
     private void policy(String name, String options, String printed) {
-        prints("topicPolicies get-" + name + " TOPIC", "null");
-        run("topicPolicies set-" + name + " TOPIC " + options);
-        prints("topicPolicies get-" + name + " TOPIC", printed);
-        run("topicPolicies remove-" + name + " TOPIC");
-        prints("topicPolicies get-" + name + " TOPIC", "null");
+        policy("topicPolicies", "TOPIC", name, options, printed);
     }
 
     @BeforeEach
