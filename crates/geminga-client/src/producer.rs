@@ -71,6 +71,8 @@ pub struct ProducerOptions {
     /// What messages are written in: the broker registers it, and refuses it if it does not fit the
     /// topic's.
     pub schema: Option<Schema>,
+    /// A subscription that the broker makes before the first message, if there is none of that name.
+    pub initial_subscription: Option<String>,
 }
 
 /// A producer. Cheap to clone; the last clone that is dropped closes it, after what was sent.
@@ -82,11 +84,19 @@ pub struct Producer {
 #[derive(Debug)]
 struct Handle {
     topic: TopicName,
-    name: String,
+    attached: Attached,
     parts: Vec<Part>,
     router: Router,
     bytes: Arc<Semaphore>,
     bytes_max: u32,
+}
+
+/// What the broker says when it takes a producer for the first time.
+#[derive(Clone, Debug)]
+struct Attached {
+    name: String,
+    last_sequence_id: Option<u64>,
+    schema_version: Option<Bytes>,
 }
 
 #[derive(Debug)]
@@ -129,10 +139,10 @@ pub struct Receipt(oneshot::Receiver<Result<MessageId, SendError>>);
 
 /// What a partition's task is told.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are messages to send")]
 enum Message {
     Send(Queued),
     SendMany(Vec<Queued>),
+    SendEntry(QueuedEntry),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<Result<(), ClientError>>),
 }
@@ -142,6 +152,15 @@ enum Message {
 struct Queued {
     metadata: OutgoingMetadata,
     payload: Bytes,
+    waiter: Waiter,
+}
+
+/// An entry that is sent as it is.
+#[derive(Debug)]
+struct QueuedEntry {
+    sequence_id: u64,
+    messages: u32,
+    entry: Bytes,
     waiter: Waiter,
 }
 
@@ -178,6 +197,7 @@ impl Default for ProducerOptions {
             pending_bytes_max: 64 * 1024 * 1024,
             send_timeout: Some(Duration::from_secs(30)),
             schema: None,
+            initial_subscription: None,
         }
     }
 }
@@ -192,7 +212,20 @@ impl Producer {
     /// Its name, as the broker knows it: of its first partition, if it made them up.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.shared.attached.name
+    }
+
+    /// The last sequence id that the broker knew under its name when it came, if it knew one: on its first
+    /// partition.
+    #[must_use]
+    pub fn last_sequence_id(&self) -> Option<u64> {
+        self.shared.attached.last_sequence_id
+    }
+
+    /// Which version of the topic's schema its own is; none if it has none.
+    #[must_use]
+    pub fn schema_version(&self) -> Option<&Bytes> {
+        self.shared.attached.schema_version.as_ref()
     }
 
     /// Sends a message; waits while the window is full.
@@ -212,6 +245,26 @@ impl Producer {
         let waiter = Waiter::One { reply, _places: places };
         // When the task is gone, the waiter is dropped and the receipt says so.
         _ = part.mailbox.send(Message::Send(Queued { metadata, payload, waiter })).await;
+        receipt
+    }
+
+    /// Sends an entry as it is, of so many messages, which has this producer's name and `sequence_id` in its
+    /// metadata; to the first partition. Waits while the window is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Self::send`].
+    pub async fn send_entry(&self, sequence_id: u64, messages: u32, entry: Bytes) -> Receipt {
+        let (reply, receipt) = oneshot::channel();
+        let receipt = Receipt(receipt);
+        let handle = &*self.shared;
+        let Some(part) = handle.parts.first() else { return receipt };
+        let size = u64::try_from(entry.len()).unwrap_or(u64::MAX);
+        let Some(places) = handle.places(part, 1, size).await else { return receipt };
+        let waiter = Waiter::One { reply, _places: places };
+        let queued = QueuedEntry { sequence_id, messages, entry, waiter };
+        // When the task is gone, the waiter is dropped and the receipt says so.
+        _ = part.mailbox.send(Message::SendEntry(queued)).await;
         receipt
     }
 
@@ -353,34 +406,31 @@ pub(crate) async fn create(
     let indexes: Vec<Option<u32>> =
         if partitions == 0 { vec![None] } else { (0..partitions).map(Some).collect() };
     let mut parts = Vec::with_capacity(indexes.len());
-    let mut names = Vec::with_capacity(indexes.len());
+    let mut waits = Vec::with_capacity(indexes.len());
     for partition in indexes {
-        let (part, name) = start(shared, topic, partition, &options);
+        let (part, attached) = start(shared, topic, partition, &options);
         parts.push(part);
-        names.push(name);
+        waits.push(attached);
     }
-    let mut name = String::new();
-    for attached in names {
-        let given = attached.await.map_err(|_| ClientError::Closed)??;
-        if name.is_empty() {
-            name = given;
-        }
+    let mut first = None;
+    for wait in waits {
+        let attached = wait.await.map_err(|_| ClientError::Closed)??;
+        first.get_or_insert(attached);
     }
+    let attached = first.ok_or(ClientError::Closed)?; // There is one partition at least.
     let router = Router::new(parts.len());
     let bytes_max = options.pending_bytes_max.max(1);
     let bytes = Arc::new(Semaphore::new(usize::try_from(bytes_max).unwrap_or(usize::MAX)));
-    let handle = Handle { topic: topic.clone(), name, parts, router, bytes, bytes_max };
+    let handle = Handle { topic: topic.clone(), attached, parts, router, bytes, bytes_max };
     Ok(Producer { shared: Arc::new(handle) })
 }
-
-type Attached = oneshot::Receiver<Result<String, ClientError>>;
 
 fn start(
     shared: &Arc<Shared>,
     topic: &TopicName,
     partition: Option<u32>,
     options: &ProducerOptions,
-) -> (Part, Attached) {
+) -> (Part, oneshot::Receiver<Result<Attached, ClientError>>) {
     let full = partition.map_or_else(|| topic.clone(), |index| topic.with_partition(index));
     let full: Arc<str> = full.to_string().into();
     let command = CommandProducer {
@@ -388,14 +438,15 @@ fn start(
         producer_name: options.name.clone(),
         user_provided_producer_name: Some(options.name.is_some()),
         schema: options.schema.clone(),
+        initial_subscription_name: options.initial_subscription.clone(),
         ..CommandProducer::default()
     };
     let window = usize::try_from(options.pending_messages_max).unwrap_or(usize::MAX);
     let link = Link::new(shared, &full, command.into(), window.saturating_add(EVENTS_SLACK));
     let (mailbox, inbox) = mpsc::channel(window.saturating_add(EVENTS_SLACK));
-    let (attached, name) = oneshot::channel();
-    let state = State::new(shared, partition, options.clone(), attached);
+    let (attach, attached) = oneshot::channel();
+    let state = State::new(shared, partition, options.clone(), attach);
     shared.tasks.spawn(task::run(state, link, inbox, shared.closing.clone()));
     let messages = Arc::new(Semaphore::new(window));
-    (Part { mailbox, messages, group_max: (window / GROUPS).max(1) }, name)
+    (Part { mailbox, messages, group_max: (window / GROUPS).max(1) }, attached)
 }

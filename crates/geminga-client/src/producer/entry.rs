@@ -38,11 +38,12 @@ pub(super) fn encode<W>(
         [item] => single(item, format),
         items => batch(items, format),
     };
-    let waiters = draft.into_iter().map(|item| item.waiter).collect();
+    let waiters: Vec<_> = draft.into_iter().map(|item| item.waiter).collect();
     match built {
         Ok(entry) => {
+            let messages = u32::try_from(waiters.len()).unwrap_or(u32::MAX);
             let (sequence_id, highest_sequence_id) = (first, highest);
-            Ok(InFlight { sequence_id, highest_sequence_id, entry, deadline, waiters })
+            Ok(InFlight { sequence_id, highest_sequence_id, messages, entry, deadline, waiters })
         }
         Err(error) => Err((error, waiters)),
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use geminga_env::{Clock, Instant};
 use geminga_types::Position;
 use geminga_wire::{
+    FRAME_OVERHEAD,
     frame::SendCommand,
     proto::{Body, ServerError},
 };
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{
-    Message, ProducerOptions, Queued, SendError, Waiter,
+    Attached, Message, ProducerOptions, Queued, QueuedEntry, SendError, Waiter,
     batcher::{Batcher, Draft, Item},
     entry::{self, Format},
     window::{Answered, InFlight, Window},
@@ -41,7 +42,7 @@ pub(super) struct State {
     partition: Option<u32>,
     options: ProducerOptions,
     /// Who waits for the first attachment.
-    attached: Option<oneshot::Sender<Result<String, ClientError>>>,
+    attached: Option<oneshot::Sender<Result<Attached, ClientError>>>,
     name: String,
     next_sequence_id: u64,
     /// Of the schema that the producer has registered.
@@ -67,7 +68,7 @@ impl State {
         shared: &Arc<Shared>,
         partition: Option<u32>,
         options: ProducerOptions,
-        attached: oneshot::Sender<Result<String, ClientError>>,
+        attached: oneshot::Sender<Result<Attached, ClientError>>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -134,6 +135,7 @@ impl State {
             Message::SendMany(group) => {
                 group.into_iter().for_each(|queued| self.on_queued(queued, now));
             }
+            Message::SendEntry(queued) => self.on_entry(queued, now),
             Message::Flush(reply) => {
                 self.flush_batch();
                 self.flushes.push_back((self.pushed, reply));
@@ -141,6 +143,22 @@ impl State {
             }
             Message::Close(reply) => self.close(now, Some(reply)),
         }
+    }
+
+    fn on_entry(&mut self, queued: QueuedEntry, now: Instant) {
+        let QueuedEntry { sequence_id, messages, entry, waiter } = queued;
+        self.flush_batch();
+        let (size, limit) = (entry.len(), self.max_message_size + FRAME_OVERHEAD / 2);
+        if limit < size {
+            return waiter.answer(Err(SendError::TooLarge { size, limit }));
+        }
+        self.next_sequence_id = self.next_sequence_id.max(sequence_id.saturating_add(1));
+        let deadline = self.options.send_timeout.map(|limit| now + limit);
+        let (highest_sequence_id, waiters) = (None, vec![waiter]);
+        let entry =
+            InFlight { sequence_id, highest_sequence_id, messages, entry, deadline, waiters };
+        self.window.push(entry);
+        self.pushed += 1;
     }
 
     fn on_queued(&mut self, queued: Queued, now: Instant) {
@@ -235,7 +253,12 @@ impl State {
         self.name.clone_from(&success.producer_name);
         let last = u64::try_from(success.last_sequence_id()).ok();
         self.next_sequence_id = last.map_or(0, |last| last.saturating_add(1));
-        _ = attached.send(Ok(self.name.clone())); // The caller may have gone away.
+        let told = Attached {
+            name: self.name.clone(),
+            last_sequence_id: last,
+            schema_version: self.schema_version.clone(),
+        };
+        _ = attached.send(Ok(told)); // The caller may have gone away.
         ControlFlow::Continue(Then::Named(self.name.clone()))
     }
 
@@ -342,7 +365,7 @@ fn send_command(producer_id: u64, entry: &InFlight<Waiter>) -> SendCommand {
     SendCommand {
         producer_id,
         sequence_id: entry.sequence_id,
-        num_messages: u32::try_from(entry.waiters.len()).unwrap_or(u32::MAX),
+        num_messages: entry.messages,
         highest_sequence_id: entry.highest_sequence_id,
         txn: None,
         is_chunk: false,

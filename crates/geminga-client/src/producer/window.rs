@@ -16,6 +16,8 @@ pub(super) struct InFlight<W> {
     pub(super) sequence_id: u64,
     /// Of a batch's last message.
     pub(super) highest_sequence_id: Option<u64>,
+    /// Messages in the entry.
+    pub(super) messages: u32,
     pub(super) entry: Bytes,
     pub(super) deadline: Option<Instant>,
     /// One for each message.
@@ -109,7 +111,14 @@ mod tests {
 
     fn entry(sequence_id: u64, deadline: Option<Instant>) -> InFlight<u64> {
         let waiters = vec![sequence_id];
-        InFlight { sequence_id, highest_sequence_id: None, entry: Bytes::new(), deadline, waiters }
+        InFlight {
+            sequence_id,
+            highest_sequence_id: None,
+            messages: 1,
+            entry: Bytes::new(),
+            deadline,
+            waiters,
+        }
     }
 
     #[test]
