@@ -22,10 +22,11 @@ use crate::{
     formats,
     load::{Topics, store_error},
     namespace,
+    neighbours::{Alone, Neighbours},
     ownership::Ownership,
     producer::OpenProducer,
     publish_gate::PublishLimiter,
-    publisher::LocalPublishers,
+    publisher::Publishers,
     rate::Limiter,
     resource_groups::{ResourceGroupUse, ResourceGroups},
     schema::Registry,
@@ -153,6 +154,19 @@ impl Broker {
     ///
     /// See [`StartError`].
     pub async fn start(parts: Parts, options: Options) -> Result<Self, StartError> {
+        Self::start_among(parts, options, Arc::new(Alone)).await
+    }
+
+    /// As [`Self::start`], one of several brokers.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start_among(
+        parts: Parts,
+        options: Options,
+        neighbours: Arc<dyn Neighbours>,
+    ) -> Result<Self, StartError> {
         let Parts { ledger, tasks, shutdown } = parts;
         formats::ensure(&ledger).await?;
         geminga_managed_ledger::replay_tombstones(&ledger)
@@ -179,7 +193,7 @@ impl Broker {
         let resource_groups = Arc::new(ResourceGroups::new(clock, options.resource_groups_lend));
         let unacked = UnackedInAll::new(options.limits.unacked_per_broker_max);
         let repairs = Arc::new(AtomicU64::new(0));
-        let publishers = Arc::new(LocalPublishers::default());
+        let publishers = Arc::new(Publishers::new(Arc::clone(&neighbours)));
         let schemas = Arc::new(Registry::new(ledger.clone()));
         let deps = TopicDeps {
             ledger,
@@ -199,7 +213,8 @@ impl Broker {
             delayed_scans: Arc::new(Semaphore::new(DELAYED_SCANS_AT_ONCE)),
             tasks,
             publishes: publishes.clone(),
-            publishers: Arc::<LocalPublishers>::clone(&publishers),
+            publishers: Arc::clone(&publishers),
+            neighbours,
             dead_letters: Arc::default(),
             silences: Arc::default(),
         };
@@ -319,7 +334,8 @@ impl Broker {
             let namespace = topic.namespace().to_string();
             return Err(TopicError::NamespaceNotFound(namespace).into());
         }
-        let advertised = &self.options().advertised;
+        let other = self.0.deps.neighbours.owner(topic);
+        let advertised = other.as_deref().unwrap_or_else(|| &self.options().advertised);
         let (broker_url, broker_url_tls) = match listener.filter(|name| !name.is_empty()) {
             None => (advertised.broker_url.clone(), advertised.broker_url_tls.clone()),
             Some(name) => match advertised.listeners.get(name) {

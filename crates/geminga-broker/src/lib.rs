@@ -19,6 +19,7 @@ mod feedback;
 mod formats;
 mod load;
 mod namespace;
+mod neighbours;
 mod options;
 mod outbox;
 mod ownership;
@@ -52,6 +53,7 @@ pub use explain::{
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
 pub use geminga_subscription::{AutoSplit, Chunk};
+pub use neighbours::Neighbours;
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
     DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
@@ -61,6 +63,7 @@ pub use outbox::{ClientKey, OutMessage, Outbox, Outgoing, Receipt};
 pub use policies::{InactiveMode, QuotaAction};
 pub use producer::{AccessMode, Producer, ProducerRequest, Publish, chunk_of};
 pub use publish_gate::PublishRate;
+pub use publisher::{Published, PublisherRequest, TopicPublisher};
 pub use rate::{DispatchRate, lending::Used as ResourceGroupUsed};
 pub use resource_groups::ResourceGroupUse;
 pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};

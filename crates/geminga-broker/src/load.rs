@@ -254,6 +254,9 @@ impl Topics {
         create: Option<&Policies>,
         policies: Arc<TopicPolicies>,
     ) -> Result<TopicHandle, TopicError> {
+        if self.deps.neighbours.owner(name).is_some() {
+            return Err(TopicError::NotOwned(name.clone()));
+        }
         let grant = self.ownership.acquire(name);
         let deps = self.deps.clone();
         let shutdown = self.shutdown.clone();

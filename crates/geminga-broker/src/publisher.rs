@@ -1,6 +1,9 @@
 //! What a broker publishes by itself to a topic, wherever that is served.
 
-use std::{collections::VecDeque, fmt, sync::OnceLock};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use geminga_env::BoxFuture;
 use geminga_types::TopicName;
@@ -8,65 +11,57 @@ use geminga_wire::entry::key_hash;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    AccessMode, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish, PublishError,
-    Schema, SchemaVersion, TopicError, broker::WeakBroker,
+    AccessMode, Neighbours, Outbox, Outgoing, ProduceError, Producer, ProducerRequest, Publish,
+    PublishError, Schema, SchemaVersion, TopicError, broker::WeakBroker,
 };
 
 /// How a publisher is opened.
 #[derive(Clone, Debug)]
-pub(crate) struct PublisherRequest {
+pub struct PublisherRequest {
     /// Its name. Another one of that name that this broker has open is closed.
-    pub(crate) name: String,
+    pub name: String,
     /// What its messages are written in.
-    pub(crate) schema: Option<Schema>,
+    pub schema: Option<Schema>,
     /// A subscription that is to be there before the first message.
-    pub(crate) initial_subscription: Option<String>,
+    pub initial_subscription: Option<String>,
     /// To which partition of the topic it publishes, modulo their number.
-    pub(crate) partition: u32,
+    pub partition: u32,
 }
 
 /// What became of messages.
 #[derive(Debug)]
-pub(crate) struct Published {
+pub struct Published {
     /// How many are stored, the first ones.
-    pub(crate) stored: usize,
+    pub stored: usize,
     /// Why the others may not be.
-    pub(crate) failure: Option<PublishError>,
-}
-
-/// Opens publishers.
-pub(crate) trait TopicPublishers: fmt::Debug + Send + Sync {
-    /// Opens one to `topic`, which is created if that is allowed.
-    fn open<'a>(
-        &'a self,
-        topic: &'a TopicName,
-        request: PublisherRequest,
-    ) -> BoxFuture<'a, Result<Box<dyn TopicPublisher>, ProduceError>>;
+    pub failure: Option<PublishError>,
 }
 
 /// An open publisher. Dropped, it is closed some time later.
-pub(crate) trait TopicPublisher: Send {
+pub trait TopicPublisher: Send {
     /// Version of its schema on the topic.
     fn schema_version(&self) -> Option<SchemaVersion>;
 
     /// The last sequence id that was published under its name, or -1.
     fn last_sequence_id(&self) -> i64;
 
-    /// Publishes in order, and waits until all is stored or something has failed; after a failure
-    /// nothing more is published.
+    /// Publishes in order, and waits until all is stored or something has failed. What is behind that may
+    /// be stored too, and is recognised when it comes again.
     fn publish(&mut self, messages: Vec<Publish>) -> BoxFuture<'_, Published>;
 
     /// Closes it.
     fn close(&mut self) -> BoxFuture<'_, ()>;
 }
 
-/// Publishers to topics that this broker serves.
-#[derive(Debug, Default)]
-pub(crate) struct LocalPublishers {
-    /// The broker, and the number that all of them have for their connection.
+/// Opens publishers, to whichever broker serves a topic.
+#[derive(Debug)]
+pub(crate) struct Publishers {
+    /// This broker, and the number that all publishers to its own topics have for their connection.
     broker: OnceLock<(WeakBroker, u64)>,
+    neighbours: Arc<dyn Neighbours>,
 }
 
+/// A publisher to a topic that this broker serves.
 struct LocalPublisher {
     producer: Option<Producer>,
     schema_version: Option<SchemaVersion>,
@@ -75,13 +70,18 @@ struct LocalPublisher {
     tasks: TaskTracker,
 }
 
-impl LocalPublishers {
+impl Publishers {
+    pub(crate) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
+        Self { broker: OnceLock::new(), neighbours }
+    }
+
     /// Says through which broker they publish.
     pub(crate) fn begin(&self, broker: WeakBroker, connection_id: u64) {
         _ = self.broker.set((broker, connection_id));
     }
 
-    async fn open_local(
+    /// Opens one to `topic`, which is created if that is allowed.
+    pub(crate) async fn open(
         &self,
         topic: &TopicName,
         request: PublisherRequest,
@@ -95,6 +95,9 @@ impl LocalPublishers {
             0 => topic.clone(),
             count => topic.with_partition(request.partition % count),
         };
+        if self.neighbours.owner(&part).is_some() {
+            return self.neighbours.open(&part, request).await;
+        }
         let outbox = broker.outbox(usize::MAX);
         let request = ProducerRequest {
             producer_id: key_hash(request.name.as_bytes()).into(),
@@ -122,16 +125,6 @@ impl LocalPublishers {
             outbox,
             tasks: broker.tasks().clone(),
         }))
-    }
-}
-
-impl TopicPublishers for LocalPublishers {
-    fn open<'a>(
-        &'a self,
-        topic: &'a TopicName,
-        request: PublisherRequest,
-    ) -> BoxFuture<'a, Result<Box<dyn TopicPublisher>, ProduceError>> {
-        Box::pin(self.open_local(topic, request))
     }
 }
 

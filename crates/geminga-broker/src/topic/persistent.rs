@@ -67,12 +67,12 @@ use super::{
     producers::Producers, rates::Flow,
 };
 use crate::{
-    Budget, Options,
+    Budget, Neighbours, Options,
     dynamic::LiveOptions,
     ownership::Grant,
     policies::TopicPolicies,
     publish_gate::PublishLimiter,
-    publisher::TopicPublishers,
+    publisher::Publishers,
     rate::Limiter,
     resource_groups::{Member, ResourceGroups},
     schema::Registry,
@@ -141,7 +141,8 @@ pub(crate) struct TopicDeps {
     /// Bytes of publishes in flight.
     pub(crate) publishes: Budget,
     /// Publish for it to other topics.
-    pub(crate) publishers: Arc<dyn TopicPublishers>,
+    pub(crate) publishers: Arc<Publishers>,
+    pub(crate) neighbours: Arc<dyn Neighbours>,
     pub(crate) dead_letters: Arc<DeadLetterCounts>,
     /// How often a topic did not answer in time.
     pub(crate) silences: Arc<AtomicU64>,

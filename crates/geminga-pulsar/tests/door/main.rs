@@ -13,6 +13,7 @@ mod handshake;
 mod incarnations;
 mod limits;
 mod malformed;
+mod neighbours;
 mod opening;
 mod panics;
 mod producing;

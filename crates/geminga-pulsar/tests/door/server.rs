@@ -1,13 +1,14 @@
 //! A broker with its door.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use geminga_bookie::LocalBookies;
 use geminga_bookie_storage::Storage;
-use geminga_broker::{Advertised, Broker, Limits, Parts, SubscriptionKinds};
+use geminga_broker::{Advertised, Broker, Limits, Neighbours, Parts, SubscriptionKinds};
 use geminga_env::{Env, sim::World};
 use geminga_ledger::{Deps, LedgerOptions};
+use geminga_metadata::MemoryStore;
 use geminga_pulsar::Options;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,6 +28,23 @@ pub(crate) struct Server {
     pub(crate) bookie: HeldBookie,
     pub(crate) store: Arc<HeldStore>,
     address: SocketAddr,
+}
+
+/// What brokers share.
+pub(crate) struct Ground {
+    pub(crate) env: Env,
+    bookies: LocalBookies,
+    store: Arc<MemoryStore>,
+}
+
+impl Ground {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let env = World::new(seed).env();
+        let directory = Path::new("/data");
+        env.disk.create_dir_all(directory).unwrap();
+        let storage = Storage::open(env.clone(), storage_options(directory)).await.unwrap();
+        Self { env, bookies: LocalBookies::new(storage), store: Arc::new(MemoryStore::new()) }
+    }
 }
 
 impl Server {
@@ -56,7 +74,7 @@ impl Server {
 
     pub(crate) async fn start_in(
         env: Env,
-        directory: &std::path::Path,
+        directory: &Path,
         change: impl FnOnce(&mut Options),
     ) -> Self {
         Self::build(env, directory, change, broker_options()).await
@@ -64,28 +82,51 @@ impl Server {
 
     async fn build(
         env: Env,
-        directory: &std::path::Path,
+        directory: &Path,
         change: impl FnOnce(&mut Options),
         broker_options: geminga_broker::Options,
     ) -> Self {
-        let storage = geminga_bookie_storage::Options {
-            journal_file_bytes: 1 << 20,
-            min_free_bytes: 0,
-            ..geminga_bookie_storage::Options::new(
-                directory.join("journal"),
-                directory.join("ledgers"),
-            )
+        let storage = Storage::open(env.clone(), storage_options(directory)).await.unwrap();
+        let ground = Ground {
+            env,
+            bookies: LocalBookies::new(storage),
+            store: Arc::new(MemoryStore::new()),
         };
-        let storage = Storage::open(env.clone(), storage).await.unwrap();
-        let bookie = HeldBookie::new(LocalBookies::new(storage));
-        let store = Arc::new(HeldStore::new());
+        Self::build_on(&ground, change, broker_options, |_| None).await
+    }
+
+    /// One of several that share what is stored; `neighbours` is told where it listens.
+    pub(crate) async fn on(
+        ground: &Ground,
+        neighbours: impl FnOnce(SocketAddr) -> Arc<dyn Neighbours>,
+    ) -> Self {
+        let neighbours = |address| Some(neighbours(address));
+        Self::build_on(ground, |_| {}, broker_options(), neighbours).await
+    }
+
+    async fn build_on(
+        ground: &Ground,
+        change: impl FnOnce(&mut Options),
+        mut broker_options: geminga_broker::Options,
+        neighbours: impl FnOnce(SocketAddr) -> Option<Arc<dyn Neighbours>>,
+    ) -> Self {
+        let env = ground.env.clone();
+        let bookie = HeldBookie::new(ground.bookies.clone());
+        let store = Arc::new(HeldStore::over(Arc::clone(&ground.store)));
+        let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_address();
         let ledger =
             Deps::new(env.clone(), Arc::<HeldStore>::clone(&store), Arc::new(bookie.clone()));
         let tasks = TaskTracker::new();
         let parts = Parts { ledger, tasks: tasks.clone(), shutdown: CancellationToken::new() };
-        let broker = Broker::start(parts, broker_options).await.unwrap();
-        let listener = env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.local_address();
+        let broker = match neighbours(address) {
+            Some(neighbours) => {
+                broker_options.advertised.broker_url = format!("pulsar://{address}");
+                Broker::start_among(parts, broker_options, neighbours).await
+            }
+            None => Broker::start(parts, broker_options).await,
+        };
+        let broker = broker.unwrap();
         let mut options = Options::for_messages_of(MAX_MESSAGE_SIZE);
         change(&mut options);
         let options = Arc::new(options);
@@ -125,6 +166,14 @@ impl Server {
             assert!(self.env.clock.now() < deadline, "a connection stays open");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+}
+
+fn storage_options(directory: &Path) -> geminga_bookie_storage::Options {
+    geminga_bookie_storage::Options {
+        journal_file_bytes: 1 << 20,
+        min_free_bytes: 0,
+        ..geminga_bookie_storage::Options::new(directory.join("journal"), directory.join("ledgers"))
     }
 }
 

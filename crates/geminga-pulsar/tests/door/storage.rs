@@ -103,13 +103,13 @@ impl Bookies for HeldBookie {
 /// A store that holds back writes of keys that contain some text.
 #[derive(Debug)]
 pub(crate) struct HeldStore {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     part: watch::Sender<Option<&'static str>>,
 }
 
 impl HeldStore {
-    pub(crate) fn new() -> Self {
-        Self { inner: MemoryStore::new(), part: watch::channel(None).0 }
+    pub(crate) fn over(inner: Arc<MemoryStore>) -> Self {
+        Self { inner, part: watch::channel(None).0 }
     }
 
     /// Holds back writes of keys that contain `part`; `None` lets all go on.
