@@ -251,7 +251,7 @@ routes! {
     SplitBundle = PUT "/admin/v2/namespaces/{}/{}/{bundle}/split", Superuser;
     /// Where a bundle's topics are in the hash range.
     TopicHashPositions = GET "/admin/v2/namespaces/{}/{}/{bundle}/topicHashPositions", TenantAdmin;
-    /// Deletes a bundle with its topics: refused.
+    /// Gives a bundle up: its topics are unloaded.
     DeleteBundle = DELETE "/admin/v2/namespaces/{}/{}/{bundle}", TenantAdmin;
     /// Clusters that a namespace is in.
     Replication = GET "/admin/v2/namespaces/{}/{}/replication", TenantAdmin;

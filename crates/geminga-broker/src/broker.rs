@@ -218,7 +218,7 @@ impl Broker {
             dead_letters: Arc::default(),
             silences: Arc::default(),
         };
-        let ownership = Ownership::standalone(bundles);
+        let ownership = Ownership::standalone();
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
         begin_tasks(&deps, &topics, &shutdown);
         let connections = AtomicU64::new(0);

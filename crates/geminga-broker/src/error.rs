@@ -257,6 +257,9 @@ pub enum AdminError {
     /// The request makes no sense; says what would.
     #[error("{0}")]
     Invalid(String),
+    /// What it gives is not what it must be; says how not.
+    #[error("{0}")]
+    Malformed(String),
     /// A number beyond what is allowed; says what is.
     #[error("{0}")]
     OutOfRange(String),

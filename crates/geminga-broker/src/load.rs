@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, future::Shared};
 use geminga_env::Instant;
 use geminga_managed_ledger::{ManagedLedger, OpenError};
 use geminga_metadata::{MetadataError, values::policies::Policies};
-use geminga_types::{Domain, TopicName};
+use geminga_types::{BundleRange, Domain, TopicName};
 use tokio::sync::{RwLock, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
@@ -216,7 +216,7 @@ impl Topics {
         let own = self.own_policies(name).await.map_err(store_error)?;
         let options = self.deps.live.now();
         let in_force = TopicPolicies::of_topic(&options, &policies, own.as_ref(), name);
-        self.open(name, create, in_force).await
+        self.open(name, namespace::bundles(&policies).of(name), create, in_force).await
     }
 
     /// Whether a load may create the topic, if it is named like a partition; else as it was.
@@ -251,13 +251,14 @@ impl Topics {
     async fn open(
         &self,
         name: &TopicName,
+        bundle: BundleRange,
         create: Option<&Policies>,
         policies: Arc<TopicPolicies>,
     ) -> Result<TopicHandle, TopicError> {
         if self.deps.neighbours.owner(name).is_some() {
             return Err(TopicError::NotOwned(name.clone()));
         }
-        let grant = self.ownership.acquire(name);
+        let grant = self.ownership.acquire(name, bundle);
         let deps = self.deps.clone();
         let shutdown = self.shutdown.clone();
         if name.domain() == Domain::NonPersistent {

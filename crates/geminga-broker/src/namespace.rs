@@ -22,7 +22,7 @@ use geminga_metadata::{
     MetadataError, paths,
     values::policies::{Policies, TenantInfo},
 };
-use geminga_types::NamespaceName;
+use geminga_types::{Bundles, NamespaceName};
 
 pub(crate) use defaults::{ensure_defaults, new_policies};
 pub(crate) use partitions::{
@@ -44,6 +44,12 @@ pub(crate) async fn policies(
 ) -> Result<Option<Policies>, MetadataError> {
     let found = record::read::<Policies>(deps, &paths::namespace(namespace)).await?;
     Ok(found.map(|(policies, _)| policies).filter(|policies| !policies.deleted))
+}
+
+/// How a namespace is cut.
+pub(crate) fn bundles(policies: &Policies) -> Bundles {
+    let Some(data) = &policies.bundles else { return Bundles::even(1) };
+    Bundles::parse(&data.boundaries).unwrap_or_else(|| Bundles::even(data.num_bundles))
 }
 
 /// Whether a tenant exists.

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use geminga_types::{BundleRange, NamespaceName, TopicName, bundle_of};
+use geminga_types::{BundleRange, NamespaceName, TopicName};
 use tokio_util::sync::CancellationToken;
 
 /// The right to serve a bundle's topics, until revoked.
@@ -20,10 +20,10 @@ pub(crate) struct Grant {
     revoked: CancellationToken,
 }
 
-/// Hands out grants. Every grant of a bundle between two revocations has the same epoch.
+/// Hands out grants. Every grant of a bundle between two revocations has the same epoch. A split gives its
+/// parts grants of their own for what is loaded from then on; what was loaded before keeps that of the whole.
 #[derive(Debug)]
 pub(crate) struct Ownership {
-    bundles_default: u32,
     held: Mutex<BTreeMap<(NamespaceName, BundleRange), Grant>>,
     epochs: Mutex<u64>,
 }
@@ -54,21 +54,16 @@ impl Grant {
 }
 
 impl Ownership {
-    /// Everything is ours, in namespaces cut into `bundles_default` bundles.
+    /// Everything is ours.
     #[must_use]
-    pub(crate) fn standalone(bundles_default: u32) -> Self {
-        Self {
-            bundles_default: bundles_default.max(1),
-            held: Mutex::default(),
-            epochs: Mutex::new(0),
-        }
+    pub(crate) fn standalone() -> Self {
+        Self { held: Mutex::default(), epochs: Mutex::new(0) }
     }
 
     /// The grant for `topic`'s bundle.
     #[must_use]
-    pub(crate) fn acquire(&self, topic: &TopicName) -> Grant {
+    pub(crate) fn acquire(&self, topic: &TopicName, bundle: BundleRange) -> Grant {
         let namespace = topic.namespace().clone();
-        let bundle = bundle_of(topic, self.bundles_default);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.entry((namespace.clone(), bundle))
             .or_insert_with(|| {
@@ -79,32 +74,51 @@ impl Ownership {
             .clone()
     }
 
-    /// Revokes the grant for `topic`'s bundle: its topics close, and load again with a later epoch.
+    /// Revokes the grants that hold `topic`: their topics close, and load again with a later epoch.
     pub(crate) fn revoke(&self, topic: &TopicName) {
-        let bundle = bundle_of(topic, self.bundles_default);
-        let key = (topic.namespace().clone(), bundle);
-        let grant = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        if let Some(grant) = grant {
-            grant.revoked.cancel();
-        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(namespace, bundle), grant| {
+            let is_of_it = namespace == topic.namespace() && bundle.holds(topic);
+            if is_of_it {
+                grant.revoked.cancel();
+            }
+            !is_of_it
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use geminga_types::Bundles;
+
     use super::*;
 
     #[test]
     fn a_grant_holds_until_revoked_and_the_next_has_a_later_epoch() {
-        let ownership = Ownership::standalone(4);
+        let ownership = Ownership::standalone();
         let topic: TopicName = "a".parse().unwrap();
-        let first = ownership.acquire(&topic);
-        assert_eq!(first.epoch(), ownership.acquire(&topic).epoch());
+        let bundle = Bundles::even(4).of(&topic);
+        let first = ownership.acquire(&topic, bundle);
+        assert_eq!(first.epoch(), ownership.acquire(&topic, bundle).epoch());
         ownership.revoke(&topic);
         assert!(!first.is_valid());
-        let second = ownership.acquire(&topic);
+        let second = ownership.acquire(&topic, bundle);
         assert!(second.is_valid());
         assert!(first.epoch() < second.epoch());
         assert_eq!(first.bundle(), second.bundle());
+    }
+
+    #[test]
+    fn after_a_split_a_revocation_closes_what_was_loaded_before_it_too() {
+        let ownership = Ownership::standalone();
+        let topic: TopicName = "a".parse().unwrap();
+        let (whole, half) = (Bundles::even(1).of(&topic), Bundles::even(2).of(&topic));
+        let before = ownership.acquire(&topic, whole);
+        let after = ownership.acquire(&topic, half);
+        assert_ne!(before.epoch(), after.epoch());
+        let others = "public/other/a".parse().unwrap();
+        let other = ownership.acquire(&others, whole);
+        ownership.revoke(&topic);
+        assert!(!before.is_valid() && !after.is_valid() && other.is_valid());
     }
 }

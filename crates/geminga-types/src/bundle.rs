@@ -17,6 +17,15 @@ pub struct BundleRange {
     pub high: u32,
 }
 
+impl BundleRange {
+    /// Whether a topic of its namespace is in it.
+    #[must_use]
+    pub fn holds(self, topic: &TopicName) -> bool {
+        let hash = bundle_hash(topic);
+        self.low <= hash && (hash < self.high || self.high == u32::MAX)
+    }
+}
+
 /// How a namespace's hash range is cut.
 ///
 /// # Invariants
@@ -170,10 +179,7 @@ mod tests {
                 assert_eq!((ends.first(), ends.last()), (Some(&0), Some(&u32::MAX)), "seed {seed}");
                 assert_eq!(Bundles::parse(&bundles.boundaries()).as_ref(), Some(&bundles));
                 for topic in &topics {
-                    let hash = bundle_hash(topic);
-                    let is_in = |range: &BundleRange| {
-                        range.low <= hash && (hash < range.high || range.high == u32::MAX)
-                    };
+                    let is_in = |range: &BundleRange| range.holds(topic);
                     let naive: Vec<_> = bundles.ranges().filter(is_in).collect();
                     assert_eq!(naive, [bundles.of(topic)], "seed {seed}: {topic}");
                     let was = before.of(topic);

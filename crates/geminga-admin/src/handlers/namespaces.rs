@@ -51,7 +51,8 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
         }
         Route::SplitBundle | Route::TopicHashPositions => bundle(route, broker, request).await,
         Route::DeleteBundle => {
-            broker.refuse_to_delete_bundle(&namespace, request.part(2)).await?;
+            let is_forced = request.flag("force");
+            broker.give_up_bundle(&namespace, request.part(2), is_forced).await?;
             Ok(Answer::done())
         }
         Route::Replication => {
@@ -74,12 +75,7 @@ async fn bundle(route: Route, broker: &Broker, request: &Request) -> Answered {
         let how = split(request)?;
         let range = match range {
             "LARGEST" => broker.largest_bundle(&namespace).await?,
-            "HOT" => {
-                broker.bundles(&namespace).await?;
-                // As Pulsar says it of a namespace of which no load is known.
-                let none = "Bundle range HOT not found".to_owned();
-                return Err(AdminError::NotFound(none).into());
-            }
+            "HOT" => broker.hot_bundle(&namespace).await?,
             range => range.to_owned(),
         };
         broker.split_bundle(&namespace, &range, &how, request.flag("unload")).await?;
@@ -104,13 +100,14 @@ async fn bundle(route: Route, broker: &Broker, request: &Request) -> Answered {
 
 /// Where a bundle is to be cut.
 fn split(request: &Request) -> Result<BundleSplit, Failure> {
-    const SUPPORTED: &str =
-        "[range_equally_divide, topic_count_equally_divide, specified_positions_divide]";
+    const SUPPORTED: &str = "[range_equally_divide, topic_count_equally_divide, \
+                             specified_positions_divide, flow_or_qps_equally_divide]";
     let positions = request.json::<Vec<i64>>()?.unwrap_or_default();
     let refused = |reason: String| Err(AdminError::Invalid(reason).into());
     match request.query("splitAlgorithmName").map_or("", str::trim) {
         "" | "range_equally_divide" => Ok(BundleSplit::Range),
         "topic_count_equally_divide" => Ok(BundleSplit::TopicCount),
+        "flow_or_qps_equally_divide" => Ok(BundleSplit::Load),
         "specified_positions_divide" if positions.is_empty() => refused(
             "With specified_positions_divide split algorithm, splitBoundaries must not be empty"
                 .to_owned(),

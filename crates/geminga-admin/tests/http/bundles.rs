@@ -138,8 +138,6 @@ fn a_bundle_is_split_by_its_topics_and_where_it_is_said() {
         let split = format!("{NAMESPACE}/{whole}/split?splitAlgorithmName");
         server.put(&format!("{NAMESPACE}/LARGEST/split"), "").await.is(404);
         server.put(&format!("{NAMESPACE}/HOT/split"), "").await.is(404);
-        let by_rates = format!("{split}=flow_or_qps_equally_divide");
-        server.put(&by_rates, "").await.is(412);
         server.put(&format!("{split}=topic_count_equally_divide"), "").await.is(204);
         assert_eq!(boundaries(server).await.len(), 2);
         for n in 0..6 {
@@ -151,6 +149,8 @@ fn a_bundle_is_split_by_its_topics_and_where_it_is_said() {
         assert_eq!(found["bundle"], whole);
         assert_eq!(found["namespace"], "public/n");
         assert_eq!(found["topicHashPositions"].as_object().unwrap().len(), 1);
+        server.put(&format!("{split}=flow_or_qps_equally_divide"), "").await.is(204);
+        assert_eq!(boundaries(server).await.len(), 2, "they do not do too much");
         server.put(&format!("{split}=topic_count_equally_divide"), "").await.is(204);
         let found = boundaries(server).await;
         for ends in found.windows(2) {
@@ -169,5 +169,64 @@ fn a_bundle_is_split_by_its_topics_and_where_it_is_said() {
         server.put(&format!("{narrow}/split"), "").await.is(204);
         server.put(&format!("{NAMESPACE}/0x00000000_0x00000002/split"), "").await.is(204);
         server.put(&format!("{NAMESPACE}/0x00000000_0x00000001/split"), "").await.is(412);
+    });
+}
+
+/// The bundle that a topic is in.
+async fn bundle(server: &Server, topic: &str) -> String {
+    let path = format!("/lookup/v2/topic/{}/bundle", topic.replace("://", "/"));
+    server.get(&path).await.is(200).body
+}
+
+/// Goal: the bundle whose topics do the most is the one that is split.
+#[test]
+fn the_hot_bundle_is_split() {
+    with_server(async |server| {
+        server.put(NAMESPACE, r#"{"bundles":{"numBundles":4}}"#).await.is(204);
+        let topics: Vec<String> = (0..8).map(|n| format!("persistent://public/n/t-{n}")).collect();
+        for topic in &topics {
+            server.publish(topic, 1).await;
+        }
+        server.publish(&topics[5], 500).await;
+        let hot = bundle(server, &topics[5]).await;
+        server.put(&format!("{NAMESPACE}/HOT/split"), "").await.is(204);
+        assert_ne!(bundle(server, &topics[5]).await, hot);
+        assert_eq!(boundaries(server).await.len(), 6);
+        server.put("/admin/v2/namespaces/public/none/HOT/split", "").await.is(404);
+    });
+}
+
+/// Goal: a bundle that is deleted is given up: nothing that is stored goes.
+#[test]
+fn a_bundle_is_deleted_if_nothing_is_stored_in_it_or_by_force() {
+    with_server(async |server| {
+        server.put(NAMESPACE, r#"{"bundles":{"numBundles":2}}"#).await.is(204);
+        let topic = "persistent://public/n/t";
+        drop(server.consumer(topic, "s").await);
+        server.publish(topic, 3).await;
+        let found = boundaries(server).await;
+        let used = bundle(server, topic).await;
+        for ends in found.windows(2) {
+            let range = ends.join("_");
+            let path = format!("{NAMESPACE}/{range}");
+            if range == used {
+                let refused = server.delete(&path).await.is(409);
+                assert!(
+                    refused.body.contains("Cannot delete non empty bundle"),
+                    "{}",
+                    refused.body
+                );
+                assert_eq!(server.broker.topics_in_use().len(), 1);
+                server.delete(&format!("{path}?force=true")).await.is(204);
+                assert_eq!(server.broker.topics_in_use().len(), 0);
+            } else {
+                server.delete(&path).await.is(204);
+            }
+        }
+        assert_eq!(boundaries(server).await, found);
+        let stats =
+            server.get("/admin/v2/persistent/public/n/t/internalStats").await.is(200).json();
+        assert_eq!(stats["numberOfEntries"], 3);
+        server.delete(&format!("{NAMESPACE}/0x00000000_0x00000001")).await.is(412);
     });
 }

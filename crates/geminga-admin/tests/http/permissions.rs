@@ -166,7 +166,7 @@ fn a_namespace_is_in_clusters_that_its_tenant_may_use() {
 }
 
 #[test]
-fn a_bundle_is_unloaded_and_not_deleted() {
+fn a_bundle_is_unloaded() {
     with_server(async |server| {
         server.publish("persistent://public/default/t", 1).await;
         let found = server.get("/lookup/v2/topic/persistent/public/default/t/bundle").await;
@@ -180,7 +180,6 @@ fn a_bundle_is_unloaded_and_not_deleted() {
                 assert_eq!(server.broker.topics_in_use().len(), 1);
             }
         }
-        server.delete(&format!("{NAMESPACE}/{range}")).await.is(405);
         server.put(&format!("{NAMESPACE}/0x00000000_0x00000001/unload"), "").await.is(412);
         server.put(&format!("{NAMESPACE}/{range}/unload"), "").await.is(204);
         assert_eq!(server.broker.topics_in_use().len(), 0);

@@ -5,27 +5,20 @@
 //! 1. A split is one compare-and-set write of the namespace's record: of two of one bundle, the
 //!    second finds that the bundle is gone.
 
+mod cut;
+
 use std::collections::BTreeMap;
 
 use geminga_metadata::paths;
 use geminga_types::{BundleRange, Bundles, NamespaceName, TopicName, bundle_hash};
 
+pub use self::cut::BundleSplit;
+use self::cut::Used;
 use super::{BundlesData, Policies};
 use crate::{
     AdminError, Broker,
     namespace::{self, record},
 };
-
-/// Where a bundle is cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BundleSplit {
-    /// In the middle of its range.
-    Range,
-    /// Between the two halves of its topics in use; one with fewer than two stays as it is.
-    TopicCount,
-    /// At those of some hashes that are inside it; one with fewer than two topics in use stays as it is.
-    Positions(Vec<i64>),
-}
 
 impl Broker {
     /// How a namespace is cut.
@@ -34,7 +27,7 @@ impl Broker {
     ///
     /// If there is no such namespace.
     pub async fn bundles(&self, namespace: &NamespaceName) -> Result<Bundles, AdminError> {
-        Ok(stored(&self.namespace_policies(namespace).await?))
+        Ok(namespace::bundles(&self.namespace_policies(namespace).await?))
     }
 
     /// The bundle that a topic is in.
@@ -60,6 +53,47 @@ impl Broker {
         let largest = counts.into_iter().rev().max_by_key(|(_, count)| *count);
         let none = || AdminError::NotFound("Bundle range LARGEST not found".to_owned());
         largest.map(|(range, _)| range.to_string()).ok_or_else(none)
+    }
+
+    /// The bundle whose topics send and receive the most bytes, the first of equals.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such namespace, or if none of its topics is in use.
+    pub async fn hot_bundle(&self, namespace: &NamespaceName) -> Result<String, AdminError> {
+        let bundles = self.bundles(namespace).await?;
+        let in_use = self.topics_in_use();
+        let of_it = in_use.iter().filter(|name| name.namespace() == namespace);
+        let mut bytes: BTreeMap<BundleRange, f64> = BTreeMap::new();
+        for row in self.rows_of(of_it).await {
+            *bytes.entry(bundles.of(&row.topic)).or_default() += Used::of(&row).bytes;
+        }
+        let hottest = bytes.into_iter().rev().max_by(|(_, one), (_, other)| one.total_cmp(other));
+        let none = || AdminError::NotFound("Bundle range HOT not found".to_owned());
+        hottest.map(|(range, _)| range.to_string()).ok_or_else(none)
+    }
+
+    /// Gives a bundle up, so that its topics are unloaded; who uses one has it served again. Nothing that is
+    /// stored goes, and the namespace stays cut as it is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such bundle; if a stored topic is in it, unless it `is_forced`.
+    pub async fn give_up_bundle(
+        &self,
+        namespace: &NamespaceName,
+        range: &str,
+        is_forced: bool,
+    ) -> Result<(), AdminError> {
+        let bundles = self.bundles(namespace).await?;
+        let found = find(&bundles, namespace, range)?;
+        if !is_forced {
+            let topics = namespace::stored_topics(self.deps(), namespace).await?;
+            if topics.iter().any(|topic| bundles.of(topic) == found) {
+                return Err(AdminError::Conflict("Cannot delete non empty bundle".to_owned()));
+            }
+        }
+        self.unload_bundle(namespace, range).await
     }
 
     /// Hashes of the topics in use of a bundle, by name.
@@ -95,14 +129,18 @@ impl Broker {
     ) -> Result<(), AdminError> {
         let in_use = self.topic_hash_positions(namespace, range).await?;
         let whole = find(&self.bundles(namespace).await?, namespace, range)?;
-        let positions = positions(whole, how, in_use.values().copied().collect());
+        let used = match how {
+            BundleSplit::Load => self.rows_of(in_use.keys()).await.iter().map(Used::of).collect(),
+            _ => in_use.values().copied().map(Used::at).collect(),
+        };
+        let positions = cut::positions(whole, how, used);
         if positions.is_empty() {
             return Ok(());
         }
         record::change(self.deps(), &paths::namespace(namespace), |found: Option<&Policies>| {
             let live = found.filter(|found| !found.deleted);
             let found = live.ok_or_else(|| super::namespaces::missing(namespace))?;
-            let bundles = stored(found);
+            let bundles = namespace::bundles(found);
             find(&bundles, namespace, range)?;
             let Some(split) = bundles.split(whole, &positions) else {
                 let message = "Split bundle failed due to invalid request".to_owned();
@@ -138,8 +176,11 @@ pub(super) fn asked(asked: &BundlesData, default: u32) -> Result<BundlesData, Ad
         return Ok(data(&Bundles::even(count)));
     }
     let uncovered = || {
-        let message = "Input bundles do not cover the whole hash range, 0x00000000 to 0xffffffff";
-        AdminError::Invalid(message.to_owned())
+        let mut ends = asked.boundaries.clone();
+        ends.sort();
+        let (first, last) = (ends.first().map_or("", |end| end), ends.last().map_or("", |end| end));
+        let message = "Input bundles do not cover the whole hash range";
+        AdminError::Malformed(format!("{message}. first:{first}, last:{last}"))
     };
     Bundles::parse(&asked.boundaries).map(|bundles| data(&bundles)).ok_or_else(uncovered)
 }
@@ -155,30 +196,8 @@ pub(super) fn find(
     })
 }
 
-fn stored(policies: &Policies) -> Bundles {
-    let Some(data) = &policies.bundles else { return Bundles::even(1) };
-    Bundles::parse(&data.boundaries).unwrap_or_else(|| Bundles::even(data.num_bundles))
-}
-
 fn data(bundles: &Bundles) -> BundlesData {
     let boundaries = bundles.boundaries();
     let num_bundles = u32::try_from(boundaries.len() - 1).unwrap_or(u32::MAX);
     BundlesData { boundaries, num_bundles }
-}
-
-/// Where to cut, given the hashes of the topics in use.
-fn positions(whole: BundleRange, how: &BundleSplit, mut hashes: Vec<u32>) -> Vec<u32> {
-    hashes.sort_unstable();
-    match how {
-        BundleSplit::Range => vec![whole.low + (whole.high - whole.low) / 2],
-        _ if hashes.len() < 2 => Vec::new(),
-        BundleSplit::TopicCount => {
-            let (below, above) = (hashes[hashes.len() / 2 - 1], hashes[hashes.len() / 2]);
-            vec![below + (above - below) / 2]
-        }
-        BundleSplit::Positions(asked) => {
-            let asked = asked.iter().filter_map(|&position| u32::try_from(position).ok());
-            asked.filter(|&at| whole.low < at && at < whole.high).collect()
-        }
-    }
 }

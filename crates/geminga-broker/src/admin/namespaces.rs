@@ -189,22 +189,6 @@ impl Broker {
         Ok(())
     }
 
-    /// Refuses to delete a bundle.
-    ///
-    /// # Errors
-    ///
-    /// Always. If there is no such bundle, with that.
-    pub async fn refuse_to_delete_bundle(
-        &self,
-        namespace: &NamespaceName,
-        range: &str,
-    ) -> Result<(), AdminError> {
-        self.require_bundle(Some((namespace, range))).await?;
-        Err(AdminError::NotAllowed(format!(
-            "Bundle {range} of {namespace} stays as it is: bundles are deleted with their namespace only"
-        )))
-    }
-
     /// Namespaces of a tenant with a record, also those being deleted.
     pub(super) async fn stored_namespaces(
         &self,

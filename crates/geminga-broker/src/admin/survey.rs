@@ -55,6 +55,19 @@ impl Broker {
         Survey { rows, silent }
     }
 
+    /// Rows of those of these topics that are loaded and answer in time.
+    pub(super) async fn rows_of<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a TopicName>,
+    ) -> Vec<TopicRow> {
+        let loaded = |topic: &TopicName| Some((topic.clone(), self.loaded_topic(topic)?));
+        let asked = topics.filter_map(loaded).collect();
+        let ask = |handle: TopicHandle| async move { handle.row(RowDetail::default()).await };
+        let (rows, silent) = ask_all(asked, ask).await;
+        self.note_silent(&silent);
+        rows
+    }
+
     /// Stats of those of these topics that are loaded and answer in time, by name.
     pub async fn stats_of_loaded(&self, topics: &[TopicName]) -> Vec<TopicStats> {
         let loaded = |topic: &TopicName| Some((topic.clone(), self.loaded_topic(topic)?));

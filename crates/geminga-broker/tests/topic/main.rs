@@ -5,6 +5,7 @@ mod acking;
 mod activity;
 mod bookie;
 mod broker_metadata;
+mod bundles;
 mod client;
 mod compacting;
 mod compacting_model;
