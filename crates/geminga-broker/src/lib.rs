@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod feedback;
 mod formats;
+mod in_all;
 mod load;
 mod namespace;
 mod options;
@@ -52,6 +53,7 @@ pub use explain::{
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
 pub use geminga_subscription::{AutoSplit, Chunk};
+pub use in_all::InAllFigures;
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
     DelayedDeliveryOptions, DispatchRates, Domains, Limits, Listener, MemoryPart, Options,
@@ -71,6 +73,6 @@ pub use stats::{
 pub use stored_entry::{StoredEntry, StoredMessage};
 pub use topic_row::{
     Activity, AppendFigures, CompactionFigures, ConsumerRow, LATENCY_LIMITS_US, ProducerRow,
-    RowDetail, SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
+    ReadFigures, RowDetail, SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
 };
 pub use topic_watch::{TopicChange, TopicWatch};

@@ -8,6 +8,7 @@ mod broker_metadata;
 mod client;
 mod compacting;
 mod compacting_model;
+mod counting;
 mod creating;
 mod dead_letters;
 mod deduplicating;
