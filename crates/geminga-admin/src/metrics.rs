@@ -11,7 +11,7 @@ mod labels;
 mod page;
 mod text;
 
-use geminga_broker::{Broker, MemoryUse, ResourceGroupUse, RowDetail};
+use geminga_broker::{Broker, MemoryUse, ResourceGroupUse, RowDetail, SchemaFigures};
 
 use self::text::{Singles, Text};
 pub use self::{
@@ -77,6 +77,7 @@ fn singles(broker: &Broker, options: &Options) -> Singles {
     singles.add("geminga_dead_letters_total", "", count(published));
     singles.add("geminga_dead_letter_failures_total", "", count(failures));
     singles.add("geminga_topic_silences_total", "", count(broker.silences()));
+    broker.schemas_used().iter().for_each(|found| add_schemas(&mut singles, found));
     broker.resource_groups_used().iter().for_each(|group| add_group(&mut singles, group));
     add_broker(&mut singles, broker, options);
     if let Some(process) = &options.process {
@@ -103,6 +104,23 @@ fn add_broker(singles: &mut Singles, broker: &Broker, options: &Options) {
     singles.add_summary("pulsar_topic_load_times", "", &found.loaded);
     singles.add("topic_load_failed_total", "", count(found.loads_failed));
     singles.add("pulsar_broker_topic_load_pending_requests", "", count(found.loading));
+}
+
+fn add_schemas(singles: &mut Singles, found: &SchemaFigures) {
+    let labels = format!("namespace=\"{}\"", labels::escaped(found.namespace.as_str()));
+    let names = [
+        ("pulsar_schema_get_ops_latency", "pulsar_schema_get_ops_failed_total"),
+        ("pulsar_schema_put_ops_latency", "pulsar_schema_put_ops_failed_total"),
+        ("pulsar_schema_del_ops_latency", "pulsar_schema_del_ops_failed_total"),
+    ];
+    for ((latency, failures), (done, &failed)) in
+        names.into_iter().zip(found.done.iter().zip(&found.failed))
+    {
+        singles.add_summary(latency, &labels, done);
+        singles.add(failures, &labels, count(failed));
+    }
+    singles.add("pulsar_schema_compatible_total", &labels, count(found.compatible));
+    singles.add("pulsar_schema_incompatible_total", &labels, count(found.incompatible));
 }
 
 fn add_group(singles: &mut Singles, group: &ResourceGroupUse) {

@@ -28,7 +28,7 @@ use crate::{
     publisher::LocalPublishers,
     rate::Limiter,
     resource_groups::{ResourceGroupUse, ResourceGroups},
-    schema::Registry,
+    schema::{Registry, SchemaFigures},
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
 };
@@ -229,6 +229,12 @@ impl Broker {
     #[must_use]
     pub fn in_all(&self) -> InAllFigures {
         self.0.deps.in_all.figures(self.env().clock.now())
+    }
+
+    /// What was done with schemas, by namespace.
+    #[must_use]
+    pub fn schemas_used(&self) -> Vec<SchemaFigures> {
+        self.0.deps.schemas.figures()
     }
 
     /// Messages that were published as dead letters since the start, and how often that failed.

@@ -65,7 +65,7 @@ pub use producer::{AccessMode, Producer, ProducerRequest, Publish, chunk_of};
 pub use publish_gate::PublishRate;
 pub use rate::{DispatchRate, lending::Used as ResourceGroupUsed};
 pub use resource_groups::ResourceGroupUse;
-pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
+pub use schema::{Schema, SchemaFigures, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{
     BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,

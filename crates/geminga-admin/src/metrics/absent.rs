@@ -167,10 +167,6 @@ pub const ABSENT: &[Absent] = &[
         why: "Not counted. The compacted ledger is in `internalStats`.",
     },
     Absent {
-        names: &["pulsar_schema_*"],
-        why: "Schemas are compared and stored with the topic's load or the producer's open, and not measured by themselves.",
-    },
-    Absent {
         names: &[
             "pulsar_resource_group_aggregate_usage_secs",
             "pulsar_resource_group_calculate_quota_secs",

@@ -317,6 +317,14 @@ families! {
     "geminga_subscription_repairs_total" Counter "", "times", "How often the books of a subscription did not balance, and it began anew from what is acked." => Lines::Single;
     "geminga_dead_letters_total" Counter "", "messages", "Messages published as dead letters." => Lines::Single;
     "geminga_dead_letter_failures_total" Counter "", "times", "How often that failed." => Lines::Single;
+    "pulsar_schema_get_ops_latency" Summary BUCKETS, "ms", "How long it took to find a schema. So for the first 1,000 namespaces that have to do with schemas, and all of these." => Lines::Single;
+    "pulsar_schema_put_ops_latency" Summary BUCKETS, "ms", "How long it took to store one, or to find that it is stored." => Lines::Single;
+    "pulsar_schema_del_ops_latency" Summary BUCKETS, "ms", "How long it took to delete a topic's." => Lines::Single;
+    "pulsar_schema_get_ops_failed_total" Counter NAMESPACE, "times", "How often it could not be said whether there is one." => Lines::Single;
+    "pulsar_schema_put_ops_failed_total" Counter NAMESPACE, "times", "How often one was not stored; those that may not follow are among them." => Lines::Single;
+    "pulsar_schema_del_ops_failed_total" Counter NAMESPACE, "times", "How often a topic's were not deleted." => Lines::Single;
+    "pulsar_schema_compatible_total" Counter NAMESPACE, "schemas", "Schemas that might follow those before them, or read them." => Lines::Single;
+    "pulsar_schema_incompatible_total" Counter NAMESPACE, "schemas", "Schemas that might not." => Lines::Single;
     "pulsar_resource_group_bytes_used_total" Counter "cluster, ResourceGroup, MonitoringClass", "bytes", "What a resource group has published (`Publish`) or was sent (`Dispatch`) since this broker knows it." => Lines::Single;
     "pulsar_resource_group_messages_used_total" Counter "cluster, ResourceGroup, MonitoringClass", "messages", "The same in messages." => Lines::Single;
     "geminga_resource_group_lent_bytes_total" Counter "ResourceGroup, MonitoringClass", "bytes", "What of it was beyond the group's rate, and left by others." => Lines::Single;

@@ -212,7 +212,8 @@ impl Journal {
             group.fail(&AddError::Failed(reason));
             return Err(error);
         }
-        if self.shared.options.acks_before_sync() {
+        let acks_before_sync = self.shared.options.acks_before_sync();
+        if acks_before_sync {
             group.results.send(&self.shared);
         }
         let before = clock.now();
@@ -221,7 +222,9 @@ impl Journal {
         counters.write_latency.note(now, before - began);
         counters.note_sync(now, now - before);
         for &(came_at, count) in &group.came {
-            counters.add_latency.note_many(now, now.saturating_duration_since(came_at), count);
+            let confirmed = if acks_before_sync { before } else { now };
+            let took = confirmed.saturating_duration_since(came_at);
+            counters.add_latency.note_many(now, took, count);
         }
         counters.journal_bytes.add(buffer.len() as u64);
         counters.groups.add(1);
