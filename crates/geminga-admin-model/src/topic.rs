@@ -203,6 +203,14 @@ impl SubscriptionStats {
         self.unacked_messages += other.unacked_messages;
         self.msg_rate_expired += other.msg_rate_expired;
         self.total_msg_expired += other.total_msg_expired;
+        self.last_expire_timestamp = self.last_expire_timestamp.max(other.last_expire_timestamp);
+        self.last_consumed_flow_timestamp =
+            self.last_consumed_flow_timestamp.max(other.last_consumed_flow_timestamp);
+        self.last_consumed_timestamp =
+            self.last_consumed_timestamp.max(other.last_consumed_timestamp);
+        self.last_acked_timestamp = self.last_acked_timestamp.max(other.last_acked_timestamp);
+        self.last_mark_delete_advanced_timestamp =
+            self.last_mark_delete_advanced_timestamp.max(other.last_mark_delete_advanced_timestamp);
         self.msg_drop_rate += other.msg_drop_rate;
         self.is_durable |= other.is_durable;
         self.durable |= other.durable;

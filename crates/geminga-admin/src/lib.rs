@@ -27,4 +27,4 @@ mod stats;
 
 pub use listener::serve;
 pub use options::Options;
-pub use process::{Metric, Process};
+pub use process::{LatencyMetric, Metric, Process};

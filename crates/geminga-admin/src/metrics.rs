@@ -5,16 +5,20 @@
 //! of the dashboards are made of it. The text is made from a [`Survey`](geminga_broker::admin::Survey) of the loaded topics, family by family as
 //! Prometheus wants it, while it is sent.
 
+mod absent;
 mod families;
 mod labels;
 mod page;
 mod text;
 
-use geminga_broker::{Broker, MemoryUse, ResourceGroupUse, RowDetail};
+use geminga_broker::{Broker, MemoryUse, ResourceGroupUse, RowDetail, SchemaFigures};
 
-pub use self::families::{FAMILIES, Family, Kind};
 use self::text::{Singles, Text};
-use crate::{Metric, Options, answer::Answer};
+pub use self::{
+    absent::{ABSENT, Absent},
+    families::{FAMILIES, Family, Kind},
+};
+use crate::{LatencyMetric, Metric, Options, answer::Answer};
 pub use page::page;
 
 /// What `/metrics` tells of, by Pulsar's names of the keys.
@@ -73,12 +77,50 @@ fn singles(broker: &Broker, options: &Options) -> Singles {
     singles.add("geminga_dead_letters_total", "", count(published));
     singles.add("geminga_dead_letter_failures_total", "", count(failures));
     singles.add("geminga_topic_silences_total", "", count(broker.silences()));
+    broker.schemas_used().iter().for_each(|found| add_schemas(&mut singles, found));
     broker.resource_groups_used().iter().for_each(|group| add_group(&mut singles, group));
-    let process = options.process.as_ref().map(|process| process.metrics());
-    for Metric { name, labels, value } in process.unwrap_or_default() {
-        singles.add(name, labels, value);
+    add_broker(&mut singles, broker, options);
+    if let Some(process) = &options.process {
+        let of_connections = labels::of_connections(&broker.options().advertised.broker_url);
+        for Metric { name, labels, value } in process.metrics() {
+            let is_of_connections = families::is_of_connections(name);
+            singles.add(name, if is_of_connections { &of_connections } else { labels }, value);
+        }
+        for LatencyMetric { name, labels, figures } in process.latencies() {
+            if name == "pulsar_broker_lookup" {
+                singles.add("pulsar_broker_lookup_answers_total", labels, count(figures.count));
+            }
+            singles.add_summary(name, labels, &figures);
+        }
     }
     singles
+}
+
+fn add_broker(singles: &mut Singles, broker: &Broker, options: &Options) {
+    let found = broker.in_all();
+    let version = format!("version=\"{}\"", labels::escaped(&options.version));
+    singles.add("pulsar_version_info", &version, 1.0);
+    singles.add_summary("pulsar_broker_publish_latency", "", &found.published);
+    singles.add_summary("pulsar_topic_load_times", "", &found.loaded);
+    singles.add("topic_load_failed_total", "", count(found.loads_failed));
+    singles.add("pulsar_broker_topic_load_pending_requests", "", count(found.loading));
+}
+
+fn add_schemas(singles: &mut Singles, found: &SchemaFigures) {
+    let labels = format!("namespace=\"{}\"", labels::escaped(found.namespace.as_str()));
+    let names = [
+        ("pulsar_schema_get_ops_latency", "pulsar_schema_get_ops_failed_total"),
+        ("pulsar_schema_put_ops_latency", "pulsar_schema_put_ops_failed_total"),
+        ("pulsar_schema_del_ops_latency", "pulsar_schema_del_ops_failed_total"),
+    ];
+    for ((latency, failures), (done, &failed)) in
+        names.into_iter().zip(found.done.iter().zip(&found.failed))
+    {
+        singles.add_summary(latency, &labels, done);
+        singles.add(failures, &labels, count(failed));
+    }
+    singles.add("pulsar_schema_compatible_total", &labels, count(found.compatible));
+    singles.add("pulsar_schema_incompatible_total", &labels, count(found.incompatible));
 }
 
 fn add_group(singles: &mut Singles, group: &ResourceGroupUse) {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use geminga_admin_model::{BackupRequest, BackupStatus};
+use geminga_env::LatencyFigures;
 
 /// Other parts of the process: the door for clients, the storage.
 pub trait Process: fmt::Debug + Send + Sync {
@@ -11,6 +12,9 @@ pub trait Process: fmt::Debug + Send + Sync {
 
     /// Their metrics.
     fn metrics(&self) -> Vec<Metric>;
+
+    /// How long things take there.
+    fn latencies(&self) -> Vec<LatencyMetric>;
 
     /// Begins a backup, which goes on by itself.
     ///
@@ -32,4 +36,15 @@ pub struct Metric {
     pub labels: &'static str,
     /// The number.
     pub value: f64,
+}
+
+/// How long something takes: a summary in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatencyMetric {
+    /// As Prometheus has it; [`FAMILIES`](crate::metrics::FAMILIES) has its family.
+    pub name: &'static str,
+    /// `name="value",…`, or nothing.
+    pub labels: &'static str,
+    /// The numbers.
+    pub figures: LatencyFigures,
 }

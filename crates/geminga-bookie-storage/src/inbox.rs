@@ -7,13 +7,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use geminga_bookie_api::{AddEntry, AddError, AddSink, FenceAnswer, ReadError};
+use geminga_env::Instant;
 use geminga_types::LedgerId;
 use tokio::sync::oneshot;
 
 /// Something for the journal to make durable.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Add { entries: Vec<AddEntry>, sink: Arc<dyn AddSink> },
+    Add { entries: Vec<AddEntry>, sink: Arc<dyn AddSink>, came_at: Instant },
     Fence { ledger_id: LedgerId, reply: oneshot::Sender<Result<FenceAnswer, ReadError>> },
     Delete { ledger_id: LedgerId, reply: oneshot::Sender<Result<(), AddError>> },
 }
@@ -42,6 +43,16 @@ impl Inbox {
         }
         state.requests.push(request);
         Ok(())
+    }
+
+    /// How many entries wait.
+    pub(crate) fn entries(&self) -> usize {
+        let state = self.state();
+        let entries = state.requests.iter().map(|request| match request {
+            Request::Add { entries, .. } => entries.len(),
+            Request::Fence { .. } | Request::Delete { .. } => 0,
+        });
+        entries.sum()
     }
 
     /// Takes all requests.

@@ -90,6 +90,17 @@ impl Shared {
         self: &Arc<Self>,
         range: Range,
     ) -> Result<Vec<StoredEntry>, ReadError> {
+        let began = self.env.clock.now();
+        let found = self.read_all(range).await;
+        if let Ok(entries) = &found {
+            let (now, count) = (self.env.clock.now(), entries.len() as u64);
+            let latency = &self.counters.read_latency;
+            latency.note_many(now, now.saturating_duration_since(began), count);
+        }
+        found
+    }
+
+    async fn read_all(self: &Arc<Self>, range: Range) -> Result<Vec<StoredEntry>, ReadError> {
         for _ in 0..ATTEMPTS_MAX {
             if let Some(reason) = self.poison.get() {
                 return Err(ReadError::Failed(reason));
@@ -182,6 +193,7 @@ impl Shared {
             entries.push(StoredEntry { entry_id: candidate.entry_id, bytes });
         }
         self.counters.reads.add(entries.len() as u64);
+        self.counters.read_bytes.add(bytes_taken as u64);
         Ok(entries)
     }
 

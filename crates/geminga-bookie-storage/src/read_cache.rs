@@ -35,6 +35,12 @@ impl ReadCache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes and blocks that are held.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.bytes, state.runs.len())
+    }
+
     pub(crate) fn get(&self, key: Key) -> Option<Run> {
         let mut guard = self.state();
         let state = &mut *guard;

@@ -87,6 +87,12 @@ impl State {
         self.active.bytes() + flushing
     }
 
+    /// Entries in the write cache.
+    pub(crate) fn cached_entries(&self) -> usize {
+        let flushing = self.flushing.as_ref().map_or(0, |flushing| flushing.generation.entries());
+        self.active.entries() + flushing
+    }
+
     /// Turns the write cache over, unless a flush is unfinished.
     pub(crate) fn rotate(&mut self) -> Flushing {
         let covers = self.applied;

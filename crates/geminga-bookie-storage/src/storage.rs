@@ -200,10 +200,15 @@ impl Storage {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
+        let read_cache = shared.read_cache.held();
         let state = shared.state();
         let files = || state.index.files().values();
         Stats {
             write_cache_bytes: state.cached_bytes() as u64,
+            write_cache_entries: state.cached_entries() as u64,
+            read_cache_bytes: read_cache.0 as u64,
+            read_cache_blocks: read_cache.1 as u64,
+            journal_waiting: shared.inbox.entries() as u64,
             entry_logs: files().count() as u64,
             entry_log_bytes: files().map(|file| file.bytes).sum(),
             entry_log_live_bytes: files().map(|file| file.live_bytes).sum(),
@@ -211,7 +216,7 @@ impl Storage {
             ledgers: state.ledgers.len() as u64,
             index_rows: state.index.row_count() as u64,
             scrub_damages: shared.scrub.damages() as u64,
-            ..shared.counters.snapshot()
+            ..shared.counters.snapshot(shared.env.clock.now())
         }
     }
 
@@ -232,7 +237,9 @@ impl Bookie for Storage {
         if entries.is_empty() {
             return;
         }
-        if let Err(Request::Add { entries, sink }) = self.send(Request::Add { entries, sink }) {
+        let came_at = self.0.shared.env.clock.now();
+        let request = Request::Add { entries, sink, came_at };
+        if let Err(Request::Add { entries, sink, .. }) = self.send(request) {
             sink.on_added(self.id(), refusals(entries, &AddError::Failed(CLOSED.to_owned())));
         }
     }

@@ -40,12 +40,19 @@ pub(crate) struct Generation {
     fenced: Vec<LedgerId>,
     deleted: Vec<LedgerId>,
     bytes: usize,
+    /// In `ledgers`.
+    entries: usize,
 }
 
 impl Generation {
     /// Bytes of memory, and of journal, that this holds.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many entries this holds.
+    pub(crate) const fn entries(&self) -> usize {
+        self.entries
     }
 
     /// Charges a group and keeps its buffer when it holds entries.
@@ -60,6 +67,7 @@ impl Generation {
     pub(crate) fn insert(&mut self, ledger_id: LedgerId, entries: &[Placed]) {
         let arena = crate::fields::short(self.arenas.len() - 1);
         let slots = self.ledgers.entry(ledger_id).or_default();
+        let before = slots.len();
         for entry in entries {
             let slot = Slot {
                 entry_id: entry.entry_id,
@@ -77,6 +85,7 @@ impl Generation {
                 Err(at) => slots.insert(at, slot),
             }
         }
+        self.entries += slots.len() - before;
     }
 
     pub(crate) fn fence(&mut self, ledger_id: LedgerId) {
@@ -85,7 +94,7 @@ impl Generation {
 
     /// Forgets a ledger's entries. Their memory goes with the generation.
     pub(crate) fn delete(&mut self, ledger_id: LedgerId) {
-        self.ledgers.remove(&ledger_id);
+        self.entries -= self.ledgers.remove(&ledger_id).map_or(0, |slots| slots.len());
         self.deleted.push(ledger_id);
     }
 

@@ -58,13 +58,15 @@ async fn a_flush_begins_when_half_of_the_cache_is_full_or_time_is_up() {
     let options = Options { journal_file_bytes: 1 << 20, ..options() };
     let storage = open(&world, options).await;
     fill(&storage, 1, 0, 7).await;
-    assert_eq!(storage.stats().write_cache_bytes, 7 * 4096);
+    let stats = storage.stats();
+    assert_eq!((stats.write_cache_bytes, stats.write_cache_entries), (7 * 4096, 7));
     sleep(TICKS).await;
     assert_eq!(storage.stats().flushes, 0);
     fill(&storage, 1, 7, 8).await;
     sleep(MOMENT).await;
     let stats = storage.stats();
-    assert_eq!((stats.flushes, stats.write_cache_bytes), (1, 0));
+    assert_eq!((stats.flushes, stats.write_cache_bytes, stats.write_cache_entries), (1, 0, 0));
+    assert_eq!(stats.flush_latency.count, 1);
     assert_eq!((stats.entry_logs, stats.index_rows, stats.ledgers), (1, 1, 1));
     // The run: a head, and for each entry a place in the table, an envelope head and its byte.
     assert_eq!(stats.entry_log_live_bytes, 64 + 8 * (24 + 37));
@@ -75,6 +77,35 @@ async fn a_flush_begins_when_half_of_the_cache_is_full_or_time_is_up() {
     assert_eq!(storage.stats().flushes, 1);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(storage.stats().flushes, 2);
+    storage.close().await.unwrap();
+}
+
+/// Goal: each entry is counted by how long it took, and each sync and read too.
+#[tokio::test(start_paused = true)]
+async fn what_is_added_and_read_is_counted_by_its_time() {
+    let world = World::new(1);
+    let storage = open(&world, options()).await;
+    fill(&storage, 1, 0, 5).await;
+    fill(&storage, 2, 0, 2).await;
+    let stats = storage.stats();
+    assert_eq!((stats.adds, stats.add_latency.count), (7, 7));
+    assert_eq!((stats.sync_latency.count, stats.write_latency.count), (stats.syncs, stats.syncs));
+    assert_eq!(stats.journal_bytes, stats.groups * 4_096);
+    assert_eq!((stats.journal_waiting, stats.write_cache_entries), (0, 7));
+    // All of an entry's time: that of its sync is a part of it.
+    assert!(stats.sync_time <= stats.add_latency.sum, "{stats:?}");
+    assert!(stats.add_latency.quantile(0.5).is_some());
+    storage.delete(LedgerId(2)).await.unwrap();
+    assert_eq!(storage.stats().write_cache_entries, 5);
+    let found = storage.read(LedgerId(1), EntryId(1), EntryId(3), 1 << 20).await.unwrap();
+    let stats = storage.stats();
+    let bytes: usize = found.iter().map(|entry| entry.bytes.len()).sum();
+    assert_eq!((stats.reads, stats.read_latency.count, stats.read_bytes), (3, 3, bytes as u64));
+    storage.flush().await.unwrap();
+    storage.read(LedgerId(1), EntryId(0), EntryId(4), 1 << 20).await.unwrap();
+    let stats = storage.stats();
+    assert_eq!((stats.read_cache_blocks, stats.read_latency.count), (1, 8));
+    assert!(0 < stats.read_cache_bytes, "{stats:?}");
     storage.close().await.unwrap();
 }
 

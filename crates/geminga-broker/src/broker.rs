@@ -13,8 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
 use crate::{
-    AdminError, Budget, Consumer, LookupError, Options, Outbox, ProduceError, Producer,
-    ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
+    AdminError, Budget, Consumer, InAllFigures, LookupError, Options, Outbox, ProduceError,
+    Producer, ProducerRequest, SubscribeError, SubscribeRequest, TopicError,
     admin::Deletions,
     consumer::OpenConsumer,
     creation::{AutoCreation, Purpose},
@@ -29,7 +29,7 @@ use crate::{
     publisher::Publishers,
     rate::Limiter,
     resource_groups::{ResourceGroupUse, ResourceGroups},
-    schema::Registry,
+    schema::{Registry, SchemaFigures},
     topic::{TopicDeps, TopicHandle},
     unacked::UnackedInAll,
 };
@@ -217,6 +217,7 @@ impl Broker {
             neighbours,
             dead_letters: Arc::default(),
             silences: Arc::default(),
+            in_all: Arc::default(),
         };
         let ownership = Ownership::standalone();
         let topics = Arc::new(Topics::new(deps.clone(), ownership, shutdown.child_token()));
@@ -237,6 +238,18 @@ impl Broker {
     #[must_use]
     pub fn repairs(&self) -> u64 {
         self.0.deps.repairs.load(Ordering::Relaxed)
+    }
+
+    /// What is counted over all topics.
+    #[must_use]
+    pub fn in_all(&self) -> InAllFigures {
+        self.0.deps.in_all.figures(self.env().clock.now())
+    }
+
+    /// What was done with schemas, by namespace.
+    #[must_use]
+    pub fn schemas_used(&self) -> Vec<SchemaFigures> {
+        self.0.deps.schemas.figures()
     }
 
     /// Messages that were published as dead letters since the start, and how often that failed.

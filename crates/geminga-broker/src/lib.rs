@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod feedback;
 mod formats;
+mod in_all;
 mod load;
 mod namespace;
 mod neighbours;
@@ -53,6 +54,7 @@ pub use explain::{
 pub use geminga_dedup::{Identity, Sequence, SourcePosition};
 pub use geminga_schema::{Strategy as SchemaStrategy, UnknownStrategy as UnknownSchemaStrategy};
 pub use geminga_subscription::{AutoSplit, Chunk};
+pub use in_all::InAllFigures;
 pub use neighbours::Neighbours;
 pub use options::{
     Advertised, BrokerMetadataOptions, CompactionOptions, DeduplicationOptions,
@@ -66,7 +68,7 @@ pub use publish_gate::PublishRate;
 pub use publisher::{Published, PublisherRequest, TopicPublisher};
 pub use rate::{DispatchRate, lending::Used as ResourceGroupUsed};
 pub use resource_groups::ResourceGroupUse;
-pub use schema::{Schema, SchemaOptions, SchemaVersion, StoredSchema};
+pub use schema::{Schema, SchemaFigures, SchemaOptions, SchemaVersion, StoredSchema};
 pub use stats::{
     BacklogCount, CompactionStats, CompactionStatus, ConsumerEntry, LedgerStats, PublisherStats,
     SubscriptionStats, TopicStats,
@@ -74,6 +76,6 @@ pub use stats::{
 pub use stored_entry::{StoredEntry, StoredMessage};
 pub use topic_row::{
     Activity, AppendFigures, CompactionFigures, ConsumerRow, LATENCY_LIMITS_US, ProducerRow,
-    RowDetail, SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
+    ReadFigures, RowDetail, SIZE_LIMITS, SubscriptionRow, TopicFigures, TopicRow,
 };
 pub use topic_watch::{TopicChange, TopicWatch};

@@ -159,9 +159,12 @@ impl Topics {
         let span = info_span!("load", topic = %name);
         let owned = name.clone();
         let load = async move {
-            let guard = LoadGuard { topics: &topics, name: &owned, is_settled: false };
+            let guard = LoadGuard::new(&topics, &owned);
+            let began = topics.deps.ledger.env.clock.now();
             let changes = topics.policy_changes.count();
             let loaded = topics.load_in_time(&owned, purpose).await;
+            let now = topics.deps.ledger.env.clock.now();
+            topics.deps.in_all.note_load(began, now, &loaded);
             guard.settle(&loaded);
             let handle = loaded.as_ref().ok().cloned();
             _ = answer.send(loaded); // Those who asked may have gone.
@@ -403,7 +406,12 @@ struct LoadGuard<'a> {
     is_settled: bool,
 }
 
-impl LoadGuard<'_> {
+impl<'a> LoadGuard<'a> {
+    fn new(topics: &'a Topics, name: &'a TopicName) -> Self {
+        topics.deps.in_all.begin_load();
+        Self { topics, name, is_settled: false }
+    }
+
     fn settle(mut self, loaded: &Result<TopicHandle, TopicError>) {
         self.is_settled = true;
         let mut slots = self.topics.lock();
@@ -420,6 +428,7 @@ impl LoadGuard<'_> {
 
 impl Drop for LoadGuard<'_> {
     fn drop(&mut self) {
+        self.topics.deps.in_all.end_load();
         if !self.is_settled {
             self.topics.lock().remove(self.name);
         }

@@ -2,6 +2,7 @@
 //!
 //! What may follow what is `geminga_schema`'s to say, by the strategy that governs the topic.
 
+mod counts;
 mod policy;
 mod registry;
 mod served;
@@ -10,6 +11,7 @@ mod versions;
 use bytes::Bytes;
 use geminga_schema::{Definition, Kind};
 
+pub use counts::SchemaFigures;
 pub use policy::SchemaOptions;
 use policy::SchemaPolicies;
 pub(crate) use registry::Registry;

@@ -5,9 +5,15 @@ use std::sync::Arc;
 use geminga_types::TopicName;
 
 pub(crate) use self::append_figures::Appends;
-pub use self::append_figures::{AppendFigures, LATENCY_LIMITS_US, SIZE_LIMITS};
+pub(crate) use self::minutes::Minutes;
+pub use self::{
+    append_figures::{AppendFigures, LATENCY_LIMITS_US, SIZE_LIMITS},
+    read_figures::ReadFigures,
+};
 
 mod append_figures;
+mod minutes;
+mod read_figures;
 
 /// What of a topic's rows is wanted beside the topic and its subscriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +70,10 @@ pub struct TopicFigures {
     pub publish_limited_times: u64,
     /// Bytes stored in its ledgers.
     pub storage_bytes: u64,
+    /// How many bytes of backlog its quota allows, if there is one.
+    pub quota_bytes: Option<u64>,
+    /// How old a backlog its quota allows, in seconds, if there is one.
+    pub quota_seconds: Option<u64>,
     /// Bytes that some subscription has not acked, by mean entry size.
     pub backlog_bytes: u64,
     /// Entries not acked, over its subscriptions.
@@ -76,6 +86,8 @@ pub struct TopicFigures {
     pub unacked_messages: u64,
     /// What was appended of late, if anything was since it was loaded.
     pub appends: Option<Box<AppendFigures>>,
+    /// What was read of late, if anything was since it was loaded.
+    pub reads: Option<Box<ReadFigures>>,
     /// What compaction did since it was loaded, if it did anything.
     pub compaction: Option<Box<CompactionFigures>>,
 }
@@ -172,6 +184,8 @@ pub struct ConsumerRow {
     pub byte_rate_out: f64,
     /// Redelivered messages per second.
     pub message_rate_redeliver: f64,
+    /// Messages per second that it acked; entries where it is not known which of a batch it had.
+    pub message_ack_rate: f64,
 }
 
 /// One producer.
@@ -230,6 +244,9 @@ impl TopicFigures {
         self.unacked_messages += other.unacked_messages;
         if let Some(appends) = &other.appends {
             self.appends.get_or_insert_default().add(appends);
+        }
+        if let Some(reads) = &other.reads {
+            self.reads.get_or_insert_default().add(reads);
         }
         if let Some(compaction) = &other.compaction {
             let sum = self.compaction.get_or_insert_default();

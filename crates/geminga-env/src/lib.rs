@@ -12,6 +12,7 @@
 
 mod clock;
 pub mod disk;
+mod latencies;
 mod memory;
 pub mod net;
 mod random;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, Instant, SystemClock, Timestamp};
 pub use disk::{Disk, File};
+pub use latencies::{Latencies, LatencyFigures, LatencyRun};
 pub use memory::{Gauge, Share};
 pub use net::Net;
 pub use random::{OsRandom, Random};

@@ -11,7 +11,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
+
+use geminga_env::{Instant, Latencies, LatencyFigures};
 
 use crate::Options;
 
@@ -28,6 +31,8 @@ pub struct Counters {
     malformed: AtomicU64,
     checksum_errors: AtomicU64,
     lookups_refused: AtomicU64,
+    lookup_times: Latencies,
+    lookups_failed: AtomicU64,
     paused: AtomicU64,
 }
 
@@ -69,6 +74,7 @@ impl Counters {
             ("geminga_pulsar_malformed_total", counted(&self.malformed)),
             ("geminga_pulsar_paused_total", counted(&self.paused)),
             ("pulsar_active_connections", open),
+            ("pulsar_broker_lookup_failures_total", counted(&self.lookups_failed)),
             ("pulsar_broker_lookup_pending_requests", u64::try_from(lookups).unwrap_or(u64::MAX)),
             ("pulsar_broker_throttled_connections", counted(&self.refused)),
             ("pulsar_connection_closed_total_count", counted(&self.closed)),
@@ -76,6 +82,12 @@ impl Counters {
             ("pulsar_connection_create_success_count", counted(&self.connected)),
             ("pulsar_connection_created_total_count", counted(&self.created)),
         ]
+    }
+
+    /// Lookups that found their topic, by how long that took.
+    #[must_use]
+    pub fn lookups(&self, now: Instant) -> LatencyFigures {
+        self.lookup_times.figures(now)
     }
 
     /// Connections open now.
@@ -122,6 +134,15 @@ impl Counters {
             return None;
         }
         Some(Lookup(Arc::clone(self)))
+    }
+
+    /// What became of a lookup, and how long it took.
+    pub(crate) fn note_lookup(&self, now: Instant, took: Duration, is_found: bool) {
+        if is_found {
+            self.lookup_times.note(now, took);
+        } else {
+            self.lookups_failed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn note_handshake(&self, is_connected: bool) {

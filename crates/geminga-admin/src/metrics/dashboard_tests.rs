@@ -28,7 +28,7 @@ fn family_of(series: &str) -> Option<&'static Family> {
             .iter()
             .any(|end| format!("{}{end}", family.name) == series),
         Kind::Summary => {
-            ["_sum", "_count"].iter().any(|end| format!("{}{end}", family.name) == series)
+            ["", "_sum", "_count"].iter().any(|end| format!("{}{end}", family.name) == series)
         }
     })
 }
@@ -38,7 +38,7 @@ fn family_of(series: &str) -> Option<&'static Family> {
 #[test]
 fn every_metric_of_the_dashboard_is_one_that_we_have() {
     let series =
-        Regex::new(r"\b((?:pulsar|geminga|bookie|bookkeeper|process)_\w+)(?:\{([^}]*)\})?")
+        Regex::new(r"\b((?:pulsar|geminga|bookie|bookkeeper|process|topic)_\w+)(?:\{([^}]*)\})?")
             .unwrap();
     let label = Regex::new(r#"(\w+)=~?""#).unwrap();
     let mut found = 0;

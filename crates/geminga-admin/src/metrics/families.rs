@@ -1,7 +1,8 @@
 //! The table of everything that `/metrics` has.
 
 use geminga_broker::{
-    AppendFigures, CompactionFigures, ConsumerRow, ProducerRow, SubscriptionRow, TopicFigures,
+    AppendFigures, CompactionFigures, ConsumerRow, ProducerRow, ReadFigures, SubscriptionRow,
+    TopicFigures,
 };
 
 use super::count;
@@ -44,6 +45,8 @@ pub(super) enum Lines {
     Topics,
     /// The sum over a namespace's topics; managed ledgers.
     Namespace(fn(&TopicFigures) -> f64),
+    /// The same, of each bucket.
+    Buckets { quantiles: &'static [&'static str], value: fn(&TopicFigures, usize) -> f64 },
     /// Each topic, or the sum over a namespace's if topics are not told of.
     Topic(fn(&TopicFigures) -> Option<f64>),
     /// Each subscription, or such a sum.
@@ -71,6 +74,25 @@ impl Kind {
     }
 }
 
+impl Family {
+    /// Which quantiles a summary has: as Pulsar and BookKeeper have them.
+    pub(super) fn quantiles(&self) -> &'static [&'static str] {
+        match self.name {
+            "pulsar_broker_publish_latency" => {
+                &["0.0", "0.5", "0.95", "0.99", "0.999", "0.9999", "1.0"]
+            }
+            "pulsar_broker_lookup" => &["0.5", "0.99", "0.999", "1.0"],
+            "pulsar_topic_load_times" => &["0.5", "0.75", "0.95", "0.99", "0.999", "0.9999"],
+            _ => &["0.5", "0.75", "0.95", "0.99", "0.999", "0.9999", "1.0"],
+        }
+    }
+}
+
+/// Whether a line is one of those whose labels say which broker's connections they are.
+pub(super) fn is_of_connections(line: &str) -> bool {
+    family_of(line).is_some_and(|family| family.labels == CONNECTIONS)
+}
+
 /// The family of what is not of topics, by the name of a line.
 pub(super) fn family_of(line: &str) -> Option<&'static Family> {
     let is_it = |family: &&Family| match family.kind {
@@ -84,6 +106,10 @@ pub(super) fn family_of(line: &str) -> Option<&'static Family> {
 }
 
 const CLUSTER: &str = "cluster";
+const CONNECTIONS: &str = "cluster, broker, metric";
+const SUMMARY: &str = "cluster, quantile";
+const JOURNAL_SUMMARY: &str = "journalIndex, success, quantile";
+const BUCKETS: &str = "cluster, namespace, quantile";
 const NAMESPACE: &str = "cluster, namespace";
 const TOPIC: &str = "cluster, namespace, topic";
 const SUBSCRIPTION: &str = "cluster, namespace, topic, subscription";
@@ -105,6 +131,40 @@ fn appends(figures: &TopicFigures, value: fn(&AppendFigures) -> f64) -> Option<f
 fn compaction(figures: &TopicFigures, value: fn(&CompactionFigures) -> u64) -> Option<f64> {
     figures.compaction.as_ref().map(|compaction| count(value(compaction)))
 }
+
+fn reads(figures: &TopicFigures, value: fn(&ReadFigures) -> f64) -> f64 {
+    figures.reads.as_ref().map_or(0.0, |reads| value(reads))
+}
+
+/// Entries in a second, of so many in a minute.
+fn each_second(figures: &TopicFigures, value: impl Fn(&AppendFigures) -> u32) -> f64 {
+    figures.appends.as_ref().map_or(0.0, |appends| f64::from(value(appends)) / 60.0)
+}
+
+/// Bounds of the buckets, ms: Pulsar calls them quantiles.
+const LATENCIES: &[&str] = &[
+    "0.0_0.5",
+    "0.5_1.0",
+    "1.0_5.0",
+    "5.0_10.0",
+    "10.0_20.0",
+    "20.0_50.0",
+    "50.0_100.0",
+    "100.0_200.0",
+    "200.0_1000.0",
+];
+
+/// Bytes.
+const SIZES: &[&str] = &[
+    "0.0_128.0",
+    "128.0_512.0",
+    "512.0_1024.0",
+    "1024.0_2048.0",
+    "2048.0_4096.0",
+    "4096.0_16384.0",
+    "16384.0_102400.0",
+    "102400.0_1048576.0",
+];
 
 fn mean(bytes: f64, messages: f64) -> f64 {
     if 0.0 < messages { bytes / messages } else { 0.0 }
@@ -141,6 +201,9 @@ families! {
     "pulsar_broker_storage_size" Gauge CLUSTER, "bytes", "Stored in ledgers." => Lines::Broker(|all| count(all.storage_bytes));
     "pulsar_broker_storage_logical_size" Gauge CLUSTER, "bytes", "The same without replicas: there is one copy." => Lines::Broker(|all| count(all.storage_bytes));
     "pulsar_broker_storage_write_rate" Gauge CLUSTER, "entries/s", "Entries stored, over the last minute." => Lines::Broker(write_rate);
+    "pulsar_broker_storage_read_rate" Gauge CLUSTER, "entries/s", "Entries read from storage for subscriptions, over the last minute." => Lines::Broker(|all| reads(all, ReadFigures::stored_rate));
+    "pulsar_broker_storage_read_cache_misses_rate" Gauge CLUSTER, "entries/s", "The same: what is in the cache is not read." => Lines::Broker(|all| reads(all, ReadFigures::stored_rate));
+    "pulsar_broker_publish_latency" Summary SUMMARY, "ms", "How long it took from when a publish came to when its entry was stored: quantiles of the last minute, estimated from counts by 31 ranges of time (so for all of these), and count and sum since the start." => Lines::Single;
     "pulsar_broker_msg_backlog" Gauge CLUSTER, "entries", "Entries not acked, over all subscriptions." => Lines::Broker(|all| count(all.backlog_entries));
     "pulsar_topics_count" Gauge NAMESPACE, "topics", "Topics that are loaded." => Lines::Topics;
     "pulsar_subscriptions_count" Gauge TOPIC, "subscriptions", "Subscriptions." => Lines::Topic(|topic| Some(count(topic.subscriptions)));
@@ -159,6 +222,10 @@ families! {
     "pulsar_storage_backlog_size" Gauge TOPIC, "bytes", "Bytes that the slowest subscription has not acked, by mean entry size." => Lines::Topic(|topic| Some(count(topic.backlog_bytes)));
     "pulsar_msg_backlog" Gauge TOPIC, "entries", "Entries not acked, over the subscriptions." => Lines::Topic(|topic| Some(count(topic.backlog_entries)));
     "pulsar_storage_write_rate" Gauge TOPIC, "entries/s", "Entries stored, over the last minute." => Lines::Topic(|topic| Some(write_rate(topic)));
+    "pulsar_storage_read_rate" Gauge TOPIC, "entries/s", "Entries read from storage for subscriptions, over the last minute." => Lines::Topic(|topic| Some(reads(topic, ReadFigures::stored_rate)));
+    "pulsar_storage_read_cache_misses_rate" Gauge TOPIC, "entries/s", "The same: what is in the cache is not read." => Lines::Topic(|topic| Some(reads(topic, ReadFigures::stored_rate)));
+    "pulsar_storage_backlog_quota_limit" Gauge TOPIC, "bytes", "How large its backlog may be; none if there is no limit." => Lines::Topic(|topic| topic.quota_bytes.map(count));
+    "pulsar_storage_backlog_quota_limit_time" Gauge TOPIC, "s", "How old its backlog may be; none if there is no limit." => Lines::Topic(|topic| topic.quota_seconds.map(count));
     "pulsar_delayed_message_index_size_bytes" Gauge TOPIC, "bytes", "Memory for entries that wait for their time." => Lines::Topic(|topic| Some(count(topic.delayed_index_bytes)));
     "pulsar_storage_write_latency_le_0_5" Gauge TOPIC, "entries", "Entries of the last minute that took up to 0.5 ms, and longer than the one before says. None while nothing was stored since the topic was loaded; so for all of these." => Lines::Topic(|topic| appends(topic, |of| f64::from(of.latency[0])));
     "pulsar_storage_write_latency_le_1" Gauge TOPIC, "entries", "The same up to 1 ms." => Lines::Topic(|topic| appends(topic, |of| f64::from(of.latency[1])));
@@ -216,11 +283,29 @@ families! {
     "pulsar_consumer_unacked_messages" Gauge CONSUMER, "messages", "Sent to it and not acked." => Lines::Consumer(|it| count(it.unacked_messages));
     "pulsar_consumer_blocked_on_unacked_messages" Gauge CONSUMER, "0 or 1", "Whether there are as many of those as may be." => Lines::Consumer(|it| f64::from(it.is_blocked));
     "pulsar_consumer_available_permits" Gauge CONSUMER, "messages", "How many more it has asked for; below 0 after a batch that was larger." => Lines::Consumer(permits);
+    "pulsar_consumer_msg_ack_rate" Gauge CONSUMER, "messages/s", "Messages that it acked; where it is not known which of a batch it had, entries." => Lines::Consumer(|it| it.message_ack_rate);
     "pulsar_producer_msg_rate_in" Gauge PRODUCER, "messages/s", "Messages that it published." => Lines::Producer(|it| it.message_rate_in);
     "pulsar_producer_msg_throughput_in" Gauge PRODUCER, "bytes/s", "Bytes that it published." => Lines::Producer(|it| it.byte_rate_in);
     "pulsar_producer_msg_average_Size" Gauge PRODUCER, "bytes", "Mean size of its messages." => Lines::Producer(|it| it.message_size_mean);
     "pulsar_ml_AddEntryMessagesRate" Gauge NAMESPACE, "entries/s", "Entries stored, over the last minute." => Lines::Namespace(write_rate);
     "pulsar_ml_AddEntryBytesRate" Gauge NAMESPACE, "bytes/s", "Bytes of those." => Lines::Namespace(write_byte_rate);
+    "pulsar_ml_AddEntryWithReplicasBytesRate" Gauge NAMESPACE, "bytes/s", "The same: there is one copy." => Lines::Namespace(write_byte_rate);
+    "pulsar_ml_AddEntrySucceed" Gauge NAMESPACE, "entries", "Entries stored in the last minute." => Lines::Namespace(|all| appends(all, |of| count(of.entries())).unwrap_or_default());
+    "pulsar_ml_AddEntryErrors" Gauge NAMESPACE, "entries", "Entries that could not be stored in the last minute." => Lines::Namespace(|all| appends(all, |of| count(of.errors)).unwrap_or_default());
+    "pulsar_ml_AddEntryLatencyBuckets" Gauge BUCKETS, "entries/s", "Entries stored in the last minute, by how long they took in ms: `quantile` has the bounds." => Lines::Buckets { quantiles: LATENCIES, value: |all, at| each_second(all, |of| of.latency[at]) };
+    "pulsar_ml_AddEntryLatencyBuckets_OVERFLOW" Gauge NAMESPACE, "entries/s", "Those that took longer." => Lines::Namespace(|all| each_second(all, |of| of.latency[9]));
+    "pulsar_ml_EntrySizeBuckets" Gauge BUCKETS, "entries/s", "Entries stored in the last minute, by their bytes: `quantile` has the bounds, which are in truth those of `pulsar_entry_size_le_…`." => Lines::Buckets { quantiles: SIZES, value: |all, at| each_second(all, |of| of.size[at]) };
+    "pulsar_ml_EntrySizeBuckets_OVERFLOW" Gauge NAMESPACE, "entries/s", "Larger ones." => Lines::Namespace(|all| each_second(all, |of| of.size[8]));
+    "pulsar_ml_ReadEntriesRate" Gauge NAMESPACE, "entries/s", "Entries read from storage for subscriptions, over the last minute." => Lines::Namespace(|all| reads(all, ReadFigures::stored_rate));
+    "pulsar_ml_ReadEntriesBytesRate" Gauge NAMESPACE, "bytes/s", "Bytes of those." => Lines::Namespace(|all| reads(all, ReadFigures::stored_byte_rate));
+    "pulsar_ml_ReadEntriesOpsCacheMissesRate" Gauge NAMESPACE, "entries/s", "The same entries: what is in the cache is not read." => Lines::Namespace(|all| reads(all, ReadFigures::stored_rate));
+    "pulsar_ml_ReadEntriesSucceeded" Gauge NAMESPACE, "entries", "How many those were." => Lines::Namespace(|all| reads(all, |of| count(of.stored_entries)));
+    "pulsar_ml_ReadEntriesErrors" Gauge NAMESPACE, "reads", "Such reads that failed in the last minute." => Lines::Namespace(|all| reads(all, |of| count(of.errors)));
+    "pulsar_ml_MarkDeleteRate" Gauge NAMESPACE, "moves/s", "Moves of mark-delete positions, over the last minute." => Lines::Namespace(|all| reads(all, ReadFigures::mark_delete_rate));
+    "pulsar_ml_cache_hits_rate" Gauge CLUSTER, "entries/s", "Entries that subscriptions found in the cache, over the last minute." => Lines::Broker(|all| reads(all, ReadFigures::cached_rate));
+    "pulsar_ml_cache_hits_throughput" Gauge CLUSTER, "bytes/s", "Bytes of those." => Lines::Broker(|all| reads(all, ReadFigures::cached_byte_rate));
+    "pulsar_ml_cache_misses_rate" Gauge CLUSTER, "entries/s", "Entries that were read for them from storage." => Lines::Broker(|all| reads(all, ReadFigures::stored_rate));
+    "pulsar_ml_cache_misses_throughput" Gauge CLUSTER, "bytes/s", "Bytes of those." => Lines::Broker(|all| reads(all, ReadFigures::stored_byte_rate));
     "pulsar_ml_NumberOfMessagesInBacklog" Gauge NAMESPACE, "entries", "Entries not acked, over all subscriptions." => Lines::Namespace(|all| count(all.backlog_entries));
     "pulsar_ml_StoredMessagesSize" Gauge NAMESPACE, "bytes", "Stored in ledgers." => Lines::Namespace(|all| count(all.storage_bytes));
     "pulsar_ml_count" Gauge CLUSTER, "managed ledgers", "Persistent topics that are loaded." => Lines::Broker(|all| count(all.managed_ledgers));
@@ -232,18 +317,33 @@ families! {
     "geminga_subscription_repairs_total" Counter "", "times", "How often the books of a subscription did not balance, and it began anew from what is acked." => Lines::Single;
     "geminga_dead_letters_total" Counter "", "messages", "Messages published as dead letters." => Lines::Single;
     "geminga_dead_letter_failures_total" Counter "", "times", "How often that failed." => Lines::Single;
+    "pulsar_schema_get_ops_latency" Summary BUCKETS, "ms", "How long it took to find a schema. So for the first 1,000 namespaces that have to do with schemas, and all of these." => Lines::Single;
+    "pulsar_schema_put_ops_latency" Summary BUCKETS, "ms", "How long it took to store one, or to find that it is stored." => Lines::Single;
+    "pulsar_schema_del_ops_latency" Summary BUCKETS, "ms", "How long it took to delete a topic's." => Lines::Single;
+    "pulsar_schema_get_ops_failed_total" Counter NAMESPACE, "times", "How often it could not be said whether there is one." => Lines::Single;
+    "pulsar_schema_put_ops_failed_total" Counter NAMESPACE, "times", "How often one was not stored; those that may not follow are among them." => Lines::Single;
+    "pulsar_schema_del_ops_failed_total" Counter NAMESPACE, "times", "How often a topic's were not deleted." => Lines::Single;
+    "pulsar_schema_compatible_total" Counter NAMESPACE, "schemas", "Schemas that might follow those before them, or read them." => Lines::Single;
+    "pulsar_schema_incompatible_total" Counter NAMESPACE, "schemas", "Schemas that might not." => Lines::Single;
     "pulsar_resource_group_bytes_used_total" Counter "cluster, ResourceGroup, MonitoringClass", "bytes", "What a resource group has published (`Publish`) or was sent (`Dispatch`) since this broker knows it." => Lines::Single;
     "pulsar_resource_group_messages_used_total" Counter "cluster, ResourceGroup, MonitoringClass", "messages", "The same in messages." => Lines::Single;
     "geminga_resource_group_lent_bytes_total" Counter "ResourceGroup, MonitoringClass", "bytes", "What of it was beyond the group's rate, and left by others." => Lines::Single;
     "geminga_resource_group_lent_messages_total" Counter "ResourceGroup, MonitoringClass", "messages", "The same in messages." => Lines::Single;
     "geminga_resource_group_bytes_limit" Gauge "ResourceGroup, MonitoringClass", "bytes/s", "The group's rate; none if there is no limit." => Lines::Single;
     "geminga_resource_group_messages_limit" Gauge "ResourceGroup, MonitoringClass", "messages/s", "The same in messages." => Lines::Single;
-    "pulsar_active_connections" Gauge CLUSTER, "connections", "Connections of the binary protocol that are open." => Lines::Single;
-    "pulsar_connection_created_total_count" Counter CLUSTER, "connections", "Connections that were opened, those that were refused among them." => Lines::Single;
-    "pulsar_connection_create_success_count" Counter CLUSTER, "connections", "Those that got CONNECTED." => Lines::Single;
-    "pulsar_connection_create_fail_count" Counter CLUSTER, "connections", "Those that did not." => Lines::Single;
-    "pulsar_connection_closed_total_count" Counter CLUSTER, "connections", "Connections that were closed." => Lines::Single;
+    "pulsar_active_connections" Gauge CONNECTIONS, "connections", "Connections of the binary protocol that are open." => Lines::Single;
+    "pulsar_connection_created_total_count" Counter CONNECTIONS, "connections", "Connections that were opened, those that were refused among them." => Lines::Single;
+    "pulsar_connection_create_success_count" Counter CONNECTIONS, "connections", "Those that got CONNECTED." => Lines::Single;
+    "pulsar_connection_create_fail_count" Counter CONNECTIONS, "connections", "Those that did not." => Lines::Single;
+    "pulsar_connection_closed_total_count" Counter CONNECTIONS, "connections", "Connections that were closed." => Lines::Single;
     "pulsar_broker_throttled_connections" Counter CLUSTER, "connections", "Connections refused since there were too many." => Lines::Single;
+    "pulsar_broker_lookup" Summary SUMMARY, "ms", "How long lookups took that found their topic." => Lines::Single;
+    "pulsar_broker_lookup_answers_total" Counter CLUSTER, "requests", "Lookups that found it." => Lines::Single;
+    "pulsar_broker_lookup_failures_total" Counter CLUSTER, "requests", "Lookups that did not." => Lines::Single;
+    "pulsar_topic_load_times" Summary SUMMARY, "ms", "How long topics took to load, waiting for other loads included." => Lines::Single;
+    "topic_load_failed_total" Counter CLUSTER, "loads", "Loads that failed; without those of topics that do not exist." => Lines::Single;
+    "pulsar_broker_topic_load_pending_requests" Gauge CLUSTER, "loads", "Loads that wait or run." => Lines::Single;
+    "pulsar_version_info" Gauge "cluster, version", "1", "The version, which is Geminga's." => Lines::Single;
     "pulsar_broker_lookup_pending_requests" Gauge CLUSTER, "requests", "Lookups in progress." => Lines::Single;
     "geminga_pulsar_lookups_refused_total" Counter "", "requests", "Lookups refused since there were too many." => Lines::Single;
     "geminga_pulsar_malformed_total" Counter "", "frames", "Frames that were none; each ends its connection." => Lines::Single;
@@ -252,12 +352,21 @@ families! {
     "bookie_SERVER_STATUS" Gauge "", "0 or 1", "1: entries are taken; 0: the disk is too full for that." => Lines::Single;
     "bookie_ledgers_count" Gauge "", "ledgers", "Ledgers that are stored." => Lines::Single;
     "bookie_write_cache_size" Gauge "", "bytes", "Entries that are in the journal and not yet in an entry log." => Lines::Single;
+    "bookie_write_cache_count" Gauge "", "entries", "How many those are." => Lines::Single;
+    "bookie_flush" Summary "success, quantile", "ms", "Flushes of the write cache to entry logs." => Lines::Single;
+    "bookie_read_cache_size" Gauge "", "bytes", "Blocks of entry logs that are held in memory." => Lines::Single;
+    "bookie_read_cache_count" Gauge "", "blocks", "How many those are." => Lines::Single;
     "bookie_read_cache_hits" Counter "", "blocks", "Blocks of entry logs that were found in memory." => Lines::Single;
     "bookie_read_cache_misses" Counter "", "blocks", "Blocks of entry logs that were read." => Lines::Single;
-    "bookkeeper_server_ADD_ENTRY_count" Counter "success", "entries", "Entries that were confirmed." => Lines::Single;
-    "bookkeeper_server_READ_ENTRY_count" Counter "success", "entries", "Entries that were read." => Lines::Single;
+    "bookkeeper_server_ADD_ENTRY" Summary "success, quantile", "ms", "Entries that were confirmed, and how long that took since they came." => Lines::Single;
+    "bookkeeper_server_READ_ENTRY" Summary "success, quantile", "ms", "Entries that were read, and how long their read took, in which there may be many." => Lines::Single;
+    "bookie_READ_BYTES" Counter "", "bytes", "Bytes of those." => Lines::Single;
     "bookie_WRITE_BYTES" Counter "", "bytes", "Bytes of the entries that were confirmed." => Lines::Single;
-    "bookie_journal_JOURNAL_SYNC" Summary "success", "ms", "Syncs of the journal: `_count` of them, and `_sum` of how long they took." => Lines::Single;
+    "bookie_journal_JOURNAL_ADD_ENTRY" Summary JOURNAL_SUMMARY, "ms", "How long it took to store an entry in the journal, since it came." => Lines::Single;
+    "bookie_journal_JOURNAL_SYNC" Summary JOURNAL_SUMMARY, "ms", "How long syncs of the journal took." => Lines::Single;
+    "bookie_journal_JOURNAL_FLUSH_LATENCY" Summary JOURNAL_SUMMARY, "ms", "How long it took to write what was then synced." => Lines::Single;
+    "bookie_journal_JOURNAL_WRITE_BYTES" Counter "journalIndex", "bytes", "Bytes written to the journal, heads and padding included." => Lines::Single;
+    "bookie_journal_JOURNAL_QUEUE_SIZE" Gauge "journalIndex", "entries", "Entries that wait for the journal." => Lines::Single;
     "geminga_bookie_journal_sync_seconds" Histogram "le", "s", "How long syncs of the journal took." => Lines::Single;
     "geminga_bookie_journal_sync_seconds_max" Gauge "", "s", "The longest since the start." => Lines::Single;
     "geminga_bookie_journal_groups_total" Counter "", "groups", "Groups of entries written to the journal." => Lines::Single;
@@ -272,6 +381,7 @@ families! {
     "geminga_bookie_scrub_bytes_total" Counter "", "bytes", "Bytes that it read." => Lines::Single;
     "geminga_bookie_scrub_damages" Gauge "", "places", "Places that were damaged when it last came by." => Lines::Single;
     "geminga_disk_free_bytes" Gauge "", "bytes", "Free space where the data is." => Lines::Single;
-    "process_resident_memory_bytes" Gauge "", "bytes", "Resident memory of the process." => Lines::Single;
-    "process_cpu_seconds_total" Counter "", "s", "Processor time of the process." => Lines::Single;
+    "process_resident_memory_bytes" Gauge CLUSTER, "bytes", "Resident memory of the process." => Lines::Single;
+    "process_cpu_seconds_total" Counter CLUSTER, "s", "Processor time of the process." => Lines::Single;
+    "process_virtual_memory_bytes" Gauge CLUSTER, "bytes", "Address space of the process." => Lines::Single;
 }

@@ -12,6 +12,18 @@ pub(super) fn of_cluster(cluster: &str) -> String {
     format!("cluster=\"{}\"", escaped(cluster))
 }
 
+/// `broker="…",metric="…"`, of which the first is the host of the broker's URL.
+pub(super) fn of_connections(broker_url: &str) -> String {
+    let host = broker_url.split("://").last().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    format!("broker=\"{}\",metric=\"broker_connection\"", escaped(host))
+}
+
+/// `cluster="…",namespace="…/persistent"`: what a managed ledger has for a namespace.
+pub(super) fn of_managed_ledgers(cluster: &str, namespace: &str) -> String {
+    format!("{cluster},namespace=\"{}/persistent\"", escaped(namespace))
+}
+
 /// `cluster="…",namespace="…"`.
 pub(super) fn of_namespace(cluster: &str, namespace: &str) -> String {
     format!("{cluster},namespace=\"{}\"", escaped(namespace))

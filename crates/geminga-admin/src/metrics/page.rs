@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::FAMILIES;
+use super::{ABSENT, FAMILIES};
 
 const HEAD: &str = "\
 # Metrics
@@ -27,12 +27,27 @@ With `exposeTopicLevelMetricsInPrometheus=false` what is of topics is summed by 
 `splitTopicAndPartitionLabelInPrometheus=true` a partition's `topic` is the topic with partitions, and `partition`
 its index, −1 for none. `exposeManagedLedgerMetricsInPrometheus=false` leaves the `pulsar_ml_…` of namespaces out.
 
+Pulsar's page says `gauge` of almost everything; here what only grows is a `counter`. Its `pulsar_ml_…` have the
+namespace with `/persistent` behind, and so they have here. Summaries have quantiles of the last minute, as
+there, which are estimated from counts by ranges of time; a quantile of nothing is NaN. Those of the bookie say
+`success=\"true\"`: what failed has no line.
+
 Pulsar documents its resource groups' counters without the `_total` that they have on its page; here they are as
 on the page. It gives consumers lines of `pulsar_out_messages_total` and `pulsar_out_bytes_total` too, which a
 sum counts twice; here they have none.
 
 | name | type | labels | unit | meaning |
 |---|---|---|---|---|
+";
+
+const TAIL: &str = "
+## What Pulsar has and Geminga has not
+
+Every family of the page of Pulsar 4.2.4's standalone is in one of the two tables, and what is known of its other
+pages and of BookKeeper's. `*` stands for anything.
+
+| names | why |
+|---|---|
 ";
 
 /// The page.
@@ -44,6 +59,11 @@ pub fn page() -> String {
         let (labels, unit, meaning) = (family.labels, family.unit, family.meaning);
         // A String takes everything.
         _ = writeln!(page, "| `{name}` | {kind} | {labels} | {unit} | {meaning} |");
+    }
+    page += TAIL;
+    for group in ABSENT {
+        let names: Vec<String> = group.names.iter().map(|name| format!("`{name}`")).collect();
+        _ = writeln!(page, "| {} | {} |", names.join(", "), group.why);
     }
     page
 }

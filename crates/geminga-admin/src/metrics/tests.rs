@@ -1,11 +1,13 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use geminga_broker::{
-    Activity, AppendFigures, ConsumerRow, ProducerRow, SubscriptionRow, TopicFigures, TopicRow,
-    admin::Survey,
+    Activity, AppendFigures, ConsumerRow, ProducerRow, ReadFigures, SubscriptionRow, TopicFigures,
+    TopicRow, admin::Survey,
 };
 
 use super::*;
+use geminga_env::{Latencies, LatencyFigures, sim};
+
 use crate::pieces::{PIECE_BYTES, Pieces as _};
 
 fn subscription(name: &str) -> SubscriptionRow {
@@ -18,6 +20,7 @@ fn subscription(name: &str) -> SubscriptionRow {
         message_rate_out: 1.5,
         byte_rate_out: 0.0,
         message_rate_redeliver: 0.0,
+        message_ack_rate: 0.75,
     };
     let activity = Activity {
         message_ack_rate: 2.5,
@@ -59,9 +62,20 @@ fn topic(name: &str) -> TopicRow {
         message_size_mean: 10.0,
     };
     let mut appends = AppendFigures::default();
-    (appends.latency[1], appends.size[8]) = (60, 60);
+    (appends.latency[1], appends.size[8], appends.errors) = (60, 60, 2);
+    let reads = ReadFigures {
+        stored_entries: 120,
+        stored_bytes: 180,
+        errors: 4,
+        cached_entries: 240,
+        cached_bytes: 300,
+        mark_deletes: 30,
+    };
     let figures = TopicFigures {
         topics: 1,
+        managed_ledgers: 1,
+        quota_bytes: Some(1_000),
+        reads: Some(Box::new(reads)),
         subscriptions: 1,
         message_rate_in: 0.5,
         messages_in: 5,
@@ -82,9 +96,14 @@ fn topic(name: &str) -> TopicRow {
 async fn text(topics: Vec<TopicRow>, options: MetricsOptions) -> (String, Vec<usize>) {
     let silent = vec!["persistent://a/b/silent".parse().unwrap()];
     let mut singles = Singles::default();
-    singles.add("bookie_journal_JOURNAL_SYNC_count", "success=\"true\"", 2.0);
-    singles.add("bookie_journal_JOURNAL_SYNC_sum", "success=\"true\"", 0.5);
-    singles.add("pulsar_active_connections", "", 3.0);
+    let (now, syncs) = (sim::World::new(1).env().clock.now(), Latencies::default());
+    syncs.note(now, Duration::from_micros(500));
+    syncs.note(now, Duration::from_micros(1_000));
+    let labels = "journalIndex=\"0\",success=\"true\"";
+    singles.add_summary("bookie_journal_JOURNAL_SYNC", labels, &syncs.figures(now));
+    singles.add_summary("pulsar_broker_lookup", "", &LatencyFigures::default());
+    let labels = labels::of_connections("pulsar://broker-1:6650");
+    singles.add("pulsar_active_connections", &labels, 3.0);
     let mut text = Text::new("one", Survey { rows: topics, silent }, singles, options);
     let (mut whole, mut sizes, mut goes_on) = (Vec::new(), Vec::new(), true);
     while goes_on {
@@ -124,9 +143,11 @@ async fn each_family_has_one_head_and_its_lines_follow_it() {
             assert!(["", "_bucket", "_sum", "_count"].contains(&suffix), "{line}");
             let (labels, value) = rest.rsplit_once("} ").unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
-            let mut found = family.labels.split(", ").peekable();
+            // Sums and counts are of all quantiles.
+            let is_part = !suffix.is_empty();
+            let found = family.labels.split(", ").filter(|&it| !is_part || it != "quantile");
             let in_order = labels.split("\",").map(|label| label.split_once("=\"").unwrap().0);
-            assert!(in_order.eq(found.by_ref()), "{line}: {}", family.labels);
+            assert!(in_order.eq(found), "{line}: {}", family.labels);
         }
     }
     assert!(seen.contains("pulsar_topics_count") && seen.contains("geminga_topic_silent"));
@@ -138,11 +159,31 @@ async fn lines_are_pulsars() {
     let labels = "cluster=\"one\",namespace=\"a/b\",topic=\"persistent://a/b/t1\"";
     let of_subscription = format!("{labels},subscription=\"s\\\"1\\\\\"");
     let of_consumer = format!("{of_subscription},consumer_name=\"c\",consumer_id=\"4\"");
+    let journal = "journalIndex=\"0\",success=\"true\"";
+    let of_ledgers = "cluster=\"one\",namespace=\"a/b/persistent\"";
     let of_producer = format!("{labels},producer_name=\"p\",producer_id=\"5\"");
     for line in [
         "pulsar_topics_count{cluster=\"one\",namespace=\"a/b\"} 1".to_owned(),
         "pulsar_broker_rate_in{cluster=\"one\"} 0.5".to_owned(),
-        "pulsar_ml_AddEntryMessagesRate{cluster=\"one\",namespace=\"a/b\"} 1".to_owned(),
+        format!("pulsar_ml_AddEntryMessagesRate{{{of_ledgers}}} 1"),
+        format!("pulsar_ml_AddEntrySucceed{{{of_ledgers}}} 60"),
+        format!("pulsar_ml_AddEntryErrors{{{of_ledgers}}} 2"),
+        format!("pulsar_ml_AddEntryLatencyBuckets{{{of_ledgers},quantile=\"0.0_0.5\"}} 0"),
+        format!("pulsar_ml_AddEntryLatencyBuckets{{{of_ledgers},quantile=\"0.5_1.0\"}} 1"),
+        format!("pulsar_ml_EntrySizeBuckets{{{of_ledgers},quantile=\"0.0_128.0\"}} 0"),
+        format!("pulsar_ml_EntrySizeBuckets_OVERFLOW{{{of_ledgers}}} 1"),
+        format!("pulsar_ml_ReadEntriesRate{{{of_ledgers}}} 2"),
+        format!("pulsar_ml_ReadEntriesBytesRate{{{of_ledgers}}} 3"),
+        format!("pulsar_ml_ReadEntriesSucceeded{{{of_ledgers}}} 120"),
+        format!("pulsar_ml_ReadEntriesErrors{{{of_ledgers}}} 4"),
+        format!("pulsar_ml_MarkDeleteRate{{{of_ledgers}}} 0.5"),
+        "pulsar_ml_cache_hits_rate{cluster=\"one\"} 4".to_owned(),
+        "pulsar_ml_cache_hits_throughput{cluster=\"one\"} 5".to_owned(),
+        "pulsar_ml_cache_misses_rate{cluster=\"one\"} 2".to_owned(),
+        "pulsar_broker_storage_read_rate{cluster=\"one\"} 2".to_owned(),
+        format!("pulsar_storage_read_rate{{{labels}}} 2"),
+        format!("pulsar_storage_backlog_quota_limit{{{labels}}} 1000"),
+        format!("pulsar_consumer_msg_ack_rate{{{of_consumer}}} 0.75"),
         format!("pulsar_rate_in{{{labels}}} 0.5"),
         format!("pulsar_in_messages_total{{{labels}}} 5"),
         format!("pulsar_publish_rate_limit_times{{{labels}}} 3"),
@@ -166,14 +207,22 @@ async fn lines_are_pulsars() {
         format!("pulsar_out_messages_total{{{of_subscription}}} 11"),
         format!("pulsar_consumer_available_permits{{{of_consumer}}} -1"),
         format!("pulsar_producer_msg_average_Size{{{of_producer}}} 10"),
-        "pulsar_active_connections{cluster=\"one\"} 3".to_owned(),
-        "bookie_journal_JOURNAL_SYNC_sum{success=\"true\"} 0.5".to_owned(),
+        "pulsar_active_connections{cluster=\"one\",broker=\"broker-1\",metric=\"broker_connection\"} 3"
+            .to_owned(),
+        "pulsar_broker_lookup{cluster=\"one\",quantile=\"0.99\"} NaN".to_owned(),
+        "pulsar_broker_lookup_count{cluster=\"one\"} 0".to_owned(),
+        format!("bookie_journal_JOURNAL_SYNC{{{journal},quantile=\"0.5\"}} 0.5"),
+        format!("bookie_journal_JOURNAL_SYNC{{{journal},quantile=\"1.0\"}} 1"),
+        format!("bookie_journal_JOURNAL_SYNC_count{{{journal}}} 2"),
+        format!("bookie_journal_JOURNAL_SYNC_sum{{{journal}}} 1.5"),
         "# TYPE bookie_journal_JOURNAL_SYNC summary".to_owned(),
         format!("geminga_topic_silent{{{}}} 1", labels.replace("t1", "silent")),
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }
-    assert!(!text.contains("pulsar_compaction_"), "there was none");
+    for absent in ["pulsar_compaction_", "pulsar_storage_backlog_quota_limit_time"] {
+        assert!(!text.contains(absent), "there was none");
+    }
 }
 
 #[tokio::test]
@@ -230,6 +279,22 @@ fn names_are_unique_and_lines_of_the_process_are_found() {
     let found = families::family_of("geminga_bookie_journal_sync_seconds_max").unwrap();
     assert_eq!(found.kind, Kind::Gauge);
     assert!(families::family_of("pulsar_rate_in").is_none(), "it is of topics");
+}
+
+/// Goal: whoever looks for a name of Pulsar's finds it in a row or in a group, and in one of them only.
+#[test]
+fn every_family_of_pulsars_page_is_here_or_is_said_to_be_missing() {
+    let pulsars = include_str!("pulsar_4.2.4_families.txt");
+    assert!(250 < pulsars.lines().count());
+    for name in pulsars.lines() {
+        let is_here = FAMILIES.iter().any(|family| family.name == name);
+        let is_absent = absent::is_absent(name);
+        assert!(is_here || is_absent, "{name} is nowhere");
+        assert!(!(is_here && is_absent), "{name} is here, and said to be missing");
+    }
+    for [name, is_absent] in [["jvm_info", "x"], ["x_created", "x"], ["pulsar_health2", ""]] {
+        assert_eq!(absent::is_absent(name), !is_absent.is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Duration;
 
 use geminga_broker::{ConsumerRow, ProducerRow, TopicFigures, TopicRow, admin::Survey};
-use geminga_env::BoxFuture;
+use geminga_env::{BoxFuture, LatencyFigures};
 
 use super::{
     MetricsOptions,
@@ -19,7 +20,7 @@ pub(super) struct Singles(BTreeMap<&'static str, Vec<Single>>);
 
 #[derive(Debug)]
 struct Single {
-    name: &'static str,
+    suffix: &'static str,
     labels: String,
     value: f64,
 }
@@ -43,6 +44,7 @@ pub(super) struct Text {
 #[derive(Debug)]
 struct Namespace {
     labels: String,
+    of_managed_ledgers: String,
     topics: u64,
     figures: TopicFigures,
 }
@@ -57,9 +59,31 @@ impl Singles {
     /// One more line. What the table of families does not know is left out: a test finds it.
     pub(super) fn add(&mut self, name: &'static str, labels: &str, value: f64) {
         if let Some(family) = family_of(name) {
-            let labels = labels.to_owned();
-            self.0.entry(family.name).or_default().push(Single { name, labels, value });
+            let suffix = name.strip_prefix(family.name).unwrap_or_default();
+            self.push(family, suffix, labels.to_owned(), value);
         }
+    }
+
+    /// A summary in milliseconds: its quantiles, NaN if there was nothing of late, and what there ever was.
+    pub(super) fn add_summary(
+        &mut self,
+        name: &'static str,
+        labels: &str,
+        figures: &LatencyFigures,
+    ) {
+        let Some(family) = family_of(name) else { return };
+        let comma = if labels.is_empty() { "" } else { "," };
+        for quantile in family.quantiles() {
+            let found = quantile.parse().ok().and_then(|part| figures.quantile(part));
+            let labels = format!("{labels}{comma}quantile=\"{quantile}\"");
+            self.push(family, "", labels, found.map_or(f64::NAN, ms));
+        }
+        self.push(family, "_count", labels.to_owned(), super::count(figures.count));
+        self.push(family, "_sum", labels.to_owned(), ms(figures.sum));
+    }
+
+    fn push(&mut self, family: &Family, suffix: &'static str, labels: String, value: f64) {
+        self.0.entry(family.name).or_default().push(Single { suffix, labels, value });
     }
 }
 
@@ -77,7 +101,9 @@ impl Text {
             let name = row.topic.namespace().as_str();
             if !namespaces.contains_key(name) {
                 let labels = labels::of_namespace(&cluster, name);
-                let new = Namespace { labels, topics: 0, figures: TopicFigures::default() };
+                let of_managed_ledgers = labels::of_managed_ledgers(&cluster, name);
+                let figures = TopicFigures::default();
+                let new = Namespace { labels, of_managed_ledgers, topics: 0, figures };
                 namespaces.insert(name.to_owned(), new);
             }
             if let Some(namespace) = namespaces.get_mut(name) {
@@ -121,8 +147,10 @@ impl Text {
                         lines.line("", &[&namespace.labels], super::count(namespace.topics));
                     }
                     Lines::Namespace(value) => {
-                        let namespace = &self.namespaces[unit];
-                        lines.line("", &[&namespace.labels], value(&namespace.figures));
+                        lines.managed_ledgers(&self.namespaces[unit], &[""], |all, _| value(all));
+                    }
+                    Lines::Buckets { quantiles, value } => {
+                        lines.managed_ledgers(&self.namespaces[unit], quantiles, value);
                     }
                     Lines::Topic(value) => {
                         let (labels, figures) = if self.options.topic_level {
@@ -166,8 +194,8 @@ impl Text {
         match family.lines {
             Lines::Broker(_) | Lines::Single => 1,
             Lines::Topics => self.namespaces.len(),
-            Lines::Namespace(_) if !self.options.managed_ledgers => 0,
-            Lines::Namespace(_) => self.namespaces.len(),
+            Lines::Namespace(_) | Lines::Buckets { .. } if !self.options.managed_ledgers => 0,
+            Lines::Namespace(_) | Lines::Buckets { .. } => self.namespaces.len(),
             Lines::Topic(_) | Lines::Subscription { .. } => by_topic,
             Lines::Consumer(_) if self.options.consumer_level => self.topics.len(),
             Lines::Producer(_) if self.options.producer_level => self.topics.len(),
@@ -218,6 +246,27 @@ impl Page<'_> {
         to.push(b'\n');
     }
 
+    /// A line for each quantile, if anything of the namespace has a managed ledger.
+    fn managed_ledgers(
+        &mut self,
+        namespace: &Namespace,
+        quantiles: &[&str],
+        value: impl Fn(&TopicFigures, usize) -> f64,
+    ) {
+        if namespace.figures.managed_ledgers == 0 {
+            return;
+        }
+        for (at, quantile) in quantiles.iter().enumerate() {
+            let value = value(&namespace.figures, at);
+            if quantile.is_empty() {
+                self.line("", &[&namespace.of_managed_ledgers], value);
+            } else {
+                let labels = [&namespace.of_managed_ledgers, ",quantile=\"", quantile, "\""];
+                self.line("", &labels, value);
+            }
+        }
+    }
+
     fn subscriptions(&mut self, topic: &Topic, value: fn(&geminga_broker::SubscriptionRow) -> f64) {
         for found in &topic.row.subscriptions {
             let labels = [&topic.labels, ",subscription=\"", &labels::escaped(&found.name), "\""];
@@ -258,16 +307,19 @@ impl Page<'_> {
         }
     }
 
-    /// What Pulsar tells of a broker has its cluster; what is of a bookie or a process has not.
+    /// What Pulsar tells of a broker has its cluster; what is of a bookie, or ours, has not.
     fn singles(&mut self, cluster: &str, singles: &[Single]) {
-        for Single { name, labels, value } in singles {
-            let suffix = name.strip_prefix(self.family.name).unwrap_or_default();
-            let is_pulsars = name.starts_with("pulsar_");
-            let cluster = if is_pulsars { cluster } else { "" };
-            let comma = if !is_pulsars || labels.is_empty() { "" } else { "," };
+        let has_cluster = self.family.labels.starts_with("cluster");
+        let cluster = if has_cluster { cluster } else { "" };
+        for Single { suffix, labels, value } in singles {
+            let comma = if !has_cluster || labels.is_empty() { "" } else { "," };
             self.line(suffix, &[cluster, comma, labels], *value);
         }
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// Most numbers are whole, and far quicker to write as such.

@@ -36,20 +36,6 @@ fn at(ledger: i64, entry: i64, is_excluded: bool) -> String {
 }
 
 /// Messages that say to be so many seconds old.
-async fn publish_aged(server: &Server, ages: &[u64]) {
-    let now = server.broker.env().clock.wall().0;
-    let publish = |(index, age): (usize, &u64)| {
-        let metadata = MessageMetadata {
-            producer_name: "p".to_owned(),
-            sequence_id: u64::try_from(index).unwrap(),
-            publish_time: now - age * 1_000,
-            ..MessageMetadata::default()
-        };
-        publish_of(&metadata, b"aged")
-    };
-    server.publish_all("t", ages.iter().enumerate().map(publish).collect()).await;
-}
-
 #[test]
 fn a_cursor_is_reset_to_a_time() {
     with_server(async |server| {
@@ -145,7 +131,7 @@ fn a_cursor_is_reset_into_a_batch() {
 fn messages_expire_by_their_age() {
     with_server(async |server| {
         server.put(SUB, EARLIEST).await.is(204);
-        publish_aged(server, &[600, 500, 400, 10, 0]).await;
+        server.publish_aged("t", &[600, 500, 400, 10, 0]).await;
         let expire = |seconds: i64| format!("{SUB}/expireMessages/{seconds}");
         for (seconds, expected) in [(0, 5), (700, 5), (450, 3), (300, 2)] {
             server.post(&expire(seconds), "").await.is(204);
@@ -193,7 +179,7 @@ fn messages_expire_on_all_subscriptions() {
         for name in ["a", "b", "c"] {
             server.put(&format!("{TOPIC}/subscription/{name}"), EARLIEST).await.is(204);
         }
-        publish_aged(server, &[600, 500, 0]).await;
+        server.publish_aged("t", &[600, 500, 0]).await;
         let path = format!("{TOPIC}/all_subscription/expireMessages");
         server.post(&format!("{path}/550"), "").await.is(204);
         assert_eq!(backlog_of(server, "a").await, 2);

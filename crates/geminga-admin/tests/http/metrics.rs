@@ -1,9 +1,11 @@
 //! Metrics and stats of all topics: compressed or not, in pieces, and what is left out.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{collections::BTreeMap, io::Read as _, sync::Arc, time::Duration};
 
 use flate2::read::GzDecoder;
-use geminga_admin::{Options, metrics::MetricsOptions};
+use geminga_admin::{LatencyMetric, Metric, Options, Process, metrics::MetricsOptions};
+use geminga_admin_model::{BackupRequest, BackupStatus};
+use geminga_env::{Env, Latencies};
 use geminga_types::{TopicName, bundle_of};
 use serde_json::Value;
 
@@ -63,6 +65,74 @@ fn metrics_of_topics_can_be_switched_off() {
             "pulsar_in_messages_total{cluster=\"standalone\",namespace=\"public/default\"} 3";
         assert!(text.lines().any(|found| found == line), "{text}");
         assert!(!text.contains("topic="), "{text}");
+    });
+}
+
+/// What a process could be beside a broker.
+#[derive(Debug)]
+struct Beside;
+
+impl Process for Beside {
+    fn refuses_messages(&self) -> Option<String> {
+        None
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        vec![Metric { name: "pulsar_active_connections", labels: "", value: 3.0 }]
+    }
+
+    fn latencies(&self) -> Vec<LatencyMetric> {
+        let (now, lookups) = (Env::system().clock.now(), Latencies::default());
+        lookups.note_many(now, Duration::from_millis(1), 2);
+        let figures = lookups.figures(now);
+        vec![LatencyMetric { name: "pulsar_broker_lookup", labels: "", figures }]
+    }
+
+    fn start_backup(&self, _: &BackupRequest) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn backup_status(&self) -> BackupStatus {
+        BackupStatus::default()
+    }
+}
+
+/// Goal: what is counted over all topics, and beside the broker, is on the page with Pulsar's labels.
+#[test]
+fn publishes_loads_and_lookups_are_told_with_how_long_they_took() {
+    let options = Options {
+        version: "1.2.3".to_owned(),
+        process: Some(Arc::new(Beside)),
+        ..Options::default()
+    };
+    with_options(options, async |server| {
+        server.put("/admin/v2/persistent/public/default/t/subscription/s", "\"earliest\"").await;
+        server.publish("t", 3).await;
+        server.publish("u", 2).await;
+        server.get("/admin/v2/persistent/public/default/none/stats").await.is(404);
+        let (_, text) = get(server, "/metrics", "").await;
+        let text = String::from_utf8(text).unwrap();
+        let namespace = "cluster=\"standalone\",namespace=\"public/default/persistent\"";
+        for line in [
+            "pulsar_broker_publish_latency_count{cluster=\"standalone\"} 5",
+            "pulsar_topic_load_times_count{cluster=\"standalone\"} 2",
+            "topic_load_failed_total{cluster=\"standalone\"} 0",
+            "pulsar_broker_topic_load_pending_requests{cluster=\"standalone\"} 0",
+            "pulsar_version_info{cluster=\"standalone\",version=\"1.2.3\"} 1",
+            "pulsar_broker_lookup_count{cluster=\"standalone\"} 2",
+            "pulsar_broker_lookup_sum{cluster=\"standalone\"} 2",
+            "pulsar_broker_lookup_answers_total{cluster=\"standalone\"} 2",
+            "pulsar_broker_lookup{cluster=\"standalone\",quantile=\"1.0\"} 1",
+            "pulsar_active_connections{cluster=\"standalone\",broker=\"localhost\",metric=\"broker_connection\"} 3",
+            &format!("pulsar_ml_AddEntrySucceed{{{namespace}}} 5"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+        for name in ["pulsar_broker_publish_latency", "pulsar_topic_load_times"] {
+            let begin = format!("{name}{{cluster=\"standalone\",quantile=\"0.99\"}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&begin)).unwrap();
+            assert!(0.0 < line.parse::<f64>().unwrap(), "{name}: {line}");
+        }
     });
 }
 

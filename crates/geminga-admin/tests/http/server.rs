@@ -211,6 +211,21 @@ impl Server {
         producer.close().await;
     }
 
+    /// Publishes entries that are so many seconds old.
+    pub(crate) async fn publish_aged(&self, topic: &str, ages: &[u64]) {
+        let now = self.broker.env().clock.wall().0;
+        let publish = |(sequence_id, age): (u64, &u64)| {
+            let metadata = MessageMetadata {
+                producer_name: "p".to_owned(),
+                sequence_id,
+                publish_time: now - age * 1_000,
+                ..MessageMetadata::default()
+            };
+            publish_of(&metadata, b"aged")
+        };
+        self.publish_all(topic, (0..).zip(ages).map(publish).collect()).await;
+    }
+
     pub(crate) async fn consumer(&self, topic: &str, subscription: &str) -> Consumer {
         self.subscribe(topic, subscription).await.unwrap()
     }

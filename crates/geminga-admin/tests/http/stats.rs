@@ -1,5 +1,8 @@
 //! What is told of a topic on request only, and what is stored of it.
 
+use std::collections::VecDeque;
+
+use geminga_broker::{AckId, AckKind, AckRequest, Outgoing};
 use serde_json::{Value, json};
 
 use crate::server::{Server, with_server};
@@ -84,6 +87,83 @@ fn partitions_add_up_what_is_asked_for() {
         let (found, _) = get("subscriptionBacklogSize=false").await;
         assert_eq!(found["backlogSize"], -1);
         assert_eq!(found["earliestMsgPublishTimeInBacklog"], 0);
+    });
+}
+
+/// What is delivered, and acked, is told with its rate and its time; so is what expires.
+const TIMES: [&str; 4] = [
+    "lastConsumedFlowTimestamp",
+    "lastConsumedTimestamp",
+    "lastAckedTimestamp",
+    "lastMarkDeleteAdvancedTimestamp",
+];
+
+/// Takes one message of a subscription, acks it, and waits until that is durable.
+async fn consume_one(server: &Server, topic: &str) {
+    let (consumer, outbox) = server.consumer_with_outbox(topic, "s").await;
+    consumer.flow(1).await;
+    let mut items = VecDeque::new();
+    let mut next = async || {
+        while items.is_empty() {
+            assert!(outbox.take(&mut items).await);
+        }
+        items.pop_front()
+    };
+    let Some(Outgoing::Messages { messages, .. }) = next().await else { panic!("no messages") };
+    let position = messages[0].position;
+    let ids = vec![AckId { position, ack_set: None, batch_size: None }];
+    consumer.ack(AckRequest { kind: AckKind::Individual, ids, request_id: Some(1) }).await;
+    let answer = next().await;
+    assert!(matches!(answer, Some(Outgoing::AckDone { .. })), "{answer:?}");
+    consumer.close().await;
+}
+
+/// Goal: acks, expiry and their times are told, and of partitions together the rates add up and each
+/// time is the last one of any.
+/// Method: of one partition a message is consumed, of the other two expire; either may be first.
+#[test]
+fn what_a_subscription_did_is_told_of_partitions_and_of_all() {
+    with_server(async |server| {
+        for (name, consumed, expired) in [("p", 0, 1), ("q", 1, 0)] {
+            let part = |index: usize| format!("{name}-partition-{index}");
+            let path = |index: usize| format!("{DEFAULT}/{}/subscription/s", part(index));
+            server.put(&format!("{DEFAULT}/{name}/partitions"), "2").await.is(204);
+            server.put(&format!("{DEFAULT}/{name}/subscription/s"), EARLIEST).await.is(204);
+            let before = server.broker.env().clock.wall().0;
+            for index in 0..2 {
+                server.publish_aged(&part(index), &[600, 500, 0]).await;
+            }
+            consume_one(server, &part(consumed)).await;
+            server.post(&format!("{}/expireMessages/300", path(expired)), "").await.is(204);
+            let after = server.broker.env().clock.wall().0;
+            let all = server.get(&format!("{DEFAULT}/{name}/partitioned-stats")).await.is(200);
+            let all = all.json();
+            let of = |index: usize| {
+                let part = format!("persistent://public/default/{}", part(index));
+                all["partitions"][part]["subscriptions"]["s"].clone()
+            };
+            let time = |of: &Value, key: &str| of[key].as_u64().unwrap();
+            let is_now = |found: u64| before <= found + 1 && found <= after;
+            let total = &all["subscriptions"]["s"];
+            let (consumed, expired) = (of(consumed), of(expired));
+            for key in TIMES {
+                assert!(is_now(time(&consumed, key)), "{key}: {before} {consumed} {after}");
+                let last = time(&consumed, key).max(time(&expired, key));
+                assert_eq!(time(total, key), last, "{name} {key}");
+            }
+            assert_eq!(time(&consumed, "lastExpireTimestamp"), 0);
+            assert!(is_now(time(&expired, "lastExpireTimestamp")), "{expired}");
+            assert_eq!(time(&expired, "lastAckedTimestamp"), 0, "expiry is no ack");
+            assert_eq!(total["lastExpireTimestamp"], expired["lastExpireTimestamp"]);
+            assert!(0.0 < consumed["messageAckRate"].as_f64().unwrap(), "{consumed}");
+            assert!(0.0 < expired["msgRateExpired"].as_f64().unwrap(), "{expired}");
+            for key in ["messageAckRate", "msgRateExpired"] {
+                let sum = consumed[key].as_f64().unwrap() + expired[key].as_f64().unwrap();
+                assert_eq!(total[key].as_f64(), Some(sum), "{key}");
+            }
+            let counts = [&consumed, &expired, total].map(|of| of["totalMsgExpired"].clone());
+            assert_eq!(counts, [json!(0), json!(2), json!(2)]);
+        }
     });
 }
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use geminga_bookie_api::{
     AddEntry, AddError, AddSink, ENVELOPE_HEAD_BYTES, FenceAnswer, ReadError,
 };
-use geminga_env::Control as Worker;
+use geminga_env::{Control as Worker, Instant};
 use geminga_types::{EntryId, LedgerId};
 use tokio::sync::oneshot;
 
@@ -44,7 +44,7 @@ pub(crate) struct Journal {
 
 #[derive(Debug)]
 enum Waiting {
-    Add(vec::IntoIter<AddEntry>, Arc<dyn AddSink>),
+    Add(vec::IntoIter<AddEntry>, Arc<dyn AddSink>, Instant),
     Fence(LedgerId, oneshot::Sender<Result<FenceAnswer, ReadError>>),
     Delete(LedgerId, oneshot::Sender<Result<(), AddError>>),
 }
@@ -56,6 +56,8 @@ struct Group {
     /// The place in `results` of each entry's result.
     answers: Vec<(usize, usize)>,
     entry_bytes: usize,
+    /// When how many of the entries came.
+    came: Vec<(Instant, u64)>,
     controls: Vec<Control>,
     fenced: BTreeSet<LedgerId>,
     deleted: BTreeSet<LedgerId>,
@@ -202,20 +204,29 @@ impl Journal {
         };
         group.placed.clear();
         let buffer = Bytes::from(encode(head, &group.entries, &group.controls, &mut group.placed));
+        let clock = Arc::clone(&self.shared.env.clock);
+        let began = clock.now();
         if let Err(error) = self.writer.write(&buffer) {
             // All of it may be on the disk, so nobody may be told that it is not.
             let reason = error.to_string();
             group.fail(&AddError::Failed(reason));
             return Err(error);
         }
-        if self.shared.options.acks_before_sync() {
+        let acks_before_sync = self.shared.options.acks_before_sync();
+        if acks_before_sync {
             group.results.send(&self.shared);
         }
-        let clock = &self.shared.env.clock;
         let before = clock.now();
         let position = self.writer.sync(buffer.len())?;
-        let counters = &self.shared.counters;
-        counters.note_sync(clock.now() - before);
+        let (now, counters) = (clock.now(), &self.shared.counters);
+        counters.write_latency.note(now, before - began);
+        counters.note_sync(now, now - before);
+        for &(came_at, count) in &group.came {
+            let confirmed = if acks_before_sync { before } else { now };
+            let took = confirmed.saturating_duration_since(came_at);
+            counters.add_latency.note_many(now, took, count);
+        }
+        counters.journal_bytes.add(buffer.len() as u64);
         counters.groups.add(1);
         counters.adds.add(group.entries.len() as u64);
         counters.add_bytes.add(group.entry_bytes as u64);
@@ -248,7 +259,7 @@ impl Journal {
     fn fail_waiting(&mut self, reason: &str) {
         for waiting in self.waiting.drain(..) {
             match waiting {
-                Waiting::Add(entries, sink) => {
+                Waiting::Add(entries, sink, _) => {
                     let error = AddError::Failed(reason.to_owned());
                     sink.on_added(&self.shared.id, refusals(entries, &error));
                 }
@@ -276,7 +287,9 @@ fn fence_answer(state: &State, ledger_id: LedgerId) -> Result<FenceAnswer, ReadE
 impl From<Request> for Waiting {
     fn from(request: Request) -> Self {
         match request {
-            Request::Add { entries, sink } => Self::Add(entries.into_iter(), sink),
+            Request::Add { entries, sink, came_at } => {
+                Self::Add(entries.into_iter(), sink, came_at)
+            }
             Request::Fence { ledger_id, reply } => Self::Fence(ledger_id, reply),
             Request::Delete { ledger_id, reply } => Self::Delete(ledger_id, reply),
         }
@@ -291,7 +304,8 @@ impl Group {
     /// Takes the entries of an add that can be decided now; `true` when none is left, and for
     /// anything but an add.
     fn take(&mut self, decider: &Decider<'_>, waiting: &mut Waiting) -> bool {
-        let Waiting::Add(entries, sink) = waiting else { return true };
+        let Waiting::Add(entries, sink, came_at) = waiting else { return true };
+        let came_at = *came_at;
         let at = self.results.place(sink);
         while let Some(next) = entries.as_slice().first() {
             let refusal = self.refusal(decider, next);
@@ -307,9 +321,17 @@ impl Group {
                 self.entry_bytes += entry.sum.len();
                 self.answers.push(place);
                 self.entries.push(entry);
+                self.note_came(came_at);
             }
         }
         true
+    }
+
+    fn note_came(&mut self, at: Instant) {
+        match self.came.last_mut() {
+            Some((came_at, count)) if *came_at == at => *count += 1,
+            _ => self.came.push((at, 1)),
+        }
     }
 
     fn refusal(&self, decider: &Decider<'_>, entry: &AddEntry) -> Option<AddError> {
@@ -383,6 +405,7 @@ impl Group {
     /// Turns entries that were to succeed into failures, once, and takes them out.
     fn fail_entries(&mut self, error: &AddError) {
         self.entries.clear();
+        self.came.clear();
         self.entry_bytes = 0;
         for (sink, at) in self.answers.drain(..) {
             if let Some((_, results)) = self.results.by_sink.get_mut(sink)
@@ -406,6 +429,7 @@ impl Group {
 
     fn clear(&mut self) {
         self.entries.clear();
+        self.came.clear();
         self.answers.clear();
         self.entry_bytes = 0;
         self.controls.clear();

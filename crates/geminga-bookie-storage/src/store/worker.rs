@@ -33,6 +33,7 @@ pub(crate) struct Worker {
     journal_dir: Directory,
     store: Store,
     flush: Option<Stage>,
+    flush_began: Instant,
     flush_requests: Vec<FlushRequest>,
     snapshot: Option<PinnedSnapshot>,
     snapshot_requests: Vec<SnapshotRequest>,
@@ -113,6 +114,7 @@ impl Worker {
             journal_dir,
             store,
             flush: None,
+            flush_began: now,
             flush_requests: Vec::new(),
             snapshot: None,
             snapshot_requests: Vec::new(),
@@ -244,6 +246,7 @@ impl Worker {
 
     fn begin_flush(&mut self) -> Result<(), WriteError> {
         self.timers.flush = self.timers.now + self.shared.options.flush_interval;
+        self.flush_began = self.shared.env.clock.now();
         // Fast writers would use up the reserve between two ticks.
         self.shared.watch_space();
         let pinned = self.snapshot.as_ref().map(|snapshot| snapshot.records.clone());
@@ -264,7 +267,9 @@ impl Worker {
             Stage::Synced(change) => self.store.commit_entries(change),
             Stage::Committed(change) => {
                 let covers = self.store.install(&change, &self.shared);
-                self.shared.counters.flushes.add(1);
+                let (now, counters) = (self.shared.env.clock.now(), &self.shared.counters);
+                counters.flushes.add(1);
+                counters.flush_latency.note(now, now - self.flush_began);
                 self.shared.journal_bell.ring(); // There is room again.
                 self.release(covers)?;
                 // A rewritten index would say what became of ledgers after the moment.

@@ -16,7 +16,11 @@ use geminga_schema::{Definition, Strategy, check_consumer, check_next};
 use geminga_types::TopicName;
 use tokio::sync::Semaphore;
 
-use super::{Schema, SchemaPolicies, SchemaVersion, StoredSchema, versions::Versions};
+use super::{
+    Schema, SchemaFigures, SchemaPolicies, SchemaVersion, StoredSchema,
+    counts::{Operation, SchemaCounts},
+    versions::Versions,
+};
 use crate::{SchemaError, namespace};
 
 /// How many topics' schemas are read and compared at once.
@@ -36,6 +40,7 @@ pub(super) enum Updates {
 pub(crate) struct Registry {
     deps: Deps,
     turns: Arc<Semaphore>,
+    counts: SchemaCounts,
 }
 
 /// What is to be stored, and the version that it makes.
@@ -52,11 +57,29 @@ enum Given {
 
 impl Registry {
     pub(crate) fn new(deps: Deps) -> Self {
-        Self { deps, turns: Arc::new(Semaphore::new(TURNS)) }
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Self { deps, turns, counts: SchemaCounts::default() }
+    }
+
+    /// What was done, by namespace.
+    pub(crate) fn figures(&self) -> Vec<SchemaFigures> {
+        self.counts.figures(self.deps.env.clock.now())
     }
 
     /// The version asked for, or the latest.
     pub(crate) async fn get(
+        &self,
+        topic: &TopicName,
+        version: Option<SchemaVersion>,
+    ) -> Result<StoredSchema, SchemaError> {
+        let clock = &*self.deps.env.clock;
+        let began = clock.now();
+        let found = self.find(topic, version).await;
+        self.counts.note(topic.namespace(), Operation::Get, (began, clock), &found);
+        found
+    }
+
+    async fn find(
         &self,
         topic: &TopicName,
         version: Option<SchemaVersion>,
@@ -79,6 +102,20 @@ impl Registry {
         policies: SchemaPolicies,
         updates: Updates,
     ) -> Result<SchemaVersion, SchemaError> {
+        let clock = &*self.deps.env.clock;
+        let began = clock.now();
+        let stored = self.store(topic, schema, policies, updates).await;
+        self.counts.note(topic.namespace(), Operation::Put, (began, clock), &stored);
+        stored
+    }
+
+    async fn store(
+        &self,
+        topic: &TopicName,
+        schema: Schema,
+        policies: SchemaPolicies,
+        updates: Updates,
+    ) -> Result<SchemaVersion, SchemaError> {
         check_size(&schema)?;
         let topic = topic.without_partition();
         let may_update = updates == Updates::Always || policies.allows_update;
@@ -87,6 +124,9 @@ impl Registry {
             let (name, schema, now) = (topic.clone(), schema.clone(), self.now());
             let decide = move |found: &Versions| given(found, &name, &schema, strategy, now);
             let (compared, decided) = self.decide(&topic, decide).await?;
+            if !matches!(decided, Ok(Given::Known(_))) {
+                self.counts.note_compared(topic.namespace(), &decided);
+            }
             match decided? {
                 Given::Known(version) => return Ok(version),
                 Given::New(next) => {
@@ -113,7 +153,9 @@ impl Registry {
             check_next(policies.strategy, &definitions(&existing), &wanted)
                 .map_err(|error| SchemaError::Incompatible(error.to_string()))
         };
-        self.look(&topic.without_partition(), decide).await?
+        let compared = self.look(&topic.without_partition(), decide).await?;
+        self.counts.note_compared(topic.namespace(), &compared);
+        compared
     }
 
     /// The version that a schema has on a topic, if it has one.
@@ -151,7 +193,9 @@ impl Registry {
             check_consumer(policies.strategy, &definitions(&existing), &schema.definition())
                 .map_err(|error| SchemaError::Incompatible(error.to_string()))
         };
-        self.look(&whole, decide).await?
+        let compared = self.look(&whole, decide).await?;
+        self.counts.note_compared(topic.namespace(), &compared);
+        compared
     }
 
     /// Refuses a producer without schema where the topic has one.
@@ -168,6 +212,18 @@ impl Registry {
     /// Deletes all versions: their numbers stay taken, unless `force`. Returns the number of the deletion,
     /// or of what was the last version; `None` if there was nothing.
     pub(super) async fn delete(
+        &self,
+        topic: &TopicName,
+        force: bool,
+    ) -> Result<Option<SchemaVersion>, SchemaError> {
+        let clock = &*self.deps.env.clock;
+        let began = clock.now();
+        let deleted = self.forget(topic, force).await;
+        self.counts.note(topic.namespace(), Operation::Delete, (began, clock), &deleted);
+        deleted
+    }
+
+    async fn forget(
         &self,
         topic: &TopicName,
         force: bool,

@@ -90,7 +90,8 @@ impl OpenedConsumer {
     }
 
     /// The same in few numbers.
-    pub(super) fn row(&mut self, now: Instant) -> ConsumerRow {
+    pub(super) fn row(&mut self, clock: &dyn Clock) -> ConsumerRow {
+        let now = clock.now();
         let (message_rate_out, byte_rate_out) = self.flow_out.rates(now);
         let (message_rate_redeliver, _) = self.flow_redelivered.rates(now);
         ConsumerRow {
@@ -102,6 +103,7 @@ impl OpenedConsumer {
             message_rate_out,
             byte_rate_out,
             message_rate_redeliver,
+            message_ack_rate: self.doings.read(clock).message_ack_rate,
         }
     }
 

@@ -69,6 +69,7 @@ use super::{
 use crate::{
     Budget, Neighbours, Options,
     dynamic::LiveOptions,
+    in_all::InAll,
     ownership::Grant,
     policies::TopicPolicies,
     publish_gate::PublishLimiter,
@@ -76,7 +77,7 @@ use crate::{
     rate::Limiter,
     resource_groups::{Member, ResourceGroups},
     schema::Registry,
-    topic_row::Appends,
+    topic_row::{Appends, Minutes, ReadFigures},
     unacked::UnackedInAll,
 };
 
@@ -146,6 +147,8 @@ pub(crate) struct TopicDeps {
     pub(crate) dead_letters: Arc<DeadLetterCounts>,
     /// How often a topic did not answer in time.
     pub(crate) silences: Arc<AtomicU64>,
+    /// What is counted for metrics.
+    pub(crate) in_all: Arc<InAll>,
 }
 
 /// Dead letters of all subscriptions.
@@ -197,6 +200,8 @@ struct Topic {
     last_publish_time: u64,
     /// How long appends take and how large they are, once there was one.
     appends: Option<Box<Appends>>,
+    /// What is read for subscriptions, once there was anything.
+    reads: Option<Box<Minutes<ReadFigures>>>,
     next_trim: Instant,
     /// When something that uses it was there last.
     unused_since: Instant,

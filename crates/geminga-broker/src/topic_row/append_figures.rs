@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use geminga_env::Instant;
 
+use super::minutes::{Minutes, rate};
+
 /// How long an append took at most, by bucket, in microseconds; one more bucket has the rest.
 pub const LATENCY_LIMITS_US: [u64; 9] =
     [500, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 1_000_000];
 /// Bytes of an entry at most, by bucket; one more bucket has the rest. Pulsar's, 2,084 among them.
 pub const SIZE_LIMITS: [u64; 8] = [128, 512, 1_024, 2_084, 4_096, 16_384, 102_400, 1_232_896];
-
-/// What a period is: Pulsar's `managedLedgerStatsPeriodSeconds`.
-const PERIOD: Duration = Duration::from_secs(60);
 
 /// What was appended in a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,16 +23,13 @@ pub struct AppendFigures {
     pub size: [u32; SIZE_LIMITS.len() + 1],
     /// Bytes of all of them.
     pub size_sum: u64,
+    /// Entries that could not be stored.
+    pub errors: u64,
 }
 
 /// What is appended to a topic.
 #[derive(Debug)]
-pub(crate) struct Appends {
-    began: Instant,
-    running: AppendFigures,
-    /// Of the minute before, if there was one.
-    last: Option<AppendFigures>,
-}
+pub(crate) struct Appends(Minutes<AppendFigures>);
 
 impl AppendFigures {
     /// How many.
@@ -45,15 +41,13 @@ impl AppendFigures {
     /// How many in a second.
     #[must_use]
     pub fn entry_rate(&self) -> f64 {
-        let entries = u32::try_from(self.entries()).unwrap_or(u32::MAX);
-        f64::from(entries) / PERIOD.as_secs_f64()
+        rate(self.entries())
     }
 
     /// How many bytes in a second.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
     pub fn byte_rate(&self) -> f64 {
-        self.size_sum as f64 / PERIOD.as_secs_f64()
+        rate(self.size_sum)
     }
 
     /// Adds another topic's.
@@ -64,6 +58,7 @@ impl AppendFigures {
         }
         self.latency_sum += other.latency_sum;
         self.size_sum += other.size_sum;
+        self.errors += other.errors;
     }
 
     fn note(&mut self, took: Duration, bytes: u64) {
@@ -79,30 +74,22 @@ impl AppendFigures {
 
 impl Appends {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { began: now, running: AppendFigures::default(), last: None }
+        Self(Minutes::new(now))
     }
 
     /// An entry is stored.
     pub(crate) fn note(&mut self, now: Instant, took: Duration, bytes: u64) {
-        self.roll(now);
-        self.running.note(took, bytes);
+        self.0.running(now).note(took, bytes);
+    }
+
+    /// An entry could not be stored.
+    pub(crate) fn note_error(&mut self, now: Instant) {
+        self.0.running(now).errors += 1;
     }
 
     /// Of the last whole minute; of the running one if it is the first.
     pub(crate) fn figures(&mut self, now: Instant) -> AppendFigures {
-        self.roll(now);
-        self.last.unwrap_or(self.running)
-    }
-
-    fn roll(&mut self, now: Instant) {
-        let running = now.saturating_duration_since(self.began);
-        if running < PERIOD {
-            return;
-        }
-        let ended = std::mem::take(&mut self.running);
-        self.last = Some(if running < 2 * PERIOD { ended } else { AppendFigures::default() });
-        let over = Duration::from_secs(running.as_secs() % PERIOD.as_secs());
-        self.began = now.checked_sub(over).unwrap_or(now);
+        self.0.last(now)
     }
 }
 

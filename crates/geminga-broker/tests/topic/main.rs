@@ -9,6 +9,7 @@ mod bundles;
 mod client;
 mod compacting;
 mod compacting_model;
+mod counting;
 mod creating;
 mod dead_letters;
 mod deduplicating;

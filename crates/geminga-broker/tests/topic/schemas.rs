@@ -32,6 +32,25 @@ fn schema(kind: i32, data: &str) -> Schema {
     Schema { name: "s".to_owned(), kind, data, properties: Vec::new() }
 }
 
+/// Goal: what is done with schemas counts in their namespace, by what became of it.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_with_schemas_is_counted() {
+    let world = World::new().await;
+    assert_eq!(world.broker.schemas_used(), []);
+    let name = topic("t");
+    let _producer = world.client().produce("t").await;
+    world.broker.put_schema(&name, schema(AVRO, A)).await.unwrap();
+    world.broker.put_schema(&name, schema(AVRO, A)).await.unwrap();
+    world.broker.put_schema(&name, schema(AVRO, A_NEEDS_B)).await.unwrap_err();
+    world.broker.schema(&name, None).await.unwrap();
+    world.broker.schema(&topic("u"), None).await.unwrap_err();
+    let [found] = &world.broker.schemas_used()[..] else { panic!() };
+    assert_eq!(found.namespace.as_str(), "public/default");
+    assert_eq!(found.done.each_ref().map(|done| done.count), [1, 2, 0]);
+    assert_eq!(found.failed, [0, 1, 0]);
+    assert_eq!((found.compatible, found.incompatible), (1, 1), "of what is known nothing is asked");
+}
+
 /// Puts version 0 where the registry keeps it.
 async fn store(store: &dyn MetadataStore, data: &str) {
     let version = serde_json::json!({

@@ -24,8 +24,13 @@ impl Connection {
         };
         let me = Arc::clone(self);
         self.start(async move {
+            let clock = &me.env().clock;
+            let began = clock.now();
             let located = me.locate(&command).await;
             drop(lookup);
+            let now = clock.now();
+            let counters = &me.options().counters;
+            counters.note_lookup(now, now - began, located.is_ok());
             me.answer(match located {
                 Ok(located) => connect_to(request_id, located),
                 Err(refusal) => lookup_failed(request_id, refusal),

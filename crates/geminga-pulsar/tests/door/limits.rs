@@ -51,6 +51,20 @@ async fn lookups_beyond_the_limit_are_refused() {
     assert_eq!(server.metric("geminga_pulsar_lookups_refused_total"), 1);
 }
 
+/// Goal: lookups are counted by what became of them, once each.
+#[tokio::test(start_paused = true)]
+async fn lookups_are_counted_by_their_end() {
+    let server = Server::with(|_| {}).await;
+    let mut client = server.connect().await;
+    for (name, found, failed) in [("t", 1, 0), ("persistent://none/none/t", 1, 1), ("u", 2, 1)] {
+        let lookup = CommandLookupTopic { topic: name.to_owned(), ..CommandLookupTopic::default() };
+        let Body::LookupTopicResponse(_) = client.ask(lookup).await else { panic!() };
+        let lookups = server.options.counters.lookups(server.env.clock.now());
+        let counted = (lookups.count, server.metric("pulsar_broker_lookup_failures_total"));
+        assert_eq!(counted, (found, failed), "{name}");
+    }
+}
+
 /// Goal: topics beyond the limit of those that load at a time wait for their turn. Method: the store
 /// holds back the records of two topics, which is as many as may load.
 #[tokio::test(start_paused = true)]

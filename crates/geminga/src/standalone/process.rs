@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use geminga_admin::{Metric, Process};
+use geminga_admin::{LatencyMetric, Metric, Process};
 use geminga_admin_model::{BackupRequest, BackupStatus};
 use geminga_bookie_storage::Storage;
 use geminga_env::Env;
@@ -65,6 +65,13 @@ impl Process for StandaloneProcess {
         metrics.extend(counters.map(|(name, value)| metric(name, "", figures::count(value))));
         metrics.extend(figures::of_process(&*self.env.disk));
         metrics
+    }
+
+    fn latencies(&self) -> Vec<LatencyMetric> {
+        let mut latencies = figures::latencies_of_storage(&self.storage);
+        let figures = self.counters.lookups(self.env.clock.now());
+        latencies.push(LatencyMetric { name: "pulsar_broker_lookup", labels: "", figures });
+        latencies
     }
 
     fn start_backup(&self, request: &BackupRequest) -> Result<(), String> {

@@ -35,6 +35,7 @@ impl Topic {
 
     fn subscription_rows(&mut self, detail: RowDetail) -> Vec<SubscriptionRow> {
         let now = self.now();
+        let clock = &*self.deps.ledger.env.clock;
         let mut rows = Vec::with_capacity(self.subscriptions.len());
         for (name, sub) in &mut self.subscriptions {
             let (message_rate_out, byte_rate_out) = sub.flow.rates(now);
@@ -46,7 +47,7 @@ impl Topic {
             for key in keys.into_iter().filter(|_| detail.consumers) {
                 let Some(consumer) = self.consumers.get_mut(&key) else { continue };
                 let available_permits = sub.dispatch.permits(ConsumerKey(key)).unwrap_or(0);
-                consumers.push(ConsumerRow { available_permits, ..consumer.row(now) });
+                consumers.push(ConsumerRow { available_permits, ..consumer.row(clock) });
             }
             rows.push(SubscriptionRow {
                 name: Arc::clone(name),

@@ -154,6 +154,7 @@ impl Topic {
             && let Some(sub) = self.subscriptions.get_mut(name)
         {
             sub.doings.note_mark_delete(now);
+            self.note_read(now, |reads| reads.mark_deletes += 1);
         }
         let part = self.delta_of(change);
         self.note_delta_at(name, part, waiter, now);

@@ -166,6 +166,7 @@ impl Topic {
                 }
             }
             Answer::Read { subscription, incarnation, id, result } => {
+                self.note_stored_read(&result);
                 if let Ok(found) = &result {
                     self.delayed.note_damaged(found.damaged);
                 }

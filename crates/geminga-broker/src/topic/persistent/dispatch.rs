@@ -3,6 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::BytesMut;
+use geminga_env::Instant;
 use geminga_managed_ledger::{Chain, ManagedLedger};
 use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId, Scarce};
 use geminga_types::Ordinal;
@@ -15,7 +16,7 @@ use super::{
     delayed::read_parking,
     tail::{Meta, Tail},
 };
-use crate::{OutMessage, Outgoing, resource_groups::Member};
+use crate::{OutMessage, Outgoing, ReadFigures, resource_groups::Member, topic_row::Minutes};
 
 /// Larger entries are a good part of the block that they are in.
 const DETACHED_BYTES_MAX: usize = 4 << 10;
@@ -99,11 +100,31 @@ impl Topic {
             self.spawn_read(name, read);
             return;
         }
-        let cached = cached(&self.ledger, &self.tail, &read);
+        let (cached, bytes) = cached(&self.ledger, &self.tail, &read);
         if cached.is_empty() {
             self.spawn_read(name, read);
         } else {
+            let entries = cached.len() as u64;
             sub.machine.on_read(read.id, Ok(cached));
+            self.note_read(self.now(), |reads| reads.note_cached(entries, bytes as u64));
+        }
+    }
+
+    /// Counts what is read, and what is not, for metrics.
+    pub(super) fn note_read(&mut self, now: Instant, note: impl FnOnce(&mut ReadFigures)) {
+        note(self.reads.get_or_insert_with(|| Box::new(Minutes::new(now))).running(now));
+    }
+
+    /// The same of a read from storage.
+    pub(super) fn note_stored_read(&mut self, result: &Result<Found, ReadFailed>) {
+        let now = self.now();
+        match result {
+            Ok(found) => {
+                let entries = found.entries.len() as u64;
+                let bytes: usize = found.entries.iter().map(|entry| entry.payload.len()).sum();
+                self.note_read(now, |reads| reads.note_stored(entries, bytes as u64));
+            }
+            Err(ReadFailed) => self.note_read(now, |reads| reads.errors += 1),
         }
     }
 
@@ -205,8 +226,8 @@ impl Topic {
     }
 }
 
-/// What of a read is in the tail cache, from its beginning on.
-fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
+/// What of a read is in the tail cache, from its beginning on, and its bytes.
+fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> (Vec<ReadEntry>, usize) {
     let mut entries = Vec::new();
     let mut bytes = 0;
     for range in &read.ranges {
@@ -226,7 +247,7 @@ fn cached(ledger: &ManagedLedger, tail: &Tail, read: &Read) -> Vec<ReadEntry> {
             break;
         }
     }
-    entries
+    (entries, bytes)
 }
 
 /// What stays for a while is not to keep the blocks alive that it was read with: small entries are

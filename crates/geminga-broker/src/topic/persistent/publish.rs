@@ -1,10 +1,10 @@
 //! Producers: opening, appending, receipts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use geminga_dedup::{Identity, Ticket};
-use geminga_env::Instant;
+use geminga_env::{Instant, LatencyRun};
 use geminga_managed_ledger::{AppendError, Confirmed, EpochEvent, Outcome};
 use geminga_types::Position;
 use tracing::{debug, warn};
@@ -227,6 +227,7 @@ impl Topic {
     pub(super) fn settle_publishes(&mut self) -> bool {
         let mut receipts: BTreeMap<u64, Vec<Receipt>> = BTreeMap::new();
         let (mut has_any, mut has_confirmed) = (false, false);
+        let mut run = LatencyRun::default();
         let lists_delayed = self.lists_delayed();
         loop {
             has_any |= self.settle_duplicates(&mut receipts);
@@ -239,11 +240,13 @@ impl Topic {
             match outcome {
                 Outcome::Confirmed(confirmed) => {
                     has_confirmed = true;
-                    self.note_confirmed(&pending, &confirmed, lists_delayed);
+                    let (now, took) = self.note_confirmed(&pending, &confirmed, lists_delayed);
+                    run.note(&self.deps.in_all.published, now, took);
                     let receipt = receipt_of(&pending, confirmed.position);
                     receipts.entry(pending.producer).or_default().push(receipt);
                 }
                 Outcome::Failed(error) => {
+                    self.note_append_error();
                     self.send_receipts(&mut receipts);
                     if let (Fate::Append(Some(ticket)), Some(known)) =
                         (&pending.fate, &mut self.deduplication)
@@ -256,6 +259,7 @@ impl Topic {
         }
         self.send_receipts(&mut receipts);
         if has_confirmed {
+            run.flush(&self.deps.in_all.published, self.now());
             self.note_listed(lists_delayed);
             self.last_publish_time = self.deps.ledger.env.clock.wall().0;
             let end = self.ledger.end();
@@ -272,7 +276,18 @@ impl Topic {
         has_any
     }
 
-    fn note_confirmed(&mut self, pending: &Pending, confirmed: &Confirmed, lists_delayed: bool) {
+    fn note_append_error(&mut self) {
+        let now = self.now();
+        self.appends.get_or_insert_with(|| Box::new(Appends::new(now))).note_error(now);
+    }
+
+    /// When that was, and how long it took.
+    fn note_confirmed(
+        &mut self,
+        pending: &Pending,
+        confirmed: &Confirmed,
+        lists_delayed: bool,
+    ) -> (Instant, Duration) {
         let now = self.now();
         let took = now.saturating_duration_since(pending.came_at);
         let appends = self.appends.get_or_insert_with(|| Box::new(Appends::new(now)));
@@ -288,6 +303,7 @@ impl Topic {
                 _ => known.note_unjudged(&confirmed.body, confirmed.position, now),
             }
         }
+        (now, took)
     }
 
     /// Answers those in front that are no appends: all before them is decided. False: there were none.

@@ -28,6 +28,9 @@ impl Topic {
             bytes_out: self.flow_out.bytes,
             publish_limited_times: self.producers.limited_times(),
             storage_bytes: self.ledger.bytes(),
+            quota_bytes: self.policies.backlog_bytes.map(|(max, _)| max),
+            quota_seconds: self.policies.backlog_age.map(|(max, _)| max.as_secs()),
+            reads: self.reads.as_mut().map(|reads| Box::new(reads.last(now))),
             appends: self.appends.as_mut().map(|appends| Box::new(appends.figures(now))),
             compaction: self.compaction_figures().map(Box::new),
             ..TopicFigures::default()
@@ -65,7 +68,7 @@ impl Topic {
                     available_permits: own.map_or(0, |own| own.permits),
                     unacked_messages: own.map_or(0, |own| own.unacked_messages),
                     is_blocked: own.is_some_and(|own| own.is_blocked_on_unacked),
-                    ..consumer.row(now)
+                    ..consumer.row(clock)
                 });
             }
             rows.push(SubscriptionRow {

@@ -81,6 +81,7 @@ pub(in crate::topic) fn spawn(
         flow_out: Flow::new(now),
         last_publish_time: 0,
         appends: None,
+        reads: None,
         terminating: Vec::new(),
         noting: std::collections::VecDeque::new(),
         truncation: super::properties::Truncation::default(),

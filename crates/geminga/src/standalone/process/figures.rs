@@ -2,13 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-use geminga_admin::Metric;
+use geminga_admin::{LatencyMetric, Metric};
 use geminga_bookie_storage::{SYNC_LIMITS_US, Stats, Storage};
 use geminga_env::{Disk, disk::OpenMode};
 
 use super::metric;
 
 const SUCCESS: &str = "success=\"true\"";
+const JOURNAL: &str = "journalIndex=\"0\"";
+const JOURNAL_SUCCESS: &str = "journalIndex=\"0\",success=\"true\"";
 /// Labels of the buckets of syncs, as [`SYNC_LIMITS_US`] has them, and of all.
 const SYNC_LABELS: [&str; SYNC_LIMITS_US.len() + 1] = [
     "le=\"0.0001\"",
@@ -37,12 +39,16 @@ pub(super) fn of_storage(storage: &Storage) -> Vec<Metric> {
     let is_writable = storage.read_only().is_none();
     let mut metrics = vec![
         metric("bookie_SERVER_STATUS", "", f64::from(is_writable)),
-        metric("bookkeeper_server_ADD_ENTRY_count", SUCCESS, count(stats.adds)),
-        metric("bookkeeper_server_READ_ENTRY_count", SUCCESS, count(stats.reads)),
+        metric("bookie_journal_JOURNAL_WRITE_BYTES", JOURNAL, count(stats.journal_bytes)),
+        metric("bookie_journal_JOURNAL_QUEUE_SIZE", JOURNAL, count(stats.journal_waiting)),
     ];
     let plain = [
         ("bookie_ledgers_count", stats.ledgers),
         ("bookie_write_cache_size", stats.write_cache_bytes),
+        ("bookie_write_cache_count", stats.write_cache_entries),
+        ("bookie_read_cache_size", stats.read_cache_bytes),
+        ("bookie_read_cache_count", stats.read_cache_blocks),
+        ("bookie_READ_BYTES", stats.read_bytes),
         ("bookie_read_cache_hits", stats.read_cache_hits),
         ("bookie_read_cache_misses", stats.read_cache_misses),
         ("bookie_WRITE_BYTES", stats.add_bytes),
@@ -63,12 +69,23 @@ pub(super) fn of_storage(storage: &Storage) -> Vec<Metric> {
     metrics
 }
 
+/// How long it takes.
+pub(super) fn latencies_of_storage(storage: &Storage) -> Vec<LatencyMetric> {
+    let stats = storage.stats();
+    let found = [
+        ("bookkeeper_server_ADD_ENTRY", SUCCESS, stats.add_latency.clone()),
+        ("bookkeeper_server_READ_ENTRY", SUCCESS, stats.read_latency),
+        ("bookie_flush", SUCCESS, stats.flush_latency),
+        ("bookie_journal_JOURNAL_ADD_ENTRY", JOURNAL_SUCCESS, stats.add_latency),
+        ("bookie_journal_JOURNAL_SYNC", JOURNAL_SUCCESS, stats.sync_latency),
+        ("bookie_journal_JOURNAL_FLUSH_LATENCY", JOURNAL_SUCCESS, stats.write_latency),
+    ];
+    found.map(|(name, labels, figures)| LatencyMetric { name, labels, figures }).into()
+}
+
 fn syncs(stats: &Stats) -> Vec<Metric> {
     let seconds = stats.sync_time.as_secs_f64();
-    let mut metrics = vec![
-        metric("bookie_journal_JOURNAL_SYNC_count", SUCCESS, count(stats.syncs)),
-        metric("bookie_journal_JOURNAL_SYNC_sum", SUCCESS, 1e3 * seconds),
-    ];
+    let mut metrics = Vec::new();
     let mut sum = 0;
     for (labels, found) in SYNC_LABELS.into_iter().zip(stats.syncs_by_time) {
         sum += found;
@@ -84,11 +101,12 @@ fn syncs(stats: &Stats) -> Vec<Metric> {
 /// Memory and processor time, where the machine tells of them: a simulated one does not.
 pub(super) fn of_process(disk: &dyn Disk) -> Vec<Metric> {
     let read = |path| beginning(disk, path).unwrap_or_default();
-    let resident = resident_bytes(&read("/proc/self/statm"));
+    let [size, resident] = [0, 1].map(|field| pages_bytes(&read("/proc/self/statm"), field));
+    let size = size.map(|bytes| metric("process_virtual_memory_bytes", "", count(bytes)));
     let cpu = cpu_seconds(&read("/proc/self/stat"));
     let resident = resident.map(|bytes| metric("process_resident_memory_bytes", "", count(bytes)));
     let cpu = cpu.map(|seconds| metric("process_cpu_seconds_total", "", seconds));
-    resident.into_iter().chain(cpu).collect()
+    [resident, cpu, size].into_iter().flatten().collect()
 }
 
 /// The beginning of a file, whose length need not be known.
@@ -100,8 +118,9 @@ fn beginning(disk: &dyn Disk, path: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-fn resident_bytes(statm: &str) -> Option<u64> {
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+/// A field of `statm`: the first is all address space, the second what is resident.
+fn pages_bytes(statm: &str, field: usize) -> Option<u64> {
+    let pages: u64 = statm.split_whitespace().nth(field)?.parse().ok()?;
     Some(pages * PAGE_BYTES)
 }
 
@@ -142,9 +161,10 @@ mod tests {
 
     #[test]
     fn a_process_is_read() {
-        assert_eq!(resident_bytes("100 7 3 1 0 5 0"), Some(7 * 4_096));
+        assert_eq!(pages_bytes("100 7 3 1 0 5 0", 0), Some(100 * 4_096));
+        assert_eq!(pages_bytes("100 7 3 1 0 5 0", 1), Some(7 * 4_096));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 250 150 30 20 20 0 4 0 99 1 2";
         assert_eq!(cpu_seconds(stat), Some(4.0));
-        assert_eq!((resident_bytes(""), cpu_seconds("7 (a) S")), (None, None));
+        assert_eq!((pages_bytes("", 1), cpu_seconds("7 (a) S")), (None, None));
     }
 }
