@@ -89,6 +89,7 @@ const fn of_admin(error: &AdminError) -> StatusCode {
         AdminError::NotFound(_) => StatusCode::NOT_FOUND,
         AdminError::Conflict(_) => StatusCode::CONFLICT,
         AdminError::Busy(_) | AdminError::Invalid(_) => StatusCode::PRECONDITION_FAILED,
+        AdminError::Contradictory(_) => StatusCode::BAD_REQUEST,
         AdminError::OutOfRange(_) => StatusCode::NOT_ACCEPTABLE,
         AdminError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         AdminError::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,

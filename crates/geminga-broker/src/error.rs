@@ -257,6 +257,9 @@ pub enum AdminError {
     /// The request makes no sense; says what would.
     #[error("{0}")]
     Invalid(String),
+    /// It contradicts itself or what is there; says what.
+    #[error("{0}")]
+    Contradictory(String),
     /// A number beyond what is allowed; says what is.
     #[error("{0}")]
     OutOfRange(String),
