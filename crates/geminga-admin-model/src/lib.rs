@@ -19,7 +19,9 @@ mod subscription;
 mod timestamp;
 mod topic;
 
-pub use backlog::AnalyzeSubscriptionBacklogResult;
+pub use backlog::{
+    AnalyzeSubscriptionBacklogResult, CursorDetails, LedgerDetails, PersistentOfflineTopicStats,
+};
 pub use backup::{BackupRequest, BackupStatus};
 pub use broker::{
     InternalConfiguration, LoadReport, MonitoringMetrics, NamespaceOwnershipStatus, ResourceUsage,

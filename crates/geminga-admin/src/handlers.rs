@@ -118,9 +118,12 @@ pub(crate) async fn handle(
         | Route::UnloadBundle
         | Route::SplitBundle
         | Route::TopicHashPositions
-        | Route::DeleteBundle
-        | Route::Replication
-        | Route::SetReplication => namespaces::handle(route, broker, request).await,
+        | Route::DeleteBundle => namespaces::handle(route, broker, request).await,
+        Route::AllowedClusters | Route::SetAllowedClusters => {
+            namespaces::allowed_clusters(route, broker, request).await
+        }
+        Route::SetNamespaceMigration => local_policies::migration(broker, request).await,
+        Route::ScanOffloadedLedgers => namespaces::offloaded_ledgers(broker, request).await,
         Route::NamespaceProperties
         | Route::SetNamespaceProperties
         | Route::ClearNamespaceProperties
@@ -188,6 +191,14 @@ pub(crate) async fn handle(
         | Route::PostTopicPolicy
         | Route::PutTopicPolicy
         | Route::RemoveTopicPolicy => policies::of_topic(route, broker, request).await,
+        Route::SubscriptionDispatchRate
+        | Route::SetSubscriptionDispatchRate
+        | Route::RemoveSubscriptionDispatchRate => {
+            policies::of_subscription(route, broker, request).await
+        }
+        Route::ShadowTopics | Route::SetShadowTopics | Route::RemoveShadowTopics => {
+            topics::shadows(broker, request).await
+        }
         Route::EffectivePolicies => policies::in_force(broker, request).await,
         Route::Compact => topics::compact(broker, request).await,
         Route::CompactionStatus => topics::compaction_status(broker, request).await,
@@ -213,6 +224,7 @@ pub(crate) async fn handle(
         Route::ReplicatedStatus => subscriptions::replicated_status(broker, request).await,
         Route::SetReplicatedStatus => subscriptions::set_replicated_status(broker, request).await,
         Route::AnalyzeBacklog => backlogs::analyze(broker, request).await,
+        Route::Backlog => backlogs::stored(broker, request).await,
         Route::BacklogSize => backlogs::size(broker, request).await,
         Route::Trim => topics::trim(broker, request).await,
         Route::ClearNamespaceBacklog

@@ -253,10 +253,14 @@ routes! {
     TopicHashPositions = GET "/admin/v2/namespaces/{}/{}/{bundle}/topicHashPositions", TenantAdmin;
     /// Gives a bundle up: its topics are unloaded.
     DeleteBundle = DELETE "/admin/v2/namespaces/{}/{}/{bundle}", TenantAdmin;
-    /// Clusters that a namespace is in.
-    Replication = GET "/admin/v2/namespaces/{}/{}/replication", TenantAdmin;
+    /// Clusters that a namespace may be in.
+    AllowedClusters = GET "/admin/v2/namespaces/{}/{}/allowedClusters", TenantAdmin;
     /// Sets them.
-    SetReplication = POST "/admin/v2/namespaces/{}/{}/replication", TenantAdmin;
+    SetAllowedClusters = POST "/admin/v2/namespaces/{}/{}/allowedClusters", TenantAdmin;
+    /// Notes that a namespace's clients are sent to another cluster.
+    SetNamespaceMigration = POST "/admin/v2/namespaces/{}/{}/migration", Superuser;
+    /// What of a namespace lies in cold storage: nothing.
+    ScanOffloadedLedgers = GET "/admin/v2/namespaces/{}/{}/scanOffloadedLedgers", TenantAdmin;
     /// What users noted about a namespace.
     NamespaceProperties = GET "/admin/v2/namespaces/{}/{}/properties", TenantAdmin;
     /// Notes more.
@@ -393,6 +397,18 @@ routes! {
     PutTopicPolicy = PUT "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
     /// Removes it: the namespace's, or the broker's configuration, counts again.
     RemoveTopicPolicy = DELETE "/admin/v2/{domain}/{}/{}/{}/{policy of a topic}", TenantAdmin;
+    /// How fast one subscription is sent to.
+    SubscriptionDispatchRate = GET "/admin/v2/{domain}/{}/{}/{}/{}/dispatchRate", TenantAdmin;
+    /// Sets it.
+    SetSubscriptionDispatchRate = POST "/admin/v2/{domain}/{}/{}/{}/{}/dispatchRate", TenantAdmin;
+    /// Removes it.
+    RemoveSubscriptionDispatchRate = DELETE "/admin/v2/{domain}/{}/{}/{}/{}/dispatchRate", TenantAdmin;
+    /// Topics that get all that a topic does: refused, as there are none.
+    ShadowTopics = GET "/admin/v2/{domain}/{}/{}/{}/shadowTopics", TenantAdmin;
+    /// The same.
+    SetShadowTopics = PUT "/admin/v2/{domain}/{}/{}/{}/shadowTopics", TenantAdmin;
+    /// The same.
+    RemoveShadowTopics = DELETE "/admin/v2/{domain}/{}/{}/{}/shadowTopics", TenantAdmin;
     /// What counts of all policies, and where it comes from.
     EffectivePolicies = GET "/admin/v2/{domain}/{}/{}/{}/effective-policies", TenantAdmin;
     /// Begins the compaction of a topic.
@@ -447,6 +463,8 @@ routes! {
         POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/replicatedSubscriptionStatus", TenantAdmin;
     /// Counts a subscription's backlog by reading it.
     AnalyzeBacklog = POST "/admin/v2/{domain}/{}/{}/{}/subscription/{}/analyzeBacklog", Consume;
+    /// What a topic stores, and what its subscriptions have not acked of it.
+    Backlog = GET "/admin/v2/{domain}/{}/{}/{}/backlog", Topic;
     /// Bytes from a message on.
     BacklogSize = PUT "/admin/v2/{domain}/{}/{}/{}/backlogSize", Consume;
     /// Deletes what nobody needs.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use geminga_admin_model::{
-    CompactionStats, ConsumerStats, CursorInfo, CursorStats, LedgerInfo, ManagedLedgerInfo,
-    ManagedLedgerInfoLedger, PersistentTopicInternalStats, PositionInfo, PublisherStats,
-    SubscriptionStats, TopicStats, iso_8601,
+    CompactionStats, ConsumerStats, CursorDetails, CursorInfo, CursorStats, LedgerDetails,
+    LedgerInfo, ManagedLedgerInfo, ManagedLedgerInfoLedger, PersistentOfflineTopicStats,
+    PersistentTopicInternalStats, PositionInfo, PublisherStats, SubscriptionStats, TopicStats,
+    iso_8601,
 };
 use geminga_broker::admin;
 use geminga_types::Position;
@@ -69,6 +70,35 @@ pub(crate) fn info(
         terminated_position: found.is_terminated.then(|| place(found.last_position)),
         cursors: durable.map(|found| (found.name.clone(), cursor(found))).collect(),
         properties,
+    }
+}
+
+/// Answer of `…/backlog`, by the broker with this address, at this time.
+pub(crate) fn stored(
+    found: &admin::TopicStats,
+    by: &str,
+    now_ms: u64,
+) -> PersistentOfflineTopicStats {
+    let ledger = |found: &admin::LedgerStats| LedgerDetails {
+        entries: found.entries,
+        timestamp: 0,
+        size: found.bytes,
+        ledger_id: found.ledger_id,
+    };
+    let durable = found.subscriptions.iter().filter(|found| found.is_durable);
+    let cursor = |found: &admin::SubscriptionStats| CursorDetails {
+        cursor_backlog: found.backlog_entries,
+        cursor_ledger_id: found.cursor_log.map_or(-1, |(ledger_id, _)| ledger_id.0),
+    };
+    PersistentOfflineTopicStats {
+        storage_size: found.storage_bytes,
+        total_messages: found.storage_entries,
+        message_backlog: durable.clone().map(|found| found.backlog_entries).sum(),
+        broker_name: by.split_once("://").map_or(by, |(_, name)| name).to_owned(),
+        topic_name: found.topic.to_string(),
+        data_ledger_details: found.ledgers.iter().map(ledger).collect(),
+        cursor_details: durable.map(|found| (found.name.clone(), cursor(found))).collect(),
+        stat_generated_at: now_ms,
     }
 }
 

@@ -43,7 +43,7 @@ pub use geminga_metadata::values::policies::{
     PersistencePolicies, Policies, PublishRate, RetentionPolicies, SubscribeRate, TenantInfo,
 };
 pub use geminga_metadata::values::resource_group::ResourceGroup;
-pub use geminga_metadata::values::topic_policies::TopicPolicies;
+pub use geminga_metadata::values::topic_policies::{SubscriptionPolicies, TopicPolicies};
 
 pub use bundles::BundleSplit;
 pub use cursors::ResetPosition;

@@ -257,7 +257,7 @@ pub enum AdminError {
     /// The request makes no sense; says what would.
     #[error("{0}")]
     Invalid(String),
-    /// What it gives is not what it must be; says how not.
+    /// What it gives is not what it must be, or contradicts what is there; says how.
     #[error("{0}")]
     Malformed(String),
     /// A number beyond what is allowed; says what is.

@@ -15,6 +15,7 @@ mod layer;
 mod store;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -153,6 +154,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) dispatch_rate: DispatchRate,
     /// How fast those of one subscription do.
     pub(crate) subscription_dispatch_rate: DispatchRate,
+    /// How fast those of subscriptions of which the topic says it by name do.
+    pub(crate) dispatch_rates_by_name: BTreeMap<String, DispatchRate>,
     /// Unacked messages of one consumer, at most; 0 is no limit.
     pub(crate) unacked_per_consumer_max: u64,
     /// Unacked messages of one subscription, at most; 0 is no limit.
@@ -282,6 +285,7 @@ impl TopicPolicies {
             inactivity: options.inactivity,
             dispatch_rate: options.dispatch.topic,
             subscription_dispatch_rate: options.dispatch.subscription,
+            dispatch_rates_by_name: BTreeMap::new(),
             unacked_per_consumer_max: options.limits.unacked_per_consumer_max as u64,
             unacked_per_subscription_max: options.limits.unacked_per_subscription_max as u64,
             deduplication: options.deduplication.is_enabled,
@@ -313,6 +317,11 @@ impl TopicPolicies {
         }
         if let Some(given) = layer.subscription_dispatch_rate {
             self.subscription_dispatch_rate = rate(given);
+        }
+        for (name, given) in layer.subscriptions.into_iter().flatten() {
+            if let Some(given) = &given.dispatch_rate {
+                self.dispatch_rates_by_name.insert(name.clone(), rate(given));
+            }
         }
         if let Some(rate) = layer.publish_rate.and_then(publish_rate) {
             self.publish_rate = rate;
@@ -391,6 +400,11 @@ impl TopicPolicies {
         replace(&mut self.consumers_max, layer.consumers_max);
         replace(&mut self.consumers_per_subscription_max, layer.consumers_per_subscription_max);
         replace(&mut self.subscriptions_max, layer.subscriptions_max);
+    }
+
+    /// How fast the messages of a subscription go out.
+    pub(crate) fn rate_of_subscription(&self, name: &str) -> &DispatchRate {
+        self.dispatch_rates_by_name.get(name).unwrap_or(&self.subscription_dispatch_rate)
     }
 
     /// The time to live in milliseconds.

@@ -156,6 +156,7 @@ impl Coded for AdminError {
         match self {
             Self::NotFound(_) => ServerError::TopicNotFound,
             Self::Invalid(_)
+            | Self::Malformed(_)
             | Self::NotAllowed(_)
             | Self::Forbidden(_)
             | Self::OutOfRange(_)

@@ -7,7 +7,7 @@ use geminga_broker::Broker;
 use geminga_types::Position;
 
 use super::Answered;
-use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
+use crate::{answer::Answer, failure::Failure, request::Request, route::Route, stats};
 
 const SUBSCRIPTION: usize = 4;
 /// Behind tenant and namespace.
@@ -42,6 +42,15 @@ pub(super) async fn analyze(broker: &Broker, request: &Request) -> Answered {
         last_message_id: found.last.map(text),
         ..AnalyzeSubscriptionBacklogResult::default()
     }))
+}
+
+/// What is stored of one topic or partition, be it in use or not.
+pub(super) async fn stored(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    broker.require_stored_part(&topic, "its backlog").await?;
+    let found = broker.topic_stats(&topic).await?;
+    let by = &broker.options().advertised.http_url;
+    Ok(Answer::json(&stats::stored(&found, by, broker.env().clock.wall().0)))
 }
 
 pub(super) async fn size(broker: &Broker, request: &Request) -> Answered {

@@ -33,6 +33,14 @@ pub(super) async fn anti_affinity(route: Route, broker: &Broker, request: &Reque
     Ok(Answer::done())
 }
 
+/// Noted as by a Pulsar broker whose cluster has no other one to send clients to: they stay.
+pub(super) async fn migration(broker: &Broker, request: &Request) -> Answered {
+    let migrated = request.json()?.unwrap_or_default();
+    let change = |kept: &mut geminga_broker::admin::LocalPolicies| kept.migrated = migrated;
+    broker.change_local_policies(&request.namespace()?, change).await?;
+    Ok(Answer::done())
+}
+
 pub(super) async fn bookie_affinity(route: Route, broker: &Broker, request: &Request) -> Answered {
     let namespace = request.namespace()?;
     let group: Option<BookieAffinityGroup> = match route {

@@ -55,17 +55,26 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             broker.give_up_bundle(&namespace, request.part(2), is_forced).await?;
             Ok(Answer::done())
         }
-        Route::Replication => {
-            let policies = broker.namespace_policies(&namespace).await?;
-            Ok(Answer::json(&policies.replication_clusters))
-        }
-        Route::SetReplication => {
-            let clusters = request.json()?.unwrap_or_default();
-            broker.set_replication_clusters(&namespace, clusters).await?;
-            Ok(Answer::done())
-        }
         _ => Ok(Answer::json(&broker.namespace_policies(&namespace).await?)),
     }
+}
+
+/// The clusters that a namespace may be in; none: all of the tenant's.
+pub(super) async fn allowed_clusters(route: Route, broker: &Broker, request: &Request) -> Answered {
+    let namespace = request.namespace()?;
+    if route == Route::AllowedClusters {
+        let policies = broker.namespace_policies(&namespace).await?;
+        return Ok(Answer::json(&policies.allowed_clusters));
+    }
+    let clusters = request.json()?.unwrap_or_default();
+    broker.set_allowed_clusters(&namespace, clusters).await?;
+    Ok(Answer::done())
+}
+
+/// Nothing is moved to cold storage here, so a scan of it finds nothing.
+pub(super) async fn offloaded_ledgers(broker: &Broker, request: &Request) -> Answered {
+    broker.namespace_policies(&request.namespace()?).await?;
+    Ok(Answer::json(&json!({"objects": [], "total": 0, "errors": 0, "unknown": 0})))
 }
 
 /// Splits a bundle, or tells where its topics are.

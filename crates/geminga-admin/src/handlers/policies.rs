@@ -5,6 +5,7 @@ mod broker;
 mod creation;
 mod offload;
 mod policy;
+mod subscription;
 mod table;
 mod values;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub(crate) use self::policy::Level;
 use self::policy::Row;
+pub(super) use self::subscription::of_subscription;
 use super::Answered;
 use crate::{answer::Answer, failure::Failure, request::Request, route::Route};
 
@@ -32,6 +34,9 @@ pub(crate) fn names(level: Level, method: &str) -> Vec<&'static str> {
     let places = table::TABLE.iter().filter_map(|row| row.place(level));
     places.filter_map(|place| place.name_for(method)).collect()
 }
+
+/// Its clusters are compared with those that there are.
+const REPLICATION: &str = "replication";
 
 fn found(level: Level, route: Route, name: &str) -> Result<&'static dyn Row, Failure> {
     named(level, route.method(), name).ok_or_else(|| Failure::UnknownPath(name.to_owned()))
@@ -51,6 +56,9 @@ pub(super) async fn of_namespace(route: Route, broker: &Broker, request: &Reques
         return Ok(value.as_ref().map_or_else(Answer::done, Answer::json));
     }
     let is_set = route != Route::RemoveNamespacePolicy;
+    if is_set && row.name() == REPLICATION {
+        broker.check_replication_clusters(&namespace, &values::clusters(request)?).await?;
+    }
     let mut change = row.change_of_namespace(is_set, request, options)?;
     let checked = move |policies: &mut Policies| {
         change(policies);
@@ -79,6 +87,10 @@ pub(super) async fn of_topic(route: Route, broker: &Broker, request: &Request) -
         return Ok(value.as_ref().map_or_else(Answer::done, Answer::json));
     }
     let is_set = route != Route::RemoveTopicPolicy;
+    if is_set && row.name() == REPLICATION {
+        let clusters = values::clusters(request)?;
+        broker.check_replication_clusters(topic.namespace(), &clusters).await?;
+    }
     let mut change = row.change_of_topic(is_set, request, options)?;
     let namespace = broker.namespace_policies(topic.namespace()).await?;
     let checked = move |own: &mut TopicPolicies| {
@@ -109,7 +121,12 @@ pub(super) async fn in_force(broker: &Broker, request: &Request) -> Answered {
         let (value, level) = row.in_force(Some(&own), &namespace, &options);
         Some((row.name(), InForce { value: value?, level }))
     });
-    Ok(Answer::json(&all.collect::<BTreeMap<_, _>>()))
+    let mut all: BTreeMap<_, _> = all.collect();
+    if !own.subscription_policies.is_empty() {
+        let value = serde_json::to_value(&own.subscription_policies).unwrap_or_default();
+        all.insert("subscriptionPolicies", InForce { value, level: Level::Topic });
+    }
+    Ok(Answer::json(&all))
 }
 
 /// Policies for all clusters are not served.

@@ -161,6 +161,14 @@ pub(super) async fn internal_info(broker: &Broker, request: &Request) -> Answere
     Ok(Answer::json(&all))
 }
 
+/// Nothing here fills a topic with what another gets.
+pub(super) async fn shadows(broker: &Broker, request: &Request) -> Answered {
+    let topic = request.topic()?;
+    broker.topic_policies(&topic).await?;
+    let message = format!("Topic {topic} has no shadow topics: this broker has no shadow topics");
+    Err(AdminError::NotAllowed(message).into())
+}
+
 /// Nothing is moved to cold storage here.
 pub(super) async fn offload(broker: &Broker, request: &Request) -> Answered {
     let topic = request.topic()?;

@@ -265,3 +265,40 @@ fn a_topic_is_trimmed_by_request() {
         server.post("/admin/v2/non-persistent/public/default/t/trim", "").await.is(405);
     });
 }
+
+/// Goal: what is stored of a topic is told, be it loaded or not.
+#[test]
+fn a_topics_ledgers_and_cursors_are_counted() {
+    with_server(async |server| {
+        const PATH: &str = "/admin/v2/persistent/public/default/t/backlog";
+        server.get(PATH).await.is(404);
+        let earliest = r#"{"ledgerId":-1,"entryId":-1,"partitionIndex":-1}"#;
+        for name in ["a", "b"] {
+            let path = format!("/admin/v2/persistent/public/default/t/subscription/{name}");
+            server.put(&path, earliest).await.is(204);
+        }
+        server.publish("persistent://public/default/t", 3).await;
+        let skipped = "/admin/v2/persistent/public/default/t/subscription/b/skip/1";
+        server.post(skipped, "").await.is(204);
+        for is_loaded in [true, false] {
+            if !is_loaded {
+                server.put("/admin/v2/persistent/public/default/t/unload", "").await.is(204);
+            }
+            let found = server.get(PATH).await.is(200).json();
+            assert_eq!(found["topicName"], "persistent://public/default/t");
+            assert_eq!(found["totalMessages"], 3);
+            assert_eq!(found["messageBacklog"], 5);
+            assert_eq!(found["cursorDetails"]["a"]["cursorBacklog"], 3);
+            assert_eq!(found["cursorDetails"]["b"]["cursorBacklog"], 2);
+            let ledgers = found["dataLedgerDetails"].as_array().unwrap();
+            let entries: u64 = ledgers.iter().map(|it| it["entries"].as_u64().unwrap()).sum();
+            assert_eq!(entries, 3, "{found}");
+            assert!(0 < found["storageSize"].as_u64().unwrap(), "{found}");
+            assert!(0 < found["statGeneratedAt"].as_u64().unwrap(), "{found}");
+        }
+        server.put("/admin/v2/persistent/public/default/p/partitions", "2").await.is(204);
+        server.get("/admin/v2/persistent/public/default/p-partition-0/backlog").await.is(200);
+        server.get("/admin/v2/persistent/public/default/p/backlog").await.is(405);
+        server.get("/admin/v2/non-persistent/public/default/t/backlog").await.is(405);
+    });
+}

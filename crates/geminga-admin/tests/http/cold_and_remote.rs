@@ -46,3 +46,53 @@ fn no_subscription_is_replicated() {
         server.get(path).await.is(405);
     });
 }
+
+#[test]
+fn a_scan_of_cold_storage_finds_nothing() {
+    with_server(async |server| {
+        let path = |name: &str| format!("/admin/v2/namespaces/public/{name}/scanOffloadedLedgers");
+        let found = server.get(&path("default")).await.is(200).json();
+        assert_eq!(found, json!({"objects": [], "total": 0, "errors": 0, "unknown": 0}));
+        server.get(&path("none")).await.is(404);
+    });
+}
+
+#[test]
+fn no_topic_has_shadows() {
+    with_server(async |server| {
+        let path = format!("{DEFAULT}/t/shadowTopics");
+        server.get(&path).await.is(404);
+        server.put(&format!("{DEFAULT}/t"), "").await.is(204);
+        let shadows = r#"["persistent://public/default/u"]"#;
+        for answer in
+            [server.get(&path).await, server.put(&path, shadows).await, server.delete(&path).await]
+        {
+            let reason = answer.is(405).json()["reason"].to_string();
+            assert!(reason.contains("no shadow topics"), "{reason}");
+        }
+    });
+}
+
+/// Goal: that a namespace was sent elsewhere is kept with what is said of it in this cluster, and its topics
+/// stay in use, since no other cluster is known.
+#[test]
+fn a_migration_is_noted() {
+    with_server(async |server| {
+        let namespace = "/admin/v2/namespaces/public/default";
+        let path = format!("{namespace}/migration");
+        let migrated = async || {
+            let name = "public/default".parse().unwrap();
+            server.broker.local_policies(&name).await.unwrap().is_some_and(|kept| kept.migrated)
+        };
+        server.post(&format!("{namespace}/antiAffinity"), "apart").await.is(204);
+        server.post(&path, "maybe").await.is(400);
+        server.post("/admin/v2/namespaces/public/none/migration", "true").await.is(404);
+        assert!(!migrated().await);
+        server.post(&path, "true").await.is(204);
+        assert!(migrated().await);
+        server.publish("persistent://public/default/t", 1).await;
+        assert_eq!(server.get(&format!("{namespace}/antiAffinity")).await.is(200).body, "apart");
+        server.post(&path, "false").await.is(204);
+        assert!(!migrated().await);
+    });
+}

@@ -165,6 +165,83 @@ fn a_namespace_is_in_clusters_that_its_tenant_may_use() {
     });
 }
 
+/// Goal: what a namespace may be in is one of the tenant's and holds what it is in; what it is in, or a topic
+/// of it, is one of those.
+#[test]
+fn a_namespace_says_which_clusters_it_may_be_in() {
+    with_server(async |server| {
+        let (allowed, used) =
+            (format!("{NAMESPACE}/allowedClusters"), format!("{NAMESPACE}/replication"));
+        assert_eq!(server.get(&allowed).await.is(200).json(), json!([]));
+        server.get("/admin/v2/namespaces/public/none/allowedClusters").await.is(404);
+        server.post("/admin/v2/namespaces/public/none/allowedClusters", "[]").await.is(404);
+        server.post(&allowed, "[]").await.is(400);
+        server.post(&allowed, r#"["global","standalone"]"#).await.is(412);
+        for cluster in ["other", "third"] {
+            let path = format!("/admin/v2/clusters/{cluster}");
+            server.post(&allowed, &format!(r#"["{cluster}","standalone"]"#)).await.is(403);
+            server.put(&path, r#"{"serviceUrl":"http://o:1"}"#).await.is(204);
+            server.post(&allowed, &format!(r#"["{cluster}","standalone"]"#)).await.is(403);
+        }
+        let tenant = "/admin/v2/tenants/public";
+        server.post(tenant, r#"{"allowedClusters":["standalone","other","third"]}"#).await.is(204);
+        server.post(&allowed, r#"["other"]"#).await.is(400);
+        server.post(&allowed, r#"["standalone","other"]"#).await.is(204);
+        assert_eq!(server.get(&allowed).await.is(200).json(), json!(["other", "standalone"]));
+        server.post(&used, r#"["standalone","third"]"#).await.is(403);
+        server.post(&used, r#"["standalone","other"]"#).await.is(204);
+        server.post(&allowed, r#"["standalone"]"#).await.is(400);
+        server.put("/admin/v2/persistent/public/default/t", "").await.is(204);
+        let of_topic = "/admin/v2/persistent/public/default/t/replication";
+        server.post(of_topic, r#"["third"]"#).await.is(403);
+        server.post(&used, r#"["standalone"]"#).await.is(204);
+        server.post("/admin/v2/clusters/other/peers", r#"["standalone"]"#).await.is(204);
+        server.post(&allowed, r#"["other","standalone"]"#).await.is(409);
+        let body = r#"{"replication_clusters":["standalone"],"allowed_clusters":["third"]}"#;
+        server.put("/admin/v2/namespaces/public/new", body).await.is(400);
+        let body =
+            r#"{"replication_clusters":["standalone"],"allowed_clusters":["standalone","none"]}"#;
+        server.put("/admin/v2/namespaces/public/new", body).await.is(403);
+        let body = body.replace("none", "third");
+        server.put("/admin/v2/namespaces/public/new", &body).await.is(204);
+        let found = server.get("/admin/v2/namespaces/public/new/allowedClusters").await.is(200);
+        assert_eq!(found.json(), json!(["standalone", "third"]));
+    });
+}
+
+/// Goal: a topic's own clusters come before its namespace's, and are checked as those.
+#[test]
+fn a_topic_is_in_clusters_of_its_own() {
+    with_server(async |server| {
+        let topic = "/admin/v2/persistent/public/default/t";
+        let path = format!("{topic}/replication");
+        let applied = format!("{path}?applied=true");
+        server.get(&path).await.is(404);
+        server.put(topic, "").await.is(204);
+        server.get(&path).await.is(204);
+        assert_eq!(server.get(&applied).await.is(200).json(), json!(["standalone"]));
+        server.post(&path, "[]").await.is(412);
+        server.post(&path, r#"["global"]"#).await.is(412);
+        server.post(&path, "7").await.is(400);
+        server.post(&path, r#"["other"]"#).await.is(403);
+        server.put("/admin/v2/clusters/other", r#"{"serviceUrl":"http://o:1"}"#).await.is(204);
+        server.post(&path, r#"["other"]"#).await.is(403);
+        let tenant = "/admin/v2/tenants/public";
+        server.post(tenant, r#"{"allowedClusters":["standalone","other"]}"#).await.is(204);
+        let both = json!(["standalone", "other"]);
+        server.post(&path, r#"["standalone","other","other"]"#).await.is(204);
+        assert_eq!(server.get(&path).await.is(200).json(), both);
+        assert_eq!(server.get(&applied).await.is(200).json(), both);
+        let all = server.get(&format!("{topic}/effective-policies")).await.is(200).json();
+        assert_eq!(all["replication"], json!({"value": both, "level": "topic"}));
+        let of_namespace = server.get(&format!("{NAMESPACE}/replication")).await.is(200);
+        assert_eq!(of_namespace.json(), json!(["standalone"]));
+        server.delete(&path).await.is(204);
+        server.get(&path).await.is(204);
+        assert_eq!(server.get(&applied).await.is(200).json(), json!(["standalone"]));
+    });
+}
+
 #[test]
 fn a_bundle_is_unloaded() {
     with_server(async |server| {

@@ -339,3 +339,47 @@ fn policies_may_be_switched_off() {
         server.stop().await;
     });
 }
+
+/// Goal: what a topic says of one subscription comes before what it says of all, and goes alone.
+#[test]
+fn one_subscription_has_a_dispatch_rate() {
+    with_server(async |server| {
+        let rate = |messages: i32| {
+            json!({
+                "dispatchThrottlingRateInMsg": messages, "dispatchThrottlingRateInByte": -1,
+                "relativeToPublishRate": false, "ratePeriodInSecond": 1,
+            })
+        };
+        let path = format!("{TOPIC}/a%2Fb/dispatchRate");
+        let (other, applied) =
+            (format!("{TOPIC}/other/dispatchRate"), format!("{path}?applied=true"));
+        server.get(&path).await.is(404);
+        server.post(&path, &rate(1).to_string()).await.is(404);
+        server.put(TOPIC, "").await.is(204);
+        server.get(&path).await.is(204);
+        let of_broker = shown(server, &applied).await;
+        assert_eq!(of_broker["dispatchThrottlingRateInMsg"], json!(0));
+        let of_all = format!("{TOPIC}/subscriptionDispatchRate");
+        server.post(&of_all, &rate(2).to_string()).await.is(204);
+        assert_eq!(shown(server, &applied).await, rate(2));
+        server.post(&path, &rate(1).to_string()).await.is(204);
+        assert_eq!(shown(server, &path).await, rate(1));
+        assert_eq!(shown(server, &applied).await, rate(1));
+        server.get(&other).await.is(204);
+        assert_eq!(shown(server, &format!("{other}?applied=true")).await, rate(2));
+        let all = shown(server, &format!("{TOPIC}/effective-policies")).await;
+        let expected = json!({"value": {"a/b": {"dispatchRate": rate(1)}}, "level": "topic"});
+        assert_eq!(all["subscriptionPolicies"], expected);
+        for bad in [r#"{"ratePeriodInSecond":0}"#, "7"] {
+            let status = server.post(&path, bad).await.status;
+            assert!(matches!(status, 400 | 412), "{bad} got {status}");
+        }
+        server.get(&format!("{path}?isGlobal=true")).await.is(412);
+        server.delete(&path).await.is(204);
+        server.delete(&path).await.is(204);
+        server.get(&path).await.is(204);
+        assert_eq!(shown(server, &applied).await, rate(2));
+        let all = shown(server, &format!("{TOPIC}/effective-policies")).await;
+        assert_eq!(all.get("subscriptionPolicies"), None);
+    });
+}

@@ -62,6 +62,7 @@ impl Broker {
         }
         let policies = self.completed(policies)?;
         self.check_clusters(namespace, &policies.replication_clusters).await?;
+        self.check_allowed_clusters(namespace, &policies).await?;
         let limit = self.live_options().tenants.namespaces_max;
         if 0 < limit && limit <= self.stored_namespaces(tenant).await?.len() as u64 {
             return Err(AdminError::Invalid(format!(

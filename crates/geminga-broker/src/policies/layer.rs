@@ -7,7 +7,7 @@ use geminga_metadata::values::policies::{
     SubscribeRate,
 };
 
-use crate::admin;
+use crate::admin::{self, SubscriptionPolicies};
 
 /// What one level says. Where it says nothing, the level below counts.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,7 @@ pub(super) struct Layer<'a> {
     pub(super) inactivity: Option<&'a InactiveTopicPolicies>,
     pub(super) dispatch_rate: Option<&'a DispatchRate>,
     pub(super) subscription_dispatch_rate: Option<&'a DispatchRate>,
+    pub(super) subscriptions: Option<&'a BTreeMap<String, SubscriptionPolicies>>,
     pub(super) unacked_per_consumer_max: Option<i32>,
     pub(super) unacked_per_subscription_max: Option<i32>,
     pub(super) deduplication: Option<bool>,
@@ -49,6 +50,7 @@ impl<'a> Layer<'a> {
             inactivity: policies.inactive_topic_policies.as_ref(),
             dispatch_rate: policies.topic_dispatch_rate.get(cluster),
             subscription_dispatch_rate: policies.subscription_dispatch_rate.get(cluster),
+            subscriptions: None,
             unacked_per_consumer_max: policies.max_unacked_messages_per_consumer,
             unacked_per_subscription_max: policies.max_unacked_messages_per_subscription,
             deduplication: policies.deduplication_enabled,
@@ -78,6 +80,7 @@ impl<'a> Layer<'a> {
             inactivity: policies.inactive_topic_policies.as_ref(),
             dispatch_rate: policies.dispatch_rate.as_ref(),
             subscription_dispatch_rate: policies.subscription_dispatch_rate.as_ref(),
+            subscriptions: Some(&policies.subscription_policies),
             unacked_per_consumer_max: policies.max_unacked_messages_on_consumer,
             unacked_per_subscription_max: policies.max_unacked_messages_on_subscription,
             deduplication: policies.deduplication_enabled,

@@ -14,6 +14,7 @@ fn of_broker() -> TopicPolicies {
         inactivity: Some((InactiveMode::NoSubscriptions, Duration::from_secs(1))),
         dispatch_rate: DispatchRate { messages: Some(1), ..DispatchRate::UNLIMITED },
         subscription_dispatch_rate: DispatchRate { messages: Some(1), ..DispatchRate::UNLIMITED },
+        dispatch_rates_by_name: BTreeMap::new(),
         unacked_per_consumer_max: 1,
         unacked_per_subscription_max: 1,
         deduplication: false,

@@ -98,6 +98,9 @@ pub struct Policies {
     /// Clusters it is replicated to; its own only, normally.
     #[serde(deserialize_with = "null_is_default")]
     pub replication_clusters: Vec<String>,
+    /// Clusters that it may be replicated to; none: the tenant's.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_clusters: BTreeSet<String>,
     /// How its hash range is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundles: Option<BundlesData>,
@@ -483,6 +486,9 @@ pub struct LocalPolicies {
     /// Namespaces with the same are to be kept apart.
     #[serde(rename = "namespaceAntiAffinityGroup", skip_serializing_if = "Option::is_none")]
     pub anti_affinity_group: Option<String>,
+    /// Whether its clients were sent to another cluster.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub migrated: bool,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,

@@ -116,6 +116,24 @@ pub struct TopicPolicies {
     /// Whether subscriptions come into being by being used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_subscription_creation_override: Option<AutoSubscriptionCreationOverride>,
+    /// Clusters it is replicated to; none: the namespace's.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub replication_clusters: Vec<String>,
+    /// What is said of single subscriptions, by their names.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub subscription_policies: BTreeMap<String, SubscriptionPolicies>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What a topic decides for one subscription.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubscriptionPolicies {
+    /// How fast its messages go out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dispatch_rate: Option<DispatchRate>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -140,6 +158,15 @@ mod tests {
             },
             "subscriptionTypesEnabled": ["Shared"],
             "replicationClusters": ["a"],
+            "subscriptionPolicies": {
+                "s": {
+                    "dispatchRate": {
+                        "dispatchThrottlingRateInMsg": 9, "dispatchThrottlingRateInByte": -1,
+                        "relativeToPublishRate": false, "ratePeriodInSecond": 1
+                    },
+                    "x": 1
+                }
+            },
             "isGlobal": false,
             "retentionPolicies": {"retentionTimeInMinutes": -1, "retentionSizeInMB": 5},
             "deduplicationEnabled": true,
@@ -188,7 +215,7 @@ mod tests {
         });
         let mut policies = TopicPolicies::decode(stored.to_string().as_bytes()).unwrap();
         let unknown: Vec<&str> = policies.rest.keys().map(String::as_str).collect();
-        assert_eq!(unknown, ["isGlobal", "of_the_future", "replicationClusters"]);
+        assert_eq!(unknown, ["isGlobal", "of_the_future"]);
         policies.message_ttl_in_seconds = None;
         let mut expected = stored;
         expected.as_object_mut().unwrap().remove("messageTTLInSeconds");

@@ -47,6 +47,7 @@ pub(super) static TABLE: &[&dyn Row] = &[
     &SUBSCRIBE_RATE,
     &DEDUPLICATION_SNAPSHOTS,
     &PERSISTENCE,
+    &REPLICATION_CLUSTERS,
     &REPLICATOR_DISPATCH_RATE,
     &ENTRY_FILTERS,
     &PAUSE_ON_ACK_STATE,
@@ -436,6 +437,24 @@ static PERSISTENCE: Policy<PersistencePolicies> = Policy::new(
     broker::persistence,
     Some(field!(Place::of("persistence"), persistence)),
     Some(field!(Place::of("persistence"), persistence)),
+);
+
+/// Kept: there is no replication to other clusters. They are checked where they are set.
+static REPLICATION_CLUSTERS: Policy<Vec<String>> = Policy::new(
+    |request, _| Ok(Some(values::clusters(request)?)),
+    |_| None,
+    Some(At::new(
+        Place::of("replication").lasting(),
+        |policies: &Policies, _| Some(policies.replication_clusters.clone()),
+        |policies, _, value| policies.replication_clusters = value.unwrap_or_default(),
+    )),
+    Some(At::new(
+        Place::of("replication"),
+        |policies: &TopicPolicies, _| {
+            Some(policies.replication_clusters.clone()).filter(|clusters| !clusters.is_empty())
+        },
+        |policies, _, value| policies.replication_clusters = value.unwrap_or_default(),
+    )),
 );
 
 /// Kept: there is no replication to other clusters.

@@ -34,6 +34,13 @@ pub(super) fn message_ttl(request: &Request, _: &Options) -> Result<Option<i32>,
     }
 }
 
+/// Clusters, each once.
+pub(super) fn clusters(request: &Request) -> Result<Vec<String>, Failure> {
+    let given: Vec<String> = request.json()?.unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    Ok(given.into_iter().filter(|cluster| seen.insert(cluster.clone())).collect())
+}
+
 /// Bytes of a message; no more than the broker takes anyway.
 pub(super) fn message_size(request: &Request, options: &Options) -> Result<Option<i32>, Failure> {
     let value: Option<i32> = request.json()?;

@@ -215,7 +215,7 @@ impl Topic {
             doings: Doings::new(&*self.deps.ledger.env.clock),
             ack_state: Share::of(self.deps.ack_states.clone()),
             unacked: UnackedShare::of(self.deps.unacked.clone()),
-            limiter: limiter_for(&self.policies.subscription_dispatch_rate, None, now),
+            limiter: limiter_for(self.policies.rate_of_subscription(&name), None, now),
             timers: Share::of(self.deps.timers.clone()),
             consumers: 0,
             is_abandoned: false,

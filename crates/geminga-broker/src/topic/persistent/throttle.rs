@@ -25,8 +25,8 @@ impl Topic {
         let groups = &self.deps.resource_groups;
         groups.join(&mut self.group, self.policies.resource_group.as_ref());
         self.limiter = limiter_for(&self.policies.dispatch_rate, self.limiter.take(), now);
-        for sub in self.subscriptions.values_mut() {
-            let rate = &self.policies.subscription_dispatch_rate;
+        for (name, sub) in &mut self.subscriptions {
+            let rate = self.policies.rate_of_subscription(name);
             sub.limiter = limiter_for(rate, sub.limiter.take(), now);
         }
     }
