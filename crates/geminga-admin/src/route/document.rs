@@ -12,7 +12,6 @@ const REFUSED: &[Route] = &[
     Route::AllocatorStats,
     Route::BookieOperations,
     Route::ResourceAvailability,
-    Route::DeleteBundle,
     Route::Offload,
     Route::ShadowTopics,
     Route::SetShadowTopics,

@@ -101,7 +101,7 @@ fn namespaces_come_and_go() {
         server.put("/admin/v2/namespaces/nobody/a", "").await.is(404);
         server.get("/admin/v2/namespaces/nobody").await.is(404);
         let uneven = r#"{"bundles":{"boundaries":["0x00000000","0x00000001","0xfffffffe"]}}"#;
-        server.put("/admin/v2/namespaces/public/e", uneven).await.is(412);
+        server.put("/admin/v2/namespaces/public/e", uneven).await.is(400);
         server.put("/admin/v2/namespaces/public/e", r#"{"bundles":7}"#).await.is(400);
         server.put("/admin/v2/namespaces/public/e%2F", "").await.is(412);
     });

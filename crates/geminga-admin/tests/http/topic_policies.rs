@@ -60,7 +60,10 @@ fn records() -> Vec<Case> {
     });
     let retention = json!({"retentionTimeInMinutes": 10, "retentionSizeInMB": -1});
     let delays = json!({"active": false, "tickTime": 2000, "maxDeliveryDelayInMillis": 7});
-    let no_tick: &[&str] = &[r#"{"active":true,"tickTime":0}"#];
+    let no_tick: &[&str] = &[
+        r#"{"active":true,"tickTime":0}"#,
+        r#"{"active":true,"tickTime":1,"maxDeliveryDelayInMillis":-1}"#,
+    ];
     let (strategy, post) = ("schemaCompatibilityStrategy", "POST");
     vec![
         ("deduplicationEnabled", post, json!(true), &["\"maybe\""], "deduplication", post),
@@ -358,7 +361,7 @@ fn one_subscription_has_a_dispatch_rate() {
         server.put(TOPIC, "").await.is(204);
         server.get(&path).await.is(204);
         let of_broker = shown(server, &applied).await;
-        assert_eq!(of_broker["dispatchThrottlingRateInMsg"], json!(0));
+        assert_eq!(of_broker["dispatchThrottlingRateInMsg"], json!(-1));
         let of_all = format!("{TOPIC}/subscriptionDispatchRate");
         server.post(&of_all, &rate(2).to_string()).await.is(204);
         assert_eq!(shown(server, &applied).await, rate(2));
