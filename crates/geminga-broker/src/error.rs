@@ -157,6 +157,18 @@ pub enum PublishError {
         /// The limit.
         limit: usize,
     },
+    /// Delayed for longer than the limit. Not stored.
+    #[error(
+        "Message delayed by {delay_ms} ms exceeds the max allowed delivery delay of {limit_ms} ms on topic {topic}"
+    )]
+    DelayedTooLong {
+        /// The topic.
+        topic: TopicName,
+        /// From its publish time to the time that it is not to be delivered before, in milliseconds.
+        delay_ms: u64,
+        /// The limit.
+        limit_ms: u64,
+    },
     /// A batch of which some messages are stored already. The others are not; sending them without those
     /// helps.
     #[error(

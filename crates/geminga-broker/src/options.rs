@@ -185,6 +185,8 @@ impl Default for CompactionOptions {
 pub struct DelayedDeliveryOptions {
     /// `delayedDeliveryEnabled`.
     pub is_enabled: bool,
+    /// `delayedDeliveryMaxDelayInMillis`: how long a message may be delayed, where it is honoured.
+    pub delay_ms_max: u64,
     /// `delayedDeliveryMinIndexCountPerBucket`: delayed messages listed in memory before they get a
     /// ledger.
     pub bucket_entries_min: usize,
@@ -198,6 +200,7 @@ impl Default for DelayedDeliveryOptions {
     fn default() -> Self {
         Self {
             is_enabled: true,
+            delay_ms_max: u64::MAX,
             bucket_entries_min: 50_000,
             buckets_max: 50,
             held_entries_max: 100_000,

@@ -166,6 +166,8 @@ pub(crate) struct TopicPolicies {
     pub(crate) compaction_threshold: Option<u64>,
     /// Whether messages with a time wait for it.
     pub(crate) honours_delays: bool,
+    /// For how many milliseconds, at most.
+    pub(crate) delay_ms_max: u64,
     /// How fast clients may publish.
     pub(crate) publish_rate: PublishRate,
     /// Producers, at most; 0 is no limit.
@@ -291,6 +293,7 @@ impl TopicPolicies {
             deduplication: options.deduplication.is_enabled,
             compaction_threshold: options.compaction.threshold_bytes,
             honours_delays: options.delayed.is_enabled,
+            delay_ms_max: options.delayed.delay_ms_max,
             publish_rate: options.publishing.topic_rate,
             producers_max: options.publishing.producers_per_topic_max,
             producers_per_address_max: options.publishing.producers_per_address_max,
@@ -340,6 +343,10 @@ impl TopicPolicies {
         }
         self.deduplication = layer.deduplication.unwrap_or(self.deduplication);
         self.honours_delays = layer.honours_delays.unwrap_or(self.honours_delays);
+        if let Some(limit) = layer.delay_ms_max {
+            let limit = u64::try_from(limit).ok().filter(|&limit| 0 < limit);
+            self.delay_ms_max = limit.unwrap_or(u64::MAX);
+        }
     }
 
     fn apply_subscribing(&mut self, layer: Layer<'_>) {
@@ -440,6 +447,7 @@ impl TopicPolicies {
             consumers_per_subscription_max: 0,
             subscriptions_max: 0,
             message_bytes_max: usize::MAX,
+            delay_ms_max: u64::MAX,
             subscription_kinds: SubscriptionKinds::ALL,
             subscribe_rate: None,
             ..Self::clone(self)

@@ -187,9 +187,9 @@ pub(crate) const fn send_failure(error: &PublishError) -> SendFailure {
         | PublishError::Terminated(_)
         | PublishError::Closed(_) => SendFailure::CloseProducer,
         // Resending can't help: a new producer would only be told the same.
-        PublishError::TooLarge { .. } | PublishError::Overlapping { .. } => {
-            SendFailure::Error(ServerError::NotAllowedError)
-        }
+        PublishError::TooLarge { .. }
+        | PublishError::DelayedTooLong { .. }
+        | PublishError::Overlapping { .. } => SendFailure::Error(ServerError::NotAllowedError),
     }
 }
 

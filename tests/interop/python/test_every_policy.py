@@ -124,6 +124,19 @@ def delays_nothing(world):
         return received(consumer, 1) == 1
 
 
+def takes_no_long_delay(world):
+    """A shorter one is taken, by the same producer."""
+    producer = world.client.create_producer(world.topic, batching_enabled=False)
+    with contextlib.closing(producer):
+        is_refused = False
+        try:
+            producer.send(b"later", deliver_after=datetime.timedelta(seconds=30))
+        except pulsar.NotAllowedError:
+            is_refused = True
+        producer.send(b"sooner", deliver_after=datetime.timedelta(seconds=1))
+        return is_refused
+
+
 def seconds(action, *arguments):
     began = time.monotonic()
     action(*arguments)
@@ -288,6 +301,9 @@ POLICIES = [
            "deduplication"),
     Policy("delayedDelivery", delays_nothing, {"active": False, "tickTime": 1000},
            {"delayedDeliveryEnabled": "false"}),
+    Policy("delayedDelivery", takes_no_long_delay,
+           {"active": True, "tickTime": 1000, "maxDeliveryDelayInMillis": 10_000},
+           {"delayedDeliveryMaxDelayInMillis": 10_000}),
     Policy("publishRate", publishes_slowly, {"publishThrottlingRateInMsg": 5, "publishThrottlingRateInByte": -1},
            {"maxPublishRatePerTopicInMessages": 5}),
     Policy("dispatchRate", delivers_slowly, DISPATCH, {"dispatchThrottlingRatePerTopicInMsg": 5}),
@@ -318,6 +334,7 @@ POLICIES = [
 ]
 #: Kept and shown; and where that, or the effect, is shown.
 ELSEWHERE = {
+    "replication": "http/permissions: kept, nothing is replicated",
     "persistence": "java/admin: kept, one bookie has everything",
     "replicatorDispatchRate": "java/admin: kept, nothing is replicated",
     "entryFilters": "java/admin: kept, there are none to load",

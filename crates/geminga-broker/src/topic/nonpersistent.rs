@@ -290,13 +290,13 @@ impl Topic {
         let mut share = self.share(now);
         let Some(producer) = self.producers.get_mut(key) else { return };
         producer.note_dropped(now);
-        let limit = producer.size_limit(&self.policies);
+        let limits = producer.message_limits(&self.policies);
         let mut receipts = Vec::with_capacity(batch.len());
         let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
         for publish in batch {
-            if limit < publish.bytes_as_message() {
+            if let Some(error) = limits.refusal(&self.name, &publish) {
                 producer.receive(std::mem::take(&mut receipts));
-                producer.refuse_too_large(&self.name, limit, &publish);
+                producer.refuse_message(&publish, error);
                 continue;
             }
             let size = publish.entry.len() as u64;

@@ -111,6 +111,29 @@ enum Verdict {
     Wait,
 }
 
+/// What one message may be, at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageLimits {
+    bytes: usize,
+    /// From its publish time on.
+    delay_ms: u64,
+}
+
+impl MessageLimits {
+    /// Why a message is refused, if it is.
+    pub(super) fn refusal(self, topic: &TopicName, publish: &Publish) -> Option<PublishError> {
+        if self.bytes < publish.bytes_as_message() {
+            let (topic, size) = (topic.clone(), publish.entry.len());
+            return Some(PublishError::TooLarge { topic, size, limit: self.bytes });
+        }
+        let delay_ms = publish.deliver_at?.saturating_sub(publish.published_at);
+        (self.delay_ms < delay_ms).then(|| {
+            let (topic, limit_ms) = (topic.clone(), self.delay_ms);
+            PublishError::DelayedTooLong { topic, delay_ms, limit_ms }
+        })
+    }
+}
+
 impl OpenedProducer {
     fn new(open: OpenProducer, env: &Env, dropped: Arc<AtomicU64>) -> Self {
         // Not kept: it may be large, and it is stored.
@@ -130,9 +153,13 @@ impl OpenedProducer {
         self.request.client_key()
     }
 
-    /// Bytes of one message of it, at most.
-    pub(super) const fn size_limit(&self, policies: &TopicPolicies) -> usize {
-        if self.request.is_internal { usize::MAX } else { policies.message_bytes_max }
+    /// What one message of it may be.
+    pub(super) const fn message_limits(&self, policies: &TopicPolicies) -> MessageLimits {
+        if self.request.is_internal {
+            return MessageLimits { bytes: usize::MAX, delay_ms: u64::MAX };
+        }
+        let delay_ms = if policies.honours_delays { policies.delay_ms_max } else { u64::MAX };
+        MessageLimits { bytes: policies.message_bytes_max, delay_ms }
     }
 
     /// Tells it what is done.
@@ -143,15 +170,14 @@ impl OpenedProducer {
         }
     }
 
-    /// Tells it that a message is too large. It goes on: what it sends next depends on nothing refused.
-    pub(super) fn refuse_too_large(&self, topic: &TopicName, limit: usize, publish: &Publish) {
+    /// Tells it that a message is refused. It goes on: what it sends next depends on nothing refused.
+    pub(super) fn refuse_message(&self, publish: &Publish, error: PublishError) {
         let Publish { sequence_id, highest_sequence_id, .. } = *publish;
-        let (topic, size) = (topic.clone(), publish.entry.len());
         self.outbox.push(Outgoing::SendFailed {
             producer: self.client_key(),
             sequence_id,
             highest_sequence_id,
-            error: PublishError::TooLarge { topic, size, limit },
+            error,
         });
     }
 

@@ -257,7 +257,7 @@ pub(crate) fn publish_with(number: u64, change: impl FnOnce(&mut MessageMetadata
         sum: Sum::of(&entry),
         entry,
         key_hash: 0,
-        deliver_at: None,
+        deliver_at: metadata.deliver_at_time.map(i64::cast_unsigned),
         published_at: metadata.publish_time,
         is_visible: true,
         chunk: None,

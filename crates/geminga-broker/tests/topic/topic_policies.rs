@@ -8,8 +8,8 @@ use geminga_broker::{
     AdminError, Chunk, Outgoing, ProduceError, ProducerRequest, Publish, PublishError,
     SubscribeError, SubscribeRequest, SubscriptionKind,
     admin::{
-        AutoSubscriptionCreationOverride, BacklogQuota, InactiveTopicPolicies, Policies,
-        PublishRate, SubscribeRate, TopicPolicies,
+        AutoSubscriptionCreationOverride, BacklogQuota, DelayedDeliveryPolicies,
+        InactiveTopicPolicies, Policies, PublishRate, SubscribeRate, TopicPolicies,
     },
 };
 use geminga_types::TopicName;
@@ -116,6 +116,59 @@ async fn a_message_beyond_the_topics_limit_is_refused() {
     }
     let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
     assert_eq!((stats.messages_in, stats.storage_entries), (6, 6));
+}
+
+/// Goal: what is delayed for longer than the limit is refused, in its turn, and the producer goes on; the
+/// topic's limit comes before the namespace's, 0 is no limit, and where delays do not count nor does it.
+/// What is stored already has its receipt.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_delayed_for_too_long_is_refused() {
+    let world = World::new().await;
+    let delayed = |number: u64, delay_ms: u64| {
+        let it = publish_with(number, |metadata| {
+            metadata.deliver_at_time = Some(1_000_000 + delay_ms.cast_signed());
+            metadata.publish_time = 1_000_000;
+        });
+        assert_eq!((it.published_at, it.deliver_at), (1_000_000, Some(1_000_000 + delay_ms)));
+        it
+    };
+    let limit = |limit: i64| {
+        let mut delays = DelayedDeliveryPolicies { active: true, ..Default::default() };
+        delays.max_delivery_delay_in_millis = Some(limit);
+        Some(delays)
+    };
+    let mut client = world.client();
+    let producer = client.produce("t").await;
+    let refused = |number: u64, delay_ms: u64, limit_ms: u64| {
+        let topic = topic("t");
+        Err((number, PublishError::DelayedTooLong { topic, delay_ms, limit_ms }))
+    };
+    let mut number = 0;
+    let mut check = async |client: &mut Client, delay_ms: u64, limit: Option<u64>| {
+        producer.publish(vec![delayed(number, delay_ms), publish(number + 1)]).await.unwrap();
+        if let Some(limit) = limit {
+            assert_eq!(published(client).await, refused(number, delay_ms, limit));
+        }
+        while published(client).await != Ok(number + 1) {}
+        number += 2;
+    };
+    check(&mut client, 1_001, None).await;
+    change_namespace(&world, |it| it.delayed_delivery_policies = limit(1_000)).await;
+    client.quiet().await;
+    check(&mut client, 1_000, None).await;
+    check(&mut client, 1_001, Some(1_000)).await;
+    change(&world, |it| it.delayed_delivery_max_delay_in_millis = Some(500)).await;
+    client.quiet().await;
+    check(&mut client, 501, Some(500)).await;
+    change(&world, |it| it.delayed_delivery_max_delay_in_millis = Some(0)).await;
+    client.quiet().await;
+    check(&mut client, 1_001, None).await;
+    change(&world, |it| it.delayed_delivery_max_delay_in_millis = Some(1)).await;
+    change(&world, |it| it.delayed_delivery_enabled = Some(false)).await;
+    client.quiet().await;
+    check(&mut client, 1_001, None).await;
+    let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
+    assert_eq!(stats.storage_entries, 10);
 }
 
 /// Goal: what was refused is not known to deduplication, and what is stored already has its receipt.

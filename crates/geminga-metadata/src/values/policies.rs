@@ -468,6 +468,9 @@ pub struct DelayedDeliveryPolicies {
     pub active: bool,
     /// Milliseconds that a delivery may be late.
     pub tick_time: i64,
+    /// The longest delay in milliseconds; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delivery_delay_in_millis: Option<i64>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,

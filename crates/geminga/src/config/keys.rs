@@ -286,6 +286,9 @@ keys! {
     /// Whether messages with a delivery time wait for it, on Shared and Key_Shared subscriptions. A
     /// namespace's `delayedDelivery` overrides it.
     "delayedDeliveryEnabled" delayed_delivery_enabled: bool = "true";
+    /// How long, in milliseconds, a message may be delayed; one that says more is refused, where delays are honoured.
+    /// 0 is no limit; a namespace's or a topic's `delayedDelivery` overrides it.
+    "delayedDeliveryMaxDelayInMillis" delayed_delivery_max_delay_in_millis: u64 = "0";
     /// How many delayed messages a topic lists in memory before they get a ledger of their own in its index.
     "delayedDeliveryMinIndexCountPerBucket" delayed_delivery_min_index_count_per_bucket: u64 = "50000";
     /// How many such ledgers a topic has before some of them become one; −1: any number.

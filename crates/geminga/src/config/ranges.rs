@@ -44,6 +44,7 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("brokerServiceCompactionMonitorIntervalInSeconds", 1, YEAR_SECONDS),
     ("delayedDeliveryMinIndexCountPerBucket", 1, COUNT_MAX),
     ("delayedDeliveryMaxNumBuckets", -1, COUNT_MAX),
+    ("delayedDeliveryMaxDelayInMillis", 0, i64::MAX as i128),
     ("delayedDeliveryTickTimeMillis", 1, YEAR_SECONDS * 1_000),
     ("brokerDeduplicationEntriesInterval", 1, COUNT_MAX),
     ("brokerDeduplicationSnapshotIntervalSeconds", 1, YEAR_SECONDS),

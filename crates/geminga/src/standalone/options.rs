@@ -166,6 +166,10 @@ const fn tenants(config: &Config) -> TenantOptions {
 fn delayed(config: &Config) -> DelayedDeliveryOptions {
     DelayedDeliveryOptions {
         is_enabled: config.delayed_delivery_enabled,
+        delay_ms_max: match config.delayed_delivery_max_delay_in_millis {
+            0 => u64::MAX,
+            limit => limit,
+        },
         bucket_entries_min: size(config.delayed_delivery_min_index_count_per_bucket),
         buckets_max: usize::try_from(config.delayed_delivery_max_num_buckets).unwrap_or(usize::MAX),
         ..DelayedDeliveryOptions::default()

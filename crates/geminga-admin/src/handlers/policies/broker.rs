@@ -91,6 +91,9 @@ pub(super) fn delays(options: &Options) -> Option<DelayedDeliveryPolicies> {
     Some(DelayedDeliveryPolicies {
         active: options.delayed.is_enabled,
         tick_time: TICK_MS,
+        max_delivery_delay_in_millis: Some(
+            i64::try_from(options.delayed.delay_ms_max).unwrap_or(0),
+        ),
         ..DelayedDeliveryPolicies::default()
     })
 }

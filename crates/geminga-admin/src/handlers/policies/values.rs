@@ -18,8 +18,6 @@ pub(super) const UNDEFINED: &str = "UNDEFINED";
 
 /// What Pulsar's clients send with a policy that does not say it.
 pub(super) const TICK_MS: i64 = 1_000;
-/// A field of delayed delivery that has no effect here, but is kept.
-const MAX_DELAY: &str = "maxDeliveryDelayInMillis";
 
 /// In the body, or as clients say it of a topic, in the query.
 pub(super) fn message_ttl(request: &Request, _: &Options) -> Result<Option<i32>, Failure> {
@@ -93,12 +91,16 @@ pub(super) fn delays(
     _: &Options,
 ) -> Result<Option<DelayedDeliveryPolicies>, Failure> {
     let value: Option<DelayedDeliveryPolicies> = request.json()?;
-    match value.as_ref().map(|given| given.tick_time).filter(|&tick| tick <= 0) {
-        None => Ok(value),
-        Some(tick) => {
-            Err(AdminError::Invalid(format!("tickTime is {tick}, it must be more than 0")).into())
-        }
+    let Some(given) = &value else { return Ok(None) };
+    if given.tick_time <= 0 {
+        let message = format!("tickTime is {}, it must be more than 0", given.tick_time);
+        return Err(AdminError::Invalid(message).into());
     }
+    if let Some(limit) = given.max_delivery_delay_in_millis.filter(|&limit| limit < 0) {
+        let message = format!("maxDeliveryDelayInMillis is {limit}, it must be 0 or more");
+        return Err(AdminError::Invalid(message).into());
+    }
+    Ok(value)
 }
 
 pub(super) fn inactive(
@@ -252,15 +254,12 @@ pub(super) fn quota(request: &Request, _: &Options) -> Result<Option<Quotas>, Fa
 
 /// Delayed delivery, which a topic keeps in three fields.
 pub(super) fn delays_of_topic(policies: &TopicPolicies) -> Option<DelayedDeliveryPolicies> {
-    let mut delays = DelayedDeliveryPolicies {
+    Some(DelayedDeliveryPolicies {
         active: policies.delayed_delivery_enabled?,
         tick_time: policies.delayed_delivery_tick_time_millis.unwrap_or(TICK_MS),
+        max_delivery_delay_in_millis: policies.delayed_delivery_max_delay_in_millis,
         ..DelayedDeliveryPolicies::default()
-    };
-    if let Some(max) = policies.delayed_delivery_max_delay_in_millis {
-        delays.rest.insert(MAX_DELAY.to_owned(), max.into());
-    }
-    Some(delays)
+    })
 }
 
 /// The other way round.
@@ -271,7 +270,7 @@ pub(super) fn set_delays_of_topic(
     policies.delayed_delivery_enabled = delays.as_ref().map(|delays| delays.active);
     policies.delayed_delivery_tick_time_millis = delays.as_ref().map(|delays| delays.tick_time);
     policies.delayed_delivery_max_delay_in_millis =
-        delays.and_then(|delays| delays.rest.get(MAX_DELAY)?.as_i64());
+        delays.and_then(|delays| delays.max_delivery_delay_in_millis);
 }
 
 /// What counts of a namespace's strategies.

@@ -50,15 +50,8 @@ pub(super) enum Fate {
     Repeats(Box<(Bytes, Identity)>),
     /// Nothing more: some of its messages are stored already, and some are not.
     Across,
-    /// Nothing more: it has more bytes than this.
-    TooLarge(Box<SizeLimit>),
-}
-
-/// A limit, and what was beyond it.
-#[derive(Debug)]
-pub(super) struct SizeLimit {
-    limit: usize,
-    size: usize,
+    /// Nothing more: it is beyond a limit.
+    Refused(Box<PublishError>),
 }
 
 impl Topic {
@@ -168,15 +161,16 @@ impl Topic {
         let now = self.deps.ledger.env.clock.now();
         let options = &self.deps.options.deduplication;
         let mut notes = Notes::of(&self.deps, batch.len());
-        let limit = producer.size_limit(&self.policies);
+        let limits = producer.message_limits(&self.policies);
         for publish in batch {
             let is_sourced = matches!(publish.identity, Identity::Source(_));
-            let fate = match &mut self.deduplication {
-                known if limit < publish.bytes_as_message() && !is_stored(known, &publish) => {
-                    Fate::TooLarge(Box::new(SizeLimit { limit, size: publish.entry.len() }))
-                }
-                None if !is_sourced => Fate::Append(None),
-                Some(known) if known.takes(&publish.identity, options) => {
+            let refusal = limits
+                .refusal(&self.name, &publish)
+                .filter(|_| !is_stored(&self.deduplication, &publish));
+            let fate = match (refusal, &mut self.deduplication) {
+                (Some(error), _) => Fate::Refused(Box::new(error)),
+                (None, None) if !is_sourced => Fate::Append(None),
+                (None, Some(known)) if known.takes(&publish.identity, options) => {
                     known.judge(&publish.name, &publish.identity, now)
                 }
                 _ => {
@@ -184,7 +178,7 @@ impl Topic {
                     return;
                 }
             };
-            if !matches!(fate, Fate::TooLarge(_)) {
+            if !matches!(fate, Fate::Refused(_)) {
                 producer.flow.add(now, u64::from(publish.messages), publish.entry.len() as u64);
                 self.flow_in.add(now, u64::from(publish.messages), publish.entry.len() as u64);
             }
@@ -317,7 +311,7 @@ impl Topic {
                 known.note_decided();
             }
             let is_stored = match &pending.fate {
-                Fate::Append(_) | Fate::Across | Fate::TooLarge(_) => false,
+                Fate::Append(_) | Fate::Across | Fate::Refused(_) => false,
                 Fate::Stored => true,
                 Fate::Repeats(known_by) => {
                     let (name, identity) = &**known_by;
@@ -333,7 +327,7 @@ impl Topic {
             self.send_receipts(receipts);
             match &pending.fate {
                 Fate::Across => self.refuse_across(&pending),
-                Fate::TooLarge(beyond) => self.refuse_too_large(&pending, beyond),
+                Fate::Refused(error) => self.refuse(&pending, error),
                 Fate::Append(_) | Fate::Stored | Fate::Repeats(_) => {
                     let reason = "neither was the message that it repeats".to_owned();
                     self.publish_failed(&pending, &AppendError::NotStored(reason));
@@ -355,11 +349,9 @@ impl Topic {
     }
 
     /// Its producer goes on: what it sends next depends on nothing that was refused.
-    fn refuse_too_large(&self, pending: &Pending, beyond: &SizeLimit) {
+    fn refuse(&self, pending: &Pending, error: &PublishError) {
         if let Some(producer) = self.producers.get(pending.producer) {
-            let SizeLimit { limit, size } = *beyond;
-            let error = PublishError::TooLarge { topic: self.name.clone(), size, limit };
-            fail(producer, pending.sequence_id, pending.highest_sequence_id, error);
+            fail(producer, pending.sequence_id, pending.highest_sequence_id, error.clone());
         }
     }
 

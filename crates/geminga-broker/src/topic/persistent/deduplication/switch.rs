@@ -68,7 +68,7 @@ impl Topic {
     fn has_repeated_sends(&self) -> bool {
         self.pending.iter().any(|pending| match &pending.fate {
             Fate::Repeats(known_by) => matches!(known_by.1, Identity::Sequence(_)),
-            Fate::Append(_) | Fate::Stored | Fate::Across | Fate::TooLarge(_) => false,
+            Fate::Append(_) | Fate::Stored | Fate::Across | Fate::Refused(_) => false,
         })
     }
 
