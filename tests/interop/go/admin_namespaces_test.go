@@ -21,7 +21,7 @@ func adminNamespaceLife(t *testing.T, s *adminScript) {
 	same(t, bundles(t, s, tenant+"/e"), uneven.Boundaries, "boundaries that are not even")
 	check(t, n.DeleteNamespace(tenant+"/e"))
 	short := utils.NewBundlesData([]string{"0x00000000", "0x10000000"})
-	refusal(t, n.CreateNsWithBundlesData(tenant+"/f", &short), 412, "whole hash range")
+	refusal(t, n.CreateNsWithBundlesData(tenant+"/f", &short), 400, "whole hash range")
 	policies := utils.NewDefaultPolicies()
 	policies.ReplicationClusters = []string{thisCluster}
 	policies.MessageTTLInSeconds = pointerTo(77)

@@ -204,15 +204,19 @@ func adminTopicBacklogQuotas(t *testing.T, s *adminScript) {
 		s.checked(of, "SetBacklogQuota", "GetBacklogQuotaMap", "RemoveBacklogQuota")
 	}
 
-	_, err := topics.GetReplicationClusters(topic)
-	refusal(t, err, 404, "replication")
-	refusal(t, topics.SetReplicationClusters(topic, []string{thisCluster}), 404, "replication")
-	refusal(t, topics.RemoveReplicationClusters(topic), 404, "replication")
-	_, err = scoped.GetReplicationClusters(ctx, topic, false)
-	refusal(t, err, 404, "replication")
-	refusal(t, scoped.SetReplicationClusters(ctx, topic, []string{thisCluster}), 404, "replication")
-	refusal(t, scoped.RemoveReplicationClusters(ctx, topic), 404, "replication")
+	inForce := func() []string { return restJSON[[]string](t, restPath(topic.String())+"/replication?applied=true") }
+	clusters := []string{thisCluster}
+	check(t, topics.SetReplicationClusters(topic, clusters))
+	same(t, must[[]string](t)(scoped.GetReplicationClusters(ctx, topic, false)), clusters, "clusters of the topic")
+	check(t, topics.RemoveReplicationClusters(topic))
+	equal(t, len(must[[]string](t)(topics.GetReplicationClusters(topic))), 0, "number of the topic's clusters after")
+	same(t, inForce(), clusters, "clusters in force, the namespace's")
+	check(t, scoped.SetReplicationClusters(ctx, topic, clusters))
+	same(t, must[[]string](t)(topics.GetReplicationClusters(topic)), clusters, "clusters of the topic")
+	refusal(t, topics.SetReplicationClusters(topic, []string{"nowhere"}), 403, "nowhere")
+	check(t, scoped.RemoveReplicationClusters(ctx, topic))
+	equal(t, len(must[[]string](t)(topics.GetReplicationClusters(topic))), 0, "number of the topic's clusters after")
 	for _, of := range []string{"Topics", "TopicPolicies"} {
-		s.wasRefused(of, "GetReplicationClusters", "SetReplicationClusters", "RemoveReplicationClusters")
+		s.checked(of, "GetReplicationClusters", "SetReplicationClusters", "RemoveReplicationClusters")
 	}
 }

@@ -124,19 +124,6 @@ def delays_nothing(world):
         return received(consumer, 1) == 1
 
 
-def takes_no_long_delay(world):
-    """A shorter one is taken, by the same producer."""
-    producer = world.client.create_producer(world.topic, batching_enabled=False)
-    with contextlib.closing(producer):
-        is_refused = False
-        try:
-            producer.send(b"later", deliver_after=datetime.timedelta(seconds=30))
-        except pulsar.NotAllowedError:
-            is_refused = True
-        producer.send(b"sooner", deliver_after=datetime.timedelta(seconds=1))
-        return is_refused
-
-
 def seconds(action, *arguments):
     began = time.monotonic()
     action(*arguments)
@@ -301,9 +288,6 @@ POLICIES = [
            "deduplication"),
     Policy("delayedDelivery", delays_nothing, {"active": False, "tickTime": 1000},
            {"delayedDeliveryEnabled": "false"}),
-    Policy("delayedDelivery", takes_no_long_delay,
-           {"active": True, "tickTime": 1000, "maxDeliveryDelayInMillis": 10_000},
-           {"delayedDeliveryMaxDelayInMillis": 10_000}),
     Policy("publishRate", publishes_slowly, {"publishThrottlingRateInMsg": 5, "publishThrottlingRateInByte": -1},
            {"maxPublishRatePerTopicInMessages": 5}),
     Policy("dispatchRate", delivers_slowly, DISPATCH, {"dispatchThrottlingRatePerTopicInMsg": 5}),
@@ -344,7 +328,7 @@ ELSEWHERE = {
     "dispatcherPauseOnAckStatePersistent": "java/admin: kept",
     "subscriptionAuthMode": "java/admin: kept, there is no authorization",
     "subscribeRate": "topic/topic_policies: a new consumer of a client is another one, so only its return meets it",
-    "maxMessageSize": "java/ProducerLimitsTest",
+    "maxMessageSize": "java/TopicPoliciesTest",
     "inactiveTopicPolicies": "topic/inactive",
     "subscriptionExpirationTime": "topic: by the minute, on a simulated clock",
     "deduplicationSnapshotInterval": "topic/topic_policies: what it changes no client sees",

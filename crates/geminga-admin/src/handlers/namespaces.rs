@@ -6,7 +6,7 @@ use geminga_broker::{
     AdminError, Broker, TopicsMode,
     admin::{BundleSplit, Policies},
 };
-use geminga_types::{Domain, TopicName};
+use geminga_types::{Domain, NamespaceName, TopicName};
 use serde_json::json;
 
 use super::Answered;
@@ -55,8 +55,16 @@ pub(super) async fn handle(route: Route, broker: &Broker, request: &Request) -> 
             broker.give_up_bundle(&namespace, request.part(2), is_forced).await?;
             Ok(Answer::done())
         }
-        _ => Ok(Answer::json(&broker.namespace_policies(&namespace).await?)),
+        _ => shown(broker, &namespace).await,
     }
+}
+
+/// With what is said of it in this cluster alone.
+async fn shown(broker: &Broker, namespace: &NamespaceName) -> Answered {
+    let mut policies = broker.namespace_policies(namespace).await?;
+    let local = broker.local_policies(namespace).await?.unwrap_or_default();
+    policies.rest.insert("migrated".to_owned(), local.migrated.into());
+    Ok(Answer::json(&policies))
 }
 
 /// The clusters that a namespace may be in; none: all of the tenant's.

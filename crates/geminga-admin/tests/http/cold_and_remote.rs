@@ -80,10 +80,8 @@ fn a_migration_is_noted() {
     with_server(async |server| {
         let namespace = "/admin/v2/namespaces/public/default";
         let path = format!("{namespace}/migration");
-        let migrated = async || {
-            let name = "public/default".parse().unwrap();
-            server.broker.local_policies(&name).await.unwrap().is_some_and(|kept| kept.migrated)
-        };
+        let migrated =
+            async || server.get(namespace).await.is(200).json()["migrated"] == json!(true);
         server.post(&format!("{namespace}/antiAffinity"), "apart").await.is(204);
         server.post(&path, "maybe").await.is(400);
         server.post("/admin/v2/namespaces/public/none/migration", "true").await.is(404);

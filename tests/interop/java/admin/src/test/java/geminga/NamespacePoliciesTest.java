@@ -129,6 +129,19 @@ class NamespacePoliciesTest extends Script {
     }
 
     @Test
+    void clusters() {
+        prints("namespaces get-allowed-clusters NS", "");
+        run("namespaces set-allowed-clusters NS -c standalone");
+        prints("namespaces get-allowed-clusters NS", "standalone");
+        refuses("namespaces set-allowed-clusters NS -c nowhere", "nowhere");
+        finds("namespaces policies NS", "'migrated' : false");
+        run("namespaces update-migration-state NS --migrated");
+        finds("namespaces policies NS", "'migrated' : true");
+        run("namespaces update-migration-state NS");
+        finds("namespaces policies NS", "'migrated' : false");
+    }
+
+    @Test
     void encryptionIsRequiredAndNoLonger() {
         run("namespaces set-encryption-required NS -e");
         prints("namespaces get-encryption-required NS", "true");

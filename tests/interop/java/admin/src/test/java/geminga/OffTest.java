@@ -134,21 +134,21 @@ class OffTest extends MessageScript {
         refuses("topics offload TOPIC -s 0", "is not offloaded");
     }
 
-    /** A later server may have these, and then they belong in a script. */
     @Test
-    void whatIsNotThereYet() throws Exception {
+    void shadowTopics() throws Exception {
         send("a");
-        String none = "No such resource";
-        refuseAll("topics", "TOPIC", none, "get-replication-clusters", "remove-replication-clusters",
-                "get-shadow-topics", "remove-shadow-topics");
-        refuses("topics set-replication-clusters TOPIC -c standalone", none);
-        refuses("topics create-shadow-topic TOPIC-2 -s TOPIC", "this broker has no shadow topics");
+        String none = "this broker has no shadow topics";
+        refuseAll("topics", "TOPIC", none, "get-shadow-topics", "remove-shadow-topics");
+        refuses("topics set-shadow-topics TOPIC -t TOPIC-2", none);
+        refuses("topics create-shadow-topic TOPIC-2 -s TOPIC", none);
         prints("topics list NS", "TOPIC");
         prints("topics get-shadow-source TOPIC", "null");
-        refuses("topics set-shadow-topics TOPIC -t TOPIC-2", none);
-        refuses("namespaces get-allowed-clusters NS", none);
-        refuses("namespaces set-allowed-clusters NS -c standalone", none);
-        refuses("namespaces update-migration-state NS", none);
+    }
+
+    /** A server of before Pulsar 2.0 is asked for the one, a proxy for the other. */
+    @Test
+    void whatIsNotABrokers() {
+        String none = "No such resource";
         refuses("namespaces list-cluster TENANT/standalone", none);
         refuseAll("proxy-stats", "", none, "connections", "topics");
     }

@@ -85,6 +85,17 @@ class TopicPoliciesTest extends Script {
     }
 
     @Test
+    void clusters() {
+        prints("topics get-replication-clusters TOPIC", "null");
+        prints("topics get-replication-clusters TOPIC -ap", "[ 'standalone' ]");
+        run("topics set-replication-clusters TOPIC -c standalone");
+        prints("topics get-replication-clusters TOPIC", "[ 'standalone' ]");
+        refuses("topics set-replication-clusters TOPIC -c nowhere", "nowhere");
+        run("topics remove-replication-clusters TOPIC");
+        prints("topics get-replication-clusters TOPIC", "null");
+    }
+
+    @Test
     void aNamespacesPolicyAppliesUntilTheTopicHasItsOwn() {
         run("namespaces set-message-ttl NS -ttl 70");
         prints("topicPolicies get-message-ttl TOPIC -ap", "70");

@@ -6,10 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.concurrent.TimeUnit;
 import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.Producer;
 import org.apache.pulsar.client.api.PulsarClient;
 import org.apache.pulsar.client.api.PulsarClientException;
+import org.apache.pulsar.client.api.SubscriptionType;
+import org.apache.pulsar.common.policies.data.DelayedDeliveryPolicies;
 import org.apache.pulsar.common.policies.data.PublishRate;
 import org.junit.jupiter.api.Test;
 
@@ -63,6 +66,32 @@ class ProducerLimitsTest extends Namespace {
         assertFalse(admin.namespaces().getEncryptionRequiredStatus(namespace));
         sendNumbers(1, 2);
         receiveNumbers(consumer, 0, 2);
+    }
+
+    /** Goal: its producer goes on, and what is delayed for less is taken. */
+    @Test
+    void whatIsDelayedForTooLongIsRefused() throws Exception {
+        admin.namespaces().setDelayedDeliveryMessages(namespace, DelayedDeliveryPolicies.builder()
+                .active(true).tickTime(1_000).maxDeliveryDelayInMillis(10_000).build());
+        assertEquals(10_000, admin.namespaces().getDelayedDelivery(namespace).getMaxDeliveryDelayInMillis());
+        Consumer<byte[]> consumer = consumer().subscriptionType(SubscriptionType.Shared).subscribe();
+        Producer<byte[]> producer = producer().create();
+        PulsarClientException refused = assertThrows(PulsarClientException.NotAllowedException.class,
+                () -> producer.newMessage().value(number(0)).deliverAfter(30, TimeUnit.SECONDS).send());
+        assertTrue(refused.getMessage().contains("max allowed delivery delay of 10000 ms"), refused.getMessage());
+        producer.newMessage().value(number(0)).deliverAfter(100, TimeUnit.MILLISECONDS).send();
+        admin.namespaces().removeDelayedDeliveryMessages(namespace);
+        waitFor("there is no limit", () -> isTakenForLater(producer));
+        receiveNumbers(consumer, 0, 1);
+    }
+
+    private static boolean isTakenForLater(Producer<byte[]> producer) throws PulsarClientException {
+        try {
+            producer.newMessage().value(number(1)).deliverAfter(30, TimeUnit.SECONDS).send();
+            return true;
+        } catch (PulsarClientException.NotAllowedException refused) {
+            return false;
+        }
     }
 
     @Test
