@@ -121,9 +121,13 @@ pub(super) fn encoded(text: &str) -> String {
 fn query(verb: &Verb, values: &Values) -> String {
     let given = verb.arguments.iter().filter_map(|argument| {
         let Place::Query(name) = argument.place else { return None };
-        Some(format!("{name}={}", encoded(&text(values.get(argument.name)?))))
+        Some((name, values.get(argument.name)?))
     });
-    let given: Vec<String> = given.collect();
+    let each = given.flat_map(|(name, value)| {
+        let all = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+        all.iter().map(move |value| format!("{name}={}", encoded(&text(value))))
+    });
+    let given: Vec<String> = each.collect();
     if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
 }
 

@@ -69,7 +69,9 @@ fn arg(argument: &Argument) -> Arg {
     arg = match kind {
         Kind::Switch | Kind::EitherOf(_) => return arg.action(ArgAction::SetTrue),
         Kind::OneOf(values) => arg.value_parser(clap::builder::PossibleValuesParser::new(values)),
-        Kind::List | Kind::Map => arg.value_delimiter(',').action(ArgAction::Append),
+        Kind::List | Kind::Numbers | Kind::Map => {
+            arg.value_delimiter(',').action(ArgAction::Append)
+        }
         _ => arg,
     };
     if !matches!(kind, Kind::OneOf(_)) {
@@ -105,7 +107,8 @@ const fn takes_numbers(kind: Kind) -> bool {
 
 const fn shown(kind: Kind) -> &'static str {
     match kind {
-        Kind::Number => "NUMBER",
+        Kind::Number | Kind::Decimal => "NUMBER",
+        Kind::Numbers => "NUMBERS",
         Kind::List => "NAMES",
         Kind::Map => "KEY=VALUE",
         Kind::Bytes | Kind::Megabytes => "BYTES",
@@ -140,7 +143,7 @@ fn value_of(argument: &Argument, matches: &ArgMatches) -> Option<Value> {
             let known = values.iter().find(|value| value.eq_ignore_ascii_case(text));
             Some((*known.unwrap_or(&text.as_str())).into())
         }
-        Kind::List => match matches.get_many::<Given>(name) {
+        Kind::List | Kind::Numbers => match matches.get_many::<Given>(name) {
             Some(given) => Some(given.map(|Given(value)| value.clone()).collect()),
             None => argument.default.map(|_| Value::Array(Vec::new())),
         },

@@ -52,7 +52,13 @@ fn verbs() -> impl Iterator<Item = (&'static str, &'static Verb)> {
 fn sample(argument: &Argument) -> String {
     match argument.kind {
         Kind::OneOf(values) => values[0].to_owned(),
-        Kind::Number | Kind::Seconds | Kind::Minutes | Kind::Millis | Kind::Ago => "7".to_owned(),
+        Kind::Number
+        | Kind::Numbers
+        | Kind::Decimal
+        | Kind::Seconds
+        | Kind::Minutes
+        | Kind::Millis
+        | Kind::Ago => "7".to_owned(),
         Kind::Bytes | Kind::Megabytes => "1G".to_owned(),
         Kind::Map => "a=b".to_owned(),
         Kind::Time => "2021-06-28T16:53:08Z".to_owned(),
@@ -130,25 +136,9 @@ fn the_server_serves_every_verb() {
     }
 }
 
-/// What `pulsar-admin` has and this has not, by a part of the verb's name: the server has none of these.
-const NOT_SERVED: &[&str] = &[
-    "-subscribe-rate",
-    "allowed-clusters",
-    "auto-subscription-creation",
-    "deduplication-snapshot-interval",
-    "dispatcher-pause-on-ack-state-persistent",
-    "entry-filters",
-    "get-persistence",
-    "get-topic-positions",
-    "offload",
-    "remove-persistence",
-    "replication-clusters",
-    "replicator-dispatch-rate",
-    "set-persistence",
-    "shadow",
-    "subscription-types-enabled",
-    "update-migration-state",
-];
+/// What `pulsar-admin` has and this has not, by a part of the verb's name: the server offloads nothing, and
+/// has no shadow topics.
+const NOT_SERVED: &[&str] = &["offload", "shadow"];
 
 /// Verbs that are made otherwise: by another verb, or not from a command line without a JVM.
 const LEFT_OUT: &[&str] = &[
@@ -188,19 +178,7 @@ fn options_have_pulsar_admins_names() {
         "clusters delete -a",
         "clusters list --current",
         "clusters list -c",
-        "namespaces split-bundle --bundle-type",
-        "namespaces split-bundle -bt",
-        "namespaces split-bundle --split-algorithm-name",
-        "namespaces split-bundle -san",
-        "namespaces split-bundle --split-boundaries",
-        "namespaces split-bundle -sb",
         "ns-isolation-policy set --unload-scope",
-        "topicPolicies get-subscription-dispatch-rate --subscription",
-        "topicPolicies get-subscription-dispatch-rate -s",
-        "topicPolicies set-subscription-dispatch-rate --subscription",
-        "topicPolicies set-subscription-dispatch-rate -s",
-        "topicPolicies remove-subscription-dispatch-rate --subscription",
-        "topicPolicies remove-subscription-dispatch-rate -s",
         "topics delete --from-file",
         "topics peek-messages --show-server-marker",
         "topics peek-messages -ssm",
@@ -298,6 +276,100 @@ fn requests_are_what_pulsar_admin_sends() {
             "namespaces set-compaction-threshold t/n -t 1M",
             "PUT /admin/v2/namespaces/t/n/compactionThreshold".to_owned(),
             json!(1_048_576),
+        ),
+    ] {
+        assert_eq!(call(line), (request, body), "{line}");
+    }
+}
+
+#[test]
+fn requests_about_parts_of_namespaces_are_what_pulsar_admin_sends() {
+    for (line, request, body) in [
+        (
+            "namespaces split-bundle t/n -b 0x0_0x8 -u -san specified_positions_divide -sb 3,4",
+            "PUT /admin/v2/namespaces/t/n/0x0_0x8/split?unload=true\
+             &splitAlgorithmName=specified_positions_divide"
+                .to_owned(),
+            json!([3, 4]),
+        ),
+        (
+            "namespaces get-topic-positions t/n -b 0x0_0x8 -tl a,b",
+            "GET /admin/v2/namespaces/t/n/0x0_0x8/topicHashPositions?topics=a&topics=b".to_owned(),
+            Value::Null,
+        ),
+        (
+            "namespaces split-bundle t/n -bt hot",
+            "PUT /admin/v2/namespaces/t/n/HOT/split".to_owned(),
+            Value::Null,
+        ),
+        (
+            "namespaces set-subscription-types-enabled t/n -t Shared,Key_Shared",
+            "POST /admin/v2/namespaces/t/n/subscriptionTypesEnabled".to_owned(),
+            json!(["Shared", "Key_Shared"]),
+        ),
+        (
+            "namespaces set-subscribe-rate t/n -sr 10",
+            "POST /admin/v2/namespaces/t/n/subscribeRate".to_owned(),
+            json!({"subscribeThrottlingRatePerConsumer": 10, "ratePeriodInSecond": 30}),
+        ),
+        (
+            "namespaces remove-deduplication-snapshot-interval t/n",
+            "POST /admin/v2/namespaces/t/n/deduplicationSnapshotInterval".to_owned(),
+            Value::Null,
+        ),
+        (
+            "namespaces update-migration-state t/n",
+            "POST /admin/v2/namespaces/t/n/migration".to_owned(),
+            json!(false),
+        ),
+    ] {
+        assert_eq!(call(line), (request, body), "{line}");
+    }
+}
+
+#[test]
+fn requests_about_single_policies_are_what_pulsar_admin_sends() {
+    for (line, request, body) in [
+        (
+            "topicPolicies set-subscription-dispatch-rate t -s a/b -md 5 -rp",
+            "POST /admin/v2/persistent/public/default/t/a%2Fb/dispatchRate".to_owned(),
+            json!({
+                "dispatchThrottlingRateInMsg": 5,
+                "dispatchThrottlingRateInByte": -1,
+                "ratePeriodInSecond": 1,
+                "relativeToPublishRate": true,
+            }),
+        ),
+        (
+            "topicPolicies remove-subscription-dispatch-rate t",
+            "DELETE /admin/v2/persistent/public/default/t/subscriptionDispatchRate".to_owned(),
+            Value::Null,
+        ),
+        (
+            "topicPolicies set-persistence t -e 2 -w 2 -a 1 -r 2.5",
+            "POST /admin/v2/persistent/public/default/t/persistence".to_owned(),
+            json!({
+                "bookkeeperEnsemble": 2,
+                "bookkeeperWriteQuorum": 2,
+                "bookkeeperAckQuorum": 1,
+                "managedLedgerMaxMarkDeleteRate": 2.5,
+            }),
+        ),
+        (
+            "topicPolicies set-entry-filters-per-topic t -efn a,b",
+            "POST /admin/v2/persistent/public/default/t/entryFilters".to_owned(),
+            json!({"entryFilterNames": "a,b"}),
+        ),
+        (
+            "topicPolicies set-dispatcher-pause-on-ack-state-persistent t",
+            "POST /admin/v2/persistent/public/default/t/dispatcherPauseOnAckStatePersistent"
+                .to_owned(),
+            Value::Null,
+        ),
+        (
+            "topics set-replication-clusters t -c a,b",
+            "POST /admin/v2/persistent/public/default/t/replication".to_owned(),
+            json!(["a", "b"]),
         ),
     ] {
         assert_eq!(call(line), (request, body), "{line}");

@@ -17,7 +17,11 @@ const LATEST: i64 = i64::MAX;
 pub(super) fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     Ok(match kind {
         Kind::Text | Kind::List | Kind::OneOf(_) => text.into(),
-        Kind::Number => number(text)?.into(),
+        Kind::Number | Kind::Numbers => number(text)?.into(),
+        Kind::Decimal => {
+            let given = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            given.ok_or("expected a number")?.into()
+        }
         Kind::Switch | Kind::EitherOf(_) => true.into(),
         Kind::Map => pair(text)?,
         Kind::Bytes => bytes(text)?.into(),

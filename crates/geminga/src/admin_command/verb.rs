@@ -87,12 +87,16 @@ pub(super) enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// A number.
+    Decimal,
     /// true when it is there.
     Switch,
     /// true or false: `--enable` or `--disable`, or two other names.
     EitherOf(&'static str),
     /// Texts with commas between.
     List,
+    /// Whole numbers with commas between.
+    Numbers,
     /// `key=value` with commas between, or several times.
     Map,
     /// Bytes, also as 10M or 1G.

@@ -10,6 +10,7 @@ pub(super) fn verbs() -> Vec<Verb> {
     verbs.extend(permissions());
     verbs.extend(properties());
     verbs.extend(placement());
+    verbs.extend(bundles());
     verbs.extend(backlogs());
     verbs.extend(policies::of_namespace());
     verbs
@@ -17,6 +18,7 @@ pub(super) fn verbs() -> Vec<Verb> {
 
 fn lists() -> Vec<Verb> {
     let path = "/admin/v2/namespaces/{namespace}";
+    let allowed = "/admin/v2/namespaces/{namespace}/allowedClusters";
     let system = option(
         "--include-system-topic -ist",
         Kind::Switch,
@@ -58,6 +60,17 @@ fn lists() -> Vec<Verb> {
         post("set-clusters", "/admin/v2/namespaces/{namespace}/replication", "Set its clusters.")
             .with(namespace())
             .with(option("--clusters -c", Kind::List, Place::Body, "Clusters.").required()),
+        get("get-allowed-clusters", allowed, "Show which clusters it may be in.").with(namespace()),
+        post("set-allowed-clusters", allowed, "Say which clusters it may be in.")
+            .with(namespace())
+            .with(option("--clusters -c", Kind::List, Place::Body, "Clusters.").required()),
+        post(
+            "update-migration-state",
+            "/admin/v2/namespaces/{namespace}/migration",
+            "Note whether its clients were sent to another cluster.",
+        )
+        .with(namespace())
+        .with(option("--migrated", Kind::Switch, Place::Body, "They were.").or("false")),
     ]
 }
 
@@ -178,6 +191,58 @@ fn subscription() -> Argument {
     option("--sub -s", Kind::Text, Place::Path, "The subscription.")
 }
 
+const SPLIT_ALGORITHMS: &[&str] = &[
+    "range_equally_divide",
+    "topic_count_equally_divide",
+    "specified_positions_divide",
+    "flow_or_qps_equally_divide",
+];
+
+fn bundles() -> Vec<Verb> {
+    vec![
+        put(
+            "split-bundle",
+            "/admin/v2/namespaces/{namespace}/{bundle}/split",
+            "Split a bundle: the server says why it does not.",
+        )
+        .or(&["/admin/v2/namespaces/{namespace}/{bundle-type}/split"])
+        .with(namespace())
+        .with(bundle().required_unless("bundle-type"))
+        .with(option(
+            "--bundle-type -bt",
+            Kind::OneOf(&["LARGEST", "HOT"]),
+            Place::Path,
+            "The one with the most topics, or that does the most, instead.",
+        ))
+        .with(option("--unload -u", Kind::Switch, Place::Query("unload"), "Unload the parts."))
+        .with(option(
+            "--split-algorithm-name -san",
+            Kind::OneOf(SPLIT_ALGORITHMS),
+            Place::Query("splitAlgorithmName"),
+            "Where it is cut.",
+        ))
+        .with(option(
+            "--split-boundaries -sb",
+            Kind::Numbers,
+            Place::Body,
+            "Hashes, for specified_positions_divide.",
+        )),
+        get(
+            "get-topic-positions",
+            "/admin/v2/namespaces/{namespace}/{bundle}/topicHashPositions",
+            "Show the hashes of a bundle's topics.",
+        )
+        .with(namespace())
+        .with(bundle().required())
+        .with(option(
+            "--topic-list -tl",
+            Kind::List,
+            Place::Query("topics"),
+            "Only these.",
+        )),
+    ]
+}
+
 fn backlogs() -> Vec<Verb> {
     vec![
         put(
@@ -193,19 +258,6 @@ fn backlogs() -> Vec<Verb> {
             Kind::Text,
             Place::Query("destinationBroker"),
             "The broker that is to have them.",
-        )),
-        put(
-            "split-bundle",
-            "/admin/v2/namespaces/{namespace}/{bundle}/split",
-            "Split a bundle: the server says why it does not.",
-        )
-        .with(namespace())
-        .with(bundle().required())
-        .with(option(
-            "--unload -u",
-            Kind::Switch,
-            Place::Query("unload"),
-            "Unload the parts.",
         )),
         post(
             "clear-backlog",

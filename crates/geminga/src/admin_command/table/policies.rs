@@ -1,6 +1,9 @@
 //! Policies of namespaces and topics: each is a row, from which the verbs to read, set and remove it
 //! are made.
 
+mod storing;
+mod subscribing;
+
 use super::{
     super::verb::{Argument, Kind, Place, Verb, delete, get, option, post, put},
     namespace, topic,
@@ -78,7 +81,7 @@ impl Policy {
             remove = remove.with(which.clone());
         }
         let applied =
-            option("--applied -ap", Kind::Switch, Place::Query("applied"), "What counts.");
+            option("--applied -ap -a", Kind::Switch, Place::Query("applied"), "What counts.");
         let get = get.with(applied);
         let mut verbs = vec![get, set];
         if self.is_removable {
@@ -153,6 +156,13 @@ fn common() -> Vec<Policy> {
              subscription is",
         ),
         publish_rate(),
+        subscribing::types(),
+        subscribing::rate(),
+        subscribing::creation(),
+        storing::persistence(),
+        storing::deduplication_snapshots(),
+        storing::pause_on_ack_state(),
+        storing::replicator_rate(),
         policy(
             "compaction-threshold",
             "compactionThreshold",
@@ -283,6 +293,22 @@ fn plural(mut verbs: Vec<Verb>) -> Vec<Verb> {
     verbs
 }
 
+/// A namespace's interval is unset by setting none.
+fn unset_by_post(verb: Verb) -> Verb {
+    let is_it = verb.name == "remove-deduplication-snapshot-interval";
+    if is_it { Verb { method: "POST", ..verb } } else { verb }
+}
+
+/// A subscription may have a rate of its own.
+fn of_subscription(mut verb: Verb) -> Verb {
+    if verb.name.ends_with("-subscription-dispatch-rate") {
+        verb.paths.insert(0, vec!["/admin/v2/{topic}/{subscription}/dispatchRate"]);
+        let about = "Only that of this subscription.";
+        verb = verb.with(option("--subscription -s", Kind::Text, Place::Path, about));
+    }
+    verb
+}
+
 /// What namespaces say.
 pub(super) fn of_namespace() -> Vec<Verb> {
     let mut all = common();
@@ -302,18 +328,7 @@ pub(super) fn of_namespace() -> Vec<Verb> {
         .with(option("--time -t", Kind::Number, Place::Body, "Minutes.").required()),
         policy("deduplication", "deduplication", "whether duplicates are recognised").switch(),
         auto_topics(),
-        policy(
-            "auto-subscription-creation",
-            "autoSubscriptionCreation",
-            "whether consumers \
-               create subscriptions",
-        )
-        .with(option(
-            "--enable -e",
-            Kind::Switch,
-            Place::Field("allowAutoSubscriptionCreation"),
-            "They do.",
-        )),
+        storing::entry_filters("entry-filters"),
         policy("encryption-required", "encryptionRequired", "whether messages must be encrypted")
             .switch()
             .lasting(),
@@ -330,7 +345,8 @@ pub(super) fn of_namespace() -> Vec<Verb> {
             .lasting(),
     ]);
     all.extend(schemas_of_namespace());
-    plural(all.into_iter().flat_map(|policy| policy.verbs(Level::Namespace)).collect())
+    let verbs = all.into_iter().flat_map(|policy| policy.verbs(Level::Namespace));
+    plural(verbs.map(unset_by_post).collect())
 }
 
 fn limits_of_namespace() -> [Policy; 6] {
@@ -468,8 +484,9 @@ pub(super) fn of_topic() -> Vec<Verb> {
         )
         .with(option("--strategy -s", STRATEGIES, Place::Body, "The strategy.").required())
         .by_put(),
+        storing::entry_filters("entry-filters-per-topic"),
     ]);
-    all.into_iter().flat_map(|policy| policy.verbs(Level::Topic)).collect()
+    all.into_iter().flat_map(|policy| policy.verbs(Level::Topic)).map(of_subscription).collect()
 }
 
 /// The same under `topics`, where `pulsar-admin` had them first, and some under older names.
@@ -510,5 +527,6 @@ pub(super) fn of_topic_as_before() -> Vec<Verb> {
     verbs.retain(|verb| !strategy(verb));
     verbs = verbs.into_iter().map(Verb::hidden).collect();
     verbs.extend(validation.verbs(Level::Topic));
+    verbs.extend(storing::replication_clusters().verbs(Level::Topic));
     verbs
 }
