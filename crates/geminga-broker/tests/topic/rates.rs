@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use geminga_broker::{
     Consumer, DispatchRate, Outgoing, SubscribeRequest, SubscriptionKind,
-    admin::{self, Policies},
+    admin::{self, Policies, SubscriptionPolicies, TopicPolicies},
 };
 
 use crate::{
@@ -60,6 +60,39 @@ async fn a_subscriptions_rate_is_held() {
     let counts = receive_for(&world, &mut client, 10).await;
     assert_close(counts[1], 500);
     assert_close(counts[2], 500);
+}
+
+/// Goal: what a topic says of one subscription counts for that alone, before what it says of all, and at
+/// once.
+#[tokio::test(start_paused = true)]
+async fn one_subscription_has_a_rate_by_itself() {
+    let world = World::with(|options| options.dispatch.subscription = per_second(50)).await;
+    let mut client = world.client();
+    client.produce("t").await.close().await;
+    let set = async |messages: Option<i32>| {
+        let change = |policies: &mut TopicPolicies| {
+            policies.subscription_policies.clear();
+            policies.subscription_policies.extend(messages.map(|messages| {
+                let rate = admin::DispatchRate {
+                    dispatch_throttling_rate_in_msg: messages,
+                    ..admin::DispatchRate::default()
+                };
+                let of_one =
+                    SubscriptionPolicies { dispatch_rate: Some(rate), ..Default::default() };
+                ("a".to_owned(), of_one)
+            }));
+            Ok(())
+        };
+        world.broker.change_topic_policies(&topic("t"), change).await.unwrap();
+    };
+    set(Some(10)).await;
+    backlog(&mut client, &[(1, "a"), (2, "b")]).await;
+    let counts = receive_for(&world, &mut client, 8).await;
+    assert_close(counts[1], 80);
+    assert_close(counts[2], 400);
+    set(None).await;
+    let counts = receive_for(&world, &mut client, 8).await;
+    assert_close(counts[1], 400);
 }
 
 /// Goal: what a topic, or a broker, may send is divided among its subscriptions.
