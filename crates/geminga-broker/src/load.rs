@@ -258,10 +258,11 @@ impl Topics {
         create: Option<&Policies>,
         policies: Arc<TopicPolicies>,
     ) -> Result<TopicHandle, TopicError> {
+        let grant = self.ownership.acquire(name, bundle);
+        // Asked behind that: who gets it meanwhile is known now, or revokes the grant.
         if self.deps.neighbours.owner(name).is_some() {
             return Err(TopicError::NotOwned(name.clone()));
         }
-        let grant = self.ownership.acquire(name, bundle);
         let deps = self.deps.clone();
         let shutdown = self.shutdown.clone();
         if name.domain() == Domain::NonPersistent {

@@ -35,10 +35,13 @@ impl BundleRange {
 pub struct Bundles(Vec<u32>);
 
 impl Bundles {
-    /// Cuts the range evenly; at least into one bundle.
+    /// Bundles of a namespace, at most.
+    pub const COUNT_MAX: u32 = 1 << 16;
+
+    /// Cuts the range evenly; at least into one bundle, and at most into [`Self::COUNT_MAX`].
     #[must_use]
     pub fn even(count: u32) -> Self {
-        let count = u64::from(count.max(1));
+        let count = u64::from(count.clamp(1, Self::COUNT_MAX));
         let width = (1_u64 << 32) / count;
         let lows = (0..count).map(|index| u32::try_from(width * index).unwrap_or(u32::MAX));
         Self(lows.chain([u32::MAX]).collect())
@@ -213,5 +216,7 @@ mod tests {
             let topic: TopicName = "t".parse().unwrap();
             assert_eq!(Bundles::even(count).of(&topic), bundle_of(&topic, count));
         }
+        let most = Bundles::even(u32::MAX);
+        assert_eq!(most.ranges().count(), Bundles::COUNT_MAX as usize, "a record may say anything");
     }
 }

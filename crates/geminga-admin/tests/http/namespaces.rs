@@ -269,8 +269,10 @@ fn delayed_delivery_is_set_read_and_removed() {
         let path = "/admin/v2/namespaces/public/default/delayedDelivery";
         assert_eq!(server.get(path).await.is(204).body, "");
         let off = r#"{"active":false,"tickTime":1000,"maxDeliveryDelayInMillis":0}"#;
-        server.post(path, off).await.is(204);
+        server.post(path, r#"{"active":false,"tickTime":1000}"#).await.is(204);
         let expected = json!({"active": false, "tickTime": 1000, "maxDeliveryDelayInMillis": 0});
+        assert_eq!(server.get(path).await.is(200).json(), expected, "no limit");
+        server.post(path, off).await.is(204);
         assert_eq!(server.get(path).await.is(200).json(), expected);
         server.post(path, r#"{"active":true,"tickTime":0}"#).await.is(412);
         server.put(path, off).await.is(405);

@@ -146,6 +146,14 @@ impl Broker {
                 let message = "Split bundle failed due to invalid request".to_owned();
                 return Err(AdminError::Invalid(message));
             };
+            let count = split.ranges().count();
+            if count > Bundles::COUNT_MAX as usize {
+                let message = format!(
+                    "Namespace {namespace} would have {count} bundles, it may have {}",
+                    Bundles::COUNT_MAX
+                );
+                return Err(AdminError::Invalid(message));
+            }
             Ok(Some(Policies { bundles: Some(data(&split)), ..found.clone() }))
         })
         .await?;
@@ -162,7 +170,7 @@ impl Broker {
 
 /// Bundles as asked for when a namespace is created.
 pub(super) fn asked(asked: &BundlesData, default: u32) -> Result<BundlesData, AdminError> {
-    const BUNDLES_MAX: u32 = 1 << 16;
+    const BUNDLES_MAX: u32 = Bundles::COUNT_MAX;
     let by_boundaries = asked.boundaries.len().saturating_sub(1);
     let count = match (asked.num_bundles, u32::try_from(by_boundaries).unwrap_or(u32::MAX)) {
         (0, 0) => default,

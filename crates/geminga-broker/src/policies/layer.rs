@@ -57,7 +57,7 @@ impl<'a> Layer<'a> {
             deduplication: policies.deduplication_enabled,
             compaction_threshold: policies.compaction_threshold,
             honours_delays: delays.map(|delays| delays.active),
-            delay_ms_max: delays.and_then(|delays| delays.max_delivery_delay_in_millis),
+            delay_ms_max: delays.map(|delays| delays.max_delivery_delay_in_millis.unwrap_or(0)),
             publish_rate: policies.publish_rate.get(cluster),
             producers_max: policies.max_producers_per_topic,
             consumers_max: policies.max_consumers_per_topic,

@@ -290,7 +290,7 @@ impl Topic {
         let mut share = self.share(now);
         let Some(producer) = self.producers.get_mut(key) else { return };
         producer.note_dropped(now);
-        let limits = producer.message_limits(&self.policies);
+        let limits = producer.message_limits(&self.policies).without_delay();
         let mut receipts = Vec::with_capacity(batch.len());
         let mut out: BTreeMap<u64, Vec<OutMessage>> = BTreeMap::new();
         for publish in batch {

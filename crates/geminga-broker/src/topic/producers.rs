@@ -120,6 +120,11 @@ pub(super) struct MessageLimits {
 }
 
 impl MessageLimits {
+    /// The same where messages do not wait for their time.
+    pub(super) const fn without_delay(self) -> Self {
+        Self { delay_ms: u64::MAX, ..self }
+    }
+
     /// Why a message is refused, if it is.
     pub(super) fn refusal(self, topic: &TopicName, publish: &Publish) -> Option<PublishError> {
         if self.bytes < publish.bytes_as_message() {

@@ -169,6 +169,9 @@ async fn a_message_that_is_delayed_for_too_long_is_refused() {
     check(&mut client, 1_001, None).await;
     let stats = world.broker.topic_stats(&topic("t")).await.unwrap();
     assert_eq!(stats.storage_entries, 10);
+    let of_others = client.produce("non-persistent://public/default/t").await;
+    of_others.publish(vec![delayed(0, 1_001)]).await.unwrap();
+    assert_eq!(published(&mut client).await, Ok(0), "it does not wait there");
 }
 
 /// Goal: what was refused is not known to deduplication, and what is stored already has its receipt.

@@ -346,10 +346,10 @@ fn requests_about_single_policies_are_what_pulsar_admin_sends() {
             Value::Null,
         ),
         (
-            "topicPolicies set-persistence t -e 2 -w 2 -a 1 -r 2.5",
+            "topicPolicies set-persistence t -e 3 -a 1 -r 2.5",
             "POST /admin/v2/persistent/public/default/t/persistence".to_owned(),
             json!({
-                "bookkeeperEnsemble": 2,
+                "bookkeeperEnsemble": 3,
                 "bookkeeperWriteQuorum": 2,
                 "bookkeeperAckQuorum": 1,
                 "managedLedgerMaxMarkDeleteRate": 2.5,

@@ -91,16 +91,18 @@ pub(super) fn delays(
     _: &Options,
 ) -> Result<Option<DelayedDeliveryPolicies>, Failure> {
     let value: Option<DelayedDeliveryPolicies> = request.json()?;
-    let Some(given) = &value else { return Ok(None) };
+    let Some(mut given) = value else { return Ok(None) };
     if given.tick_time <= 0 {
         let message = format!("tickTime is {}, it must be more than 0", given.tick_time);
         return Err(AdminError::Invalid(message).into());
     }
-    if let Some(limit) = given.max_delivery_delay_in_millis.filter(|&limit| limit < 0) {
+    // As by a Pulsar broker, who leaves it out says that there is no limit.
+    let limit = *given.max_delivery_delay_in_millis.get_or_insert(0);
+    if limit < 0 {
         let message = format!("maxDeliveryDelayInMillis is {limit}, it must be 0 or more");
         return Err(AdminError::Invalid(message).into());
     }
-    Ok(value)
+    Ok(Some(given))
 }
 
 pub(super) fn inactive(

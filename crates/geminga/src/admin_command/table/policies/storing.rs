@@ -5,7 +5,7 @@ use crate::admin_command::verb::{Kind, Place};
 
 pub(super) fn persistence() -> Policy {
     let count =
-        |names, field, about| option(names, Kind::Number, Place::Field(field), about).or("0");
+        |names, field, about| option(names, Kind::Number, Place::Field(field), about).or("2");
     let (rate, class) = ("managedLedgerMaxMarkDeleteRate", "managedLedgerStorageClassName");
     policy("persistence", "persistence", "how many bookies have each message")
         .with(count("--bookkeeper-ensemble -e", "bookkeeperEnsemble", "Bookies of a ledger."))
