@@ -5,14 +5,15 @@
 //! 1. An entry waits in one place at most, and before `next_read`.
 //! 2. The index by time lists exactly what is delayed; on `Key_Shared` the lanes, once polled dry, what
 //!    is buffered or to be read again.
-//! 3. `buffered_bytes` is the sum of what is buffered.
+//! 3. `buffered_bytes` is the sum of what is buffered, `replay_chunks` the number of chunks to be read
+//!    again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
 };
 
-use geminga_types::Ordinal;
+use geminga_types::{KEY_SLOTS, Ordinal};
 
 use crate::{
     ConsumerKey, Entry,
@@ -29,6 +30,10 @@ pub(crate) struct Queue<P> {
     buffered_bytes: usize,
     /// To be read again and delivered, with its slot.
     replay: BTreeMap<Ordinal, u32>,
+    /// How many of these are chunks of messages.
+    replay_chunks: usize,
+    /// Whose turn it is to be read again: what comes behind is before what keeps coming in front.
+    replay_from: Ordinal,
     /// Both of them on `Key_Shared`.
     pub(crate) lanes: Lanes,
     /// Not due: its time, and its slot.
@@ -46,6 +51,8 @@ impl<P> Queue<P> {
             buffer: BTreeMap::new(),
             buffered_bytes: 0,
             replay: BTreeMap::new(),
+            replay_chunks: 0,
+            replay_from: Ordinal(0),
             lanes: Lanes::default(),
             delayed: BTreeMap::new(),
             delayed_by_time: BTreeSet::new(),
@@ -62,7 +69,14 @@ impl<P> Queue<P> {
 
     pub(crate) fn push_replay(&mut self, at: Ordinal, slot: u32, router: Router<'_>) {
         self.lanes.insert(router.lane(slot), at);
-        self.replay.insert(at, slot);
+        self.insert_replay(at, slot);
+    }
+
+    fn insert_replay(&mut self, at: Ordinal, slot: u32) {
+        self.replay_chunks += usize::from(is_chunk(slot));
+        if let Some(before) = self.replay.insert(at, slot) {
+            self.replay_chunks -= usize::from(is_chunk(before));
+        }
     }
 
     pub(crate) const fn buffer(&self) -> &BTreeMap<Ordinal, Entry<P>> {
@@ -75,6 +89,21 @@ impl<P> Queue<P> {
 
     pub(crate) const fn replay(&self) -> &BTreeMap<Ordinal, u32> {
         &self.replay
+    }
+
+    /// How many of those to be read again are no chunks.
+    pub(crate) fn replay_of_whole_messages(&self) -> usize {
+        self.replay.len() - self.replay_chunks
+    }
+
+    /// What is to be read again, from the one whose turn it is up to the last.
+    pub(crate) fn replay_behind(&self) -> impl Iterator<Item = (&Ordinal, &u32)> {
+        self.replay.range(self.replay_from..)
+    }
+
+    /// The turn begins anew, with the first that is to be read again.
+    pub(crate) const fn turn_back(&mut self) {
+        self.replay_from = Ordinal(0);
     }
 
     /// The next consumer that is ready and whose lane begins with what is buffered.
@@ -96,6 +125,8 @@ impl<P> Queue<P> {
     /// Takes out what is to be read again; false if that was not so.
     pub(crate) fn take_replay(&mut self, at: Ordinal, router: Router<'_>) -> bool {
         let Some(slot) = self.replay.remove(&at) else { return false };
+        self.replay_chunks -= usize::from(is_chunk(slot));
+        self.replay_from = if self.replay.is_empty() { Ordinal(0) } else { at.plus(1) };
         self.lanes.remove(router.lane(slot), at);
         true
     }
@@ -185,7 +216,7 @@ impl<P> Queue<P> {
     pub(crate) fn evict_buffer(&mut self) {
         self.buffered_bytes = 0;
         for (at, entry) in std::mem::take(&mut self.buffer) {
-            self.replay.insert(at, entry.slot());
+            self.insert_replay(at, entry.slot());
         }
     }
 
@@ -196,6 +227,7 @@ impl<P> Queue<P> {
             self.lanes.remove(router.lane(entry.slot()), at);
         }
         for (at, slot) in self.replay.extract_if(range.clone(), |_, _| true) {
+            self.replay_chunks -= usize::from(is_chunk(slot));
             self.lanes.remove(router.lane(slot), at);
         }
         let delayed: Vec<_> = self.delayed.range(range).map(|(&at, _)| at).collect();
@@ -217,8 +249,15 @@ impl<P> Queue<P> {
         let buffered = self.buffer.iter().map(|(&at, entry)| (at, entry.slot()));
         let waiting = self.replay.iter().map(|(&at, &slot)| (at, slot)).chain(buffered);
         let waiting = waiting.map(|(at, slot)| (at, router.lane(slot))).collect();
-        self.delayed_by_time == by_time
+        let chunks = self.replay.values().filter(|&&slot| is_chunk(slot)).count();
+        self.replay_chunks == chunks
+            && self.delayed_by_time == by_time
             && self.buffered_bytes == bytes
             && self.lanes.holds(&waiting)
     }
+}
+
+/// Whether a slot is that of a message in chunks.
+const fn is_chunk(slot: u32) -> bool {
+    KEY_SLOTS <= slot
 }

@@ -167,6 +167,7 @@ impl<P> Subscription<P> {
                 let lanes = self.queue.lanes.turns();
                 lanes.filter(|&(key, _)| self.members.is_ready(key)).map(|(_, it)| it.len()).sum()
             }
+            _ if self.delayed_half() <= self.queue.replay_of_whole_messages() => return false,
             // Beyond that there is no room in any case.
             _ => self.readable_replay().take(self.delayed_half()).count(),
         };

@@ -145,12 +145,23 @@ impl<P> Subscription<P> {
     /// What is to be read again, in order, but for chunks that wait for a consumer that takes nothing
     /// now.
     pub(super) fn readable_replay(&self) -> impl Iterator<Item = Ordinal> {
+        self.readable(self.queue.replay().iter())
+    }
+
+    /// The same from the one whose turn it is up to the last.
+    pub(super) fn readable_replay_behind(&self) -> impl Iterator<Item = Ordinal> {
+        self.readable(self.queue.replay_behind())
+    }
+
+    fn readable<'a>(
+        &'a self,
+        replay: impl Iterator<Item = (&'a Ordinal, &'a u32)>,
+    ) -> impl Iterator<Item = Ordinal> {
         let waits = |slot: u32| {
             let holder = Some(slot).filter(|&slot| KEY_SLOTS <= slot);
             let holder = holder.and_then(|slot| self.pending.slot_holder(slot));
             holder.is_some_and(|holder| !self.members.is_ready(holder))
         };
-        let replay = self.queue.replay().iter();
         replay.filter(move |&(_, &slot)| !waits(slot)).map(|(&at, _)| at)
     }
 

@@ -205,13 +205,18 @@ impl<P> Subscription<P> {
             || self.options.read_bytes_max <= self.queue.buffered_bytes()
     }
 
-    fn plan_replay(&self, plan: &mut Plan) {
+    /// Of a Shared subscription, everything has its turn: otherwise what is far behind would wait for as
+    /// long as enough comes in front, as messages that fall due do.
+    fn plan_replay(&mut self, plan: &mut Plan) {
         if self.members.kind() == Some(Kind::KeyShared) {
             for at in self.replay_by_lane(plan.entries_max) {
                 plan.push_one(at);
             }
         } else {
-            for at in self.readable_replay().take(plan.entries_max) {
+            if self.readable_replay_behind().next().is_none() {
+                self.queue.turn_back();
+            }
+            for at in self.readable_replay_behind().take(plan.entries_max) {
                 plan.push_one(at);
             }
         }

@@ -283,3 +283,34 @@ fn what_is_loaded_for_who_takes_nothing_is_bounded_and_named() {
     assert_eq!(max, 16);
     assert!((16..24).contains(&held_back_entries), "{held_back_entries}");
 }
+
+/// A consumer that takes as many as fall due, and always has some before it. What falls due lies in front
+/// of what waits longest, as it does with messages delayed by chance.
+#[test]
+fn what_falls_due_in_front_does_not_keep_the_rest_waiting() {
+    const STEP: u64 = 10;
+    let options = Options { read_entries_max: 10, ..Options::default() };
+    let mut rig = Rig::new(options, 0).with(Kind::Shared, &[A]);
+    // 50 are due at once, the last ones; then in each second as many as are taken.
+    for at in 0..1_000 {
+        let second = if at < 950 { 1 + (949 - at) / STEP } else { 0 };
+        rig.publish(|entry| entry.deliver_at = Some(NOW + second * 1_000));
+    }
+    rig.now = NOW - 1;
+    rig.sub.flow(A, 1);
+    assert_eq!(rig.got(), [], "all are known");
+    let mut latest = 0;
+    for second in 0..100 {
+        rig.now = NOW + second * 1_000;
+        rig.sub.flow(A, u32::try_from(STEP).unwrap() - u32::from(second == 0));
+        let came = rig.got();
+        assert_eq!(came.len() as u64, STEP, "in second {second}");
+        for (_, at) in came {
+            let due = if at < 950 { 1 + (949 - at) / STEP } else { 0 };
+            latest = latest.max(second - due);
+            rig.ack(&[at]);
+        }
+    }
+    // Five seconds' worth waits all the time, and each has its turn in two rounds.
+    assert!(latest <= 10, "one came {latest} s late");
+}
