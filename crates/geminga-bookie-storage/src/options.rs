@@ -31,6 +31,8 @@ pub struct Options {
     pub entry_log_bytes: u64,
     /// Largest run of one ledger's entries, read as one block; a larger entry is a run of its own.
     pub run_bytes_max: usize,
+    /// Size up to which a run is always read as a whole; of a larger one, few entries alone.
+    pub whole_run_bytes_max: usize,
     /// How often entry logs without live entries are removed [`gcWaitTime`].
     pub gc_interval: Duration,
     /// How often entry logs below `minor_threshold` are rewritten [`minorCompactionInterval`].
@@ -124,6 +126,7 @@ impl Options {
             flush_interval: Duration::from_secs(60),
             entry_log_bytes: 1024 * MIB,
             run_bytes_max: 256 << 10,
+            whole_run_bytes_max: 32 << 10,
             gc_interval: Duration::from_secs(15 * 60),
             minor_interval: Duration::from_secs(60 * 60),
             minor_threshold: 0.2,

@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::{
     entry_log::{
         format::{Run, RunEntry},
-        reader::{RunError, read_run},
+        reader::{RunError, read_bodies, read_run, read_table},
     },
     index::Row,
     shared::Shared,
@@ -30,6 +30,8 @@ use crate::{
 const KEPT_BYTES_MAX: usize = 256 << 10;
 /// What copies share.
 const COPIES_BYTES: usize = 64 << 10;
+/// The part of a run's entries, one of so many, up to which these alone are read.
+const SMALL_PART: u64 = 16;
 /// How often a read is planned anew when compaction moves what it is about to read.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -106,8 +108,7 @@ impl Shared {
                 return Err(ReadError::Failed(reason));
             }
             let mut plan = plan(&self.state(), range)?;
-            let in_memory: Option<Vec<Run>> =
-                plan.rows.iter().map(|row| self.read_cache.get((row.file, row.offset))).collect();
+            let in_memory: Option<Vec<Run>> = plan.rows.iter().map(|row| self.whole(row)).collect();
             let runs = match in_memory {
                 Some(runs) => {
                     self.counters.read_cache_hits.add(runs.len() as u64);
@@ -135,7 +136,7 @@ impl Shared {
         let mut runs = Vec::with_capacity(plan.rows.len());
         for at in 0..plan.rows.len() {
             let row = plan.rows[at];
-            match self.load_run(plan.range.ledger_id, &row) {
+            match self.load_run(plan, &row) {
                 Ok(Some(run)) => runs.push(run),
                 Ok(None) => return Err(Obstacle::Moved),
                 Err(error) => {
@@ -155,17 +156,43 @@ impl Shared {
         Ok(runs)
     }
 
-    fn load_run(&self, ledger_id: LedgerId, row: &Row) -> Result<Option<Run>, RunError> {
+    /// A run of which everything is in memory.
+    fn whole(&self, row: &Row) -> Option<Run> {
+        self.read_cache.get((row.file, row.offset)).filter(Run::has_all)
+    }
+
+    /// Reads a run, or of a long one a few entries. Who goes on where such a read has ended reads one
+    /// after the other: then all of it comes to memory.
+    fn load_run(&self, plan: &Plan, row: &Row) -> Result<Option<Run>, RunError> {
+        let ledger_id = plan.range.ledger_id;
         let key = (row.file, row.offset);
-        if let Some(run) = self.read_cache.get(key) {
+        let known = self.read_cache.get(key);
+        if let Some(run) = known.as_ref().filter(|run| run.has_all()) {
             self.counters.read_cache_hits.add(1);
-            return Ok(Some(run));
+            return Ok(Some(run.clone()));
         }
         self.counters.read_cache_misses.add(1);
         let Some((file, salt)) = self.log_file(row.file)? else { return Ok(None) };
-        let run = read_run(&*file, salt, ledger_id, row)?;
-        self.read_cache.put(key, &run);
-        Ok(Some(run))
+        let (first, last) = (plan.range.first.max(row.first), plan.end.min(row.last));
+        let goes_on = known.as_ref().is_some_and(|_| self.read_cache.has_ended_at(key, first));
+        if goes_on || !self.takes_little(row, (first, last)) {
+            let run = read_run(&*file, salt, ledger_id, row)?;
+            self.read_cache.put(key, &run);
+            return Ok(Some(run));
+        }
+        let table = match known {
+            Some(table) => table,
+            None => read_table(&*file, salt, ledger_id, row)?,
+        };
+        self.read_cache.put_table(key, &table, EntryId(last.0.saturating_add(1)));
+        read_bodies(&*file, row, table, (first, last)).map(Some)
+    }
+
+    /// Whether the entries are so small a part of the run that it is not worth reading it for them.
+    fn takes_little(&self, row: &Row, (first, last): (EntryId, EntryId)) -> bool {
+        let entries = last.0.abs_diff(first.0).saturating_add(1);
+        self.options.whole_run_bytes_max < row.length as usize
+            && entries.saturating_mul(SMALL_PART) <= u64::from(row.count)
     }
 
     fn take_entries(&self, plan: &Plan, runs: &[Run]) -> Result<Vec<StoredEntry>, ReadError> {

@@ -1,10 +1,12 @@
 //! Blocks of entry logs that were read lately, so that a reader that goes on finds the rest of a run
-//! in memory.
+//! in memory; of runs of which a few entries were read, the tables.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use geminga_types::EntryId;
 
 use crate::entry_log::format::Run;
 
@@ -20,10 +22,18 @@ type Key = (u64, u64);
 
 #[derive(Debug, Default)]
 struct State {
-    runs: BTreeMap<Key, (Run, u64)>,
+    runs: BTreeMap<Key, Kept>,
     by_use: BTreeMap<u64, Key>,
     next_use: u64,
     bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    run: Run,
+    used: u64,
+    /// Behind what was read of it last, if that was a part.
+    next: Option<EntryId>,
 }
 
 impl ReadCache {
@@ -44,32 +54,47 @@ impl ReadCache {
     pub(crate) fn get(&self, key: Key) -> Option<Run> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let (run, used) = state.runs.get_mut(&key)?;
-        state.by_use.remove(used);
-        *used = state.next_use;
+        let kept = state.runs.get_mut(&key)?;
+        state.by_use.remove(&kept.used);
+        kept.used = state.next_use;
         state.by_use.insert(state.next_use, key);
         state.next_use += 1;
-        Some(run.clone())
+        Some(kept.run.clone())
+    }
+
+    /// Whether the last read of a part of this run has ended before `first`.
+    pub(crate) fn has_ended_at(&self, key: Key, first: EntryId) -> bool {
+        self.state().runs.get(&key).is_some_and(|kept| kept.next == Some(first))
     }
 
     /// Keeps a run, unless it is a large part of the whole.
     pub(crate) fn put(&self, key: Key, run: &Run) {
+        self.keep(key, run, None);
+    }
+
+    /// The same with a run without bodies, of which those before `next` were read.
+    pub(crate) fn put_table(&self, key: Key, run: &Run, next: EntryId) {
+        self.keep(key, run, Some(next));
+    }
+
+    fn keep(&self, key: Key, run: &Run, next: Option<EntryId>) {
         if run.len() > self.bytes_max / 4 {
             return;
         }
         let mut guard = self.state();
         let state = &mut *guard;
-        if let Some((old, used)) = state.runs.insert(key, (run.clone(), state.next_use)) {
-            state.by_use.remove(&used);
-            state.bytes -= old.len();
+        let kept = Kept { run: run.clone(), used: state.next_use, next };
+        if let Some(old) = state.runs.insert(key, kept) {
+            state.by_use.remove(&old.used);
+            state.bytes -= old.run.len();
         }
         state.by_use.insert(state.next_use, key);
         state.next_use += 1;
         state.bytes += run.len();
         while state.bytes > self.bytes_max {
             let Some((_, oldest)) = state.by_use.pop_first() else { break };
-            if let Some((run, _)) = state.runs.remove(&oldest) {
-                state.bytes -= run.len();
+            if let Some(kept) = state.runs.remove(&oldest) {
+                state.bytes -= kept.run.len();
             }
         }
     }
@@ -78,12 +103,15 @@ impl ReadCache {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use geminga_types::{EntryId, LedgerId};
+    use geminga_types::LedgerId;
 
     use super::*;
-    use crate::entry_log::format::{RUN_HEAD_BYTES, RunHead};
+    use crate::{
+        entry_log::format::{RunEntry, RunHead, run_bytes},
+        fields::short,
+    };
 
-    /// A run without entries, of `bytes`.
+    /// A run of one entry, of `bytes`.
     fn run(bytes: usize) -> Run {
         let head = RunHead {
             salt: 1,
@@ -95,7 +123,10 @@ mod tests {
             length: 0,
         };
         let mut encoded = Vec::new();
-        head.encode_run(&[], std::iter::once(&vec![0; bytes - RUN_HEAD_BYTES][..]), &mut encoded);
+        let body = vec![0; bytes - run_bytes(1, 0)];
+        let entry_id = EntryId(0);
+        let entry = RunEntry { entry_id, offset: 0, length: short(body.len()), crc: 0 };
+        head.encode_run(&[entry], std::iter::once(&body[..]), &mut encoded);
         assert_eq!(encoded.len(), bytes);
         let run = Run::new(Bytes::from(encoded)).unwrap();
         assert_eq!(run.len(), bytes);
@@ -105,7 +136,7 @@ mod tests {
     fn held(cache: &ReadCache, offsets: std::ops::Range<u64>) -> Vec<u64> {
         let state = cache.state();
         let held = offsets.filter(|offset| state.runs.contains_key(&(0, *offset))).collect();
-        let bytes: usize = state.runs.values().map(|(run, _)| run.len()).sum();
+        let bytes: usize = state.runs.values().map(|kept| kept.run.len()).sum();
         assert_eq!((state.bytes, state.by_use.len()), (bytes, state.runs.len()));
         held
     }

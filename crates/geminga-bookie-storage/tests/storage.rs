@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use bookie::{add, body, entry, read_body, tiny};
 use geminga_bookie_api::{AddEntry, AddError, Bookie as _, ReadError};
-use geminga_bookie_storage::{OpenError, Storage};
+use geminga_bookie_storage::{OpenError, Options, Storage};
 use geminga_env::Env;
 use geminga_types::{EntryId, LedgerId};
 
@@ -53,6 +53,36 @@ async fn entries_are_read_from_cache_log_and_after_reopening() {
         Err(ReadError::NoEntry(LedgerId(1), EntryId(240)))
     );
     assert_eq!(read_body(&storage, 9, 0).await, Err(ReadError::NoLedger(LedgerId(9))));
+    storage.close().await.unwrap();
+}
+
+/// Single entries here and there are read alone; who reads one after the other has the rest in memory.
+#[tokio::test]
+async fn of_a_long_run_few_entries_are_read_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        Options { run_bytes_max: 16 << 10, read_cache_bytes: 128 << 10, ..tiny(dir.path()) };
+    let storage = Storage::open(Env::system(), options).await.unwrap();
+    let text =
+        |id: i64| format!("entry {id}").repeat(usize::try_from(id % 5).unwrap()).into_bytes();
+    add(&storage, (0..400).map(|id| entry(1, id, &text(id))).collect()).await;
+    storage.flush().await.unwrap();
+    assert!(storage.stats().index_rows < 5, "400 entries in a few runs");
+
+    for id in (0..400).map(|at| at * 7 % 400) {
+        assert_eq!(read_body(&storage, 1, id).await.unwrap(), text(id), "entry {id}");
+    }
+    let scattered = storage.stats();
+    assert_eq!(scattered.read_cache_hits, 0, "no run was read as a whole");
+    assert!(0 < scattered.read_cache_bytes && scattered.read_cache_bytes < 400 * 40, "tables");
+
+    for id in 0..400 {
+        assert_eq!(read_body(&storage, 1, id).await.unwrap(), text(id), "entry {id}");
+    }
+    let misses = storage.stats().read_cache_misses - scattered.read_cache_misses;
+    assert!(misses <= 3 * scattered.index_rows, "{misses} reads of runs");
+    let all = storage.read(LedgerId(1), EntryId(0), EntryId(399), usize::MAX).await.unwrap();
+    assert!(all.iter().zip(0..).all(|(it, id)| it.bytes[36..] == text(id)) && all.len() == 400);
     storage.close().await.unwrap();
 }
 

@@ -1,5 +1,7 @@
 //! Bytes of an entry log: see `docs/formats/entry-log.md`.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use geminga_checksum::Sum;
 use geminga_types::{EntryId, LedgerId};
@@ -160,18 +162,52 @@ impl RunHead {
     }
 }
 
-/// A whole run in memory, its head and table proven; bodies are proven when they are taken.
+/// A run in memory, whole or with some of its bodies. Head and table are proven; bodies are proven when
+/// they are taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     head: RunHead,
-    bytes: Bytes,
+    /// Head and table.
+    table: Bytes,
+    bodies: Bytes,
+    /// Where these begin, from the start of the run.
+    bodies_at: usize,
 }
 
 impl Run {
-    /// Proves head and table.
+    /// A whole run. Proves head and table.
     pub(crate) fn new(bytes: Bytes) -> Option<Self> {
         let head = RunHead::decode(&bytes)?;
-        (head.length as usize <= bytes.len()).then_some(Self { head, bytes })
+        let (bodies_at, end) = (head.table_end(), head.length as usize);
+        let bodies = (end <= bytes.len()).then(|| bytes.slice(bodies_at..end))?;
+        Some(Self { head, table: bytes.slice(..bodies_at), bodies, bodies_at })
+    }
+
+    /// A run without bodies. Proves head and table.
+    pub(crate) fn of_table(bytes: Bytes) -> Option<Self> {
+        let head = RunHead::decode(&bytes)?;
+        let bodies_at = head.table_end();
+        Some(Self { head, table: bytes.slice(..bodies_at), bodies: Bytes::new(), bodies_at })
+    }
+
+    /// The same with the bodies that lie from `bodies_at` on, and no others.
+    pub(crate) fn with_bodies(self, bodies: Bytes, bodies_at: usize) -> Self {
+        Self { bodies, bodies_at, ..self }
+    }
+
+    /// Where the bodies of the entries `first..=last` lie, from the start of the run.
+    pub(crate) fn place_of(&self, first: EntryId, last: EntryId) -> Option<Range<usize>> {
+        let from = self.find(first);
+        let to = self.find(EntryId(last.0.checked_add(1)?));
+        let (first, last) = (self.entry(from)?, self.entry(to.checked_sub(1)?)?);
+        let end = (last.offset as usize).checked_add(last.length as usize)?;
+        (first.offset as usize <= end && end <= self.head.length as usize)
+            .then_some(first.offset as usize..end)
+    }
+
+    /// Whether all bodies are here.
+    pub(crate) const fn has_all(&self) -> bool {
+        self.table.len() + self.bodies.len() == self.head.length as usize
     }
 
     pub(crate) const fn head(&self) -> &RunHead {
@@ -185,7 +221,7 @@ impl Run {
     /// The `at`th entry of the table.
     pub(crate) fn entry(&self, at: usize) -> Option<RunEntry> {
         let from = run_bytes(at, 0);
-        let mut fields = Fields(self.bytes.get(from..from + RUN_ENTRY_BYTES)?);
+        let mut fields = Fields(self.table.get(from..from + RUN_ENTRY_BYTES)?);
         Some(RunEntry {
             entry_id: EntryId(fields.i64()?),
             offset: fields.u32()?,
@@ -208,12 +244,12 @@ impl Run {
         from
     }
 
-    /// The stored bytes of an entry, or `None` when they are damaged.
+    /// The stored bytes of an entry, or `None` when they are damaged, or not here.
     pub(crate) fn stored(&self, entry: &RunEntry) -> Option<Bytes> {
-        let from = entry.offset as usize;
+        let from = (entry.offset as usize).checked_sub(self.bodies_at)?;
         let to = from.checked_add(entry.length as usize)?;
-        let body = self.bytes.get(from..to)?;
-        (Sum::of(body).crc() == entry.crc).then(|| self.bytes.slice(from..to))
+        let body = self.bodies.get(from..to)?;
+        (Sum::of(body).crc() == entry.crc).then(|| self.bodies.slice(from..to))
     }
 
     /// Whether every entry is undamaged.
@@ -222,15 +258,16 @@ impl Run {
             .all(|at| self.entry(at).is_some_and(|entry| self.stored(&entry).is_some()))
     }
 
-    /// The same run for another file.
+    /// The same run, which is whole, for another file.
     pub(crate) fn with_salt(&self, salt: u64) -> Vec<u8> {
-        let mut bytes = self.bytes[..self.head.length as usize].to_vec();
+        let mut bytes = [&self.table[..], &self.bodies].concat();
         RunHead { salt, ..self.head }.seal(&mut bytes);
         bytes
     }
 
+    /// Bytes in memory.
     pub(crate) const fn len(&self) -> usize {
-        self.bytes.len()
+        self.table.len() + self.bodies.len()
     }
 }
 

@@ -4,11 +4,11 @@ use std::{io, path::Path};
 
 use bytes::Bytes;
 use geminga_env::File;
-use geminga_types::LedgerId;
+use geminga_types::{EntryId, LedgerId};
 
 use super::format::{
     BLOCK_BYTES, FILE_HEAD_BYTES, RUN_HEAD_BYTES, Run, RunHead, TRAILER_BYTES, VERSION,
-    decode_file_head, decode_footer, decode_trailer, is_footer,
+    decode_file_head, decode_footer, decode_trailer, is_footer, run_bytes,
 };
 use crate::{
     directory,
@@ -38,10 +38,39 @@ pub(crate) fn read_run(
 ) -> Result<Run, RunError> {
     let bytes = directory::read(file, row.offset, row.length as usize)?;
     let run = Run::new(Bytes::from(bytes)).ok_or(RunError::Damaged)?;
+    if is_it(&run, salt, ledger_id, row) { Ok(run) } else { Err(RunError::Damaged) }
+}
+
+/// The same without the bodies.
+pub(crate) fn read_table(
+    file: &dyn File,
+    salt: u64,
+    ledger_id: LedgerId,
+    row: &Row,
+) -> Result<Run, RunError> {
+    let length = run_bytes(row.count as usize, 0).min(row.length as usize);
+    let bytes = directory::read(file, row.offset, length)?;
+    let run = Run::of_table(Bytes::from(bytes)).ok_or(RunError::Damaged)?;
+    if is_it(&run, salt, ledger_id, row) { Ok(run) } else { Err(RunError::Damaged) }
+}
+
+/// Gives the run that a row points to the bodies of the entries `first..=last`.
+pub(crate) fn read_bodies(
+    file: &dyn File,
+    row: &Row,
+    table: Run,
+    (first, last): (EntryId, EntryId),
+) -> Result<Run, RunError> {
+    // None of them is in it.
+    let Some(place) = table.place_of(first, last) else { return Ok(table) };
+    let at = row.offset.saturating_add(place.start as u64);
+    let bodies = directory::read(file, at, place.end - place.start)?;
+    Ok(table.with_bodies(Bytes::from(bodies), place.start))
+}
+
+fn is_it(run: &Run, salt: u64, ledger_id: LedgerId, row: &Row) -> bool {
     let head = run.head();
-    let is_it =
-        head.salt == salt && head.ledger_id == ledger_id && head.row(row.file, row.offset) == *row;
-    if is_it { Ok(run) } else { Err(RunError::Damaged) }
+    head.salt == salt && head.ledger_id == ledger_id && head.row(row.file, row.offset) == *row
 }
 
 /// The runs of a file, as its footer lists them; `None` when it has no whole footer.

@@ -116,6 +116,7 @@ impl Run {
             flush_interval: Duration::from_secs(5),
             entry_log_bytes: rng.random_range(12..48) << 10,
             run_bytes_max: rng.random_range(200..3000),
+            whole_run_bytes_max: rng.random_range(0..1000),
             gc_interval: Duration::from_secs(3),
             minor_interval: Duration::from_secs(6),
             major_interval: Duration::from_secs(9),

@@ -68,6 +68,7 @@ pub(crate) fn tiny(dir: &Path) -> Options {
         write_cache_bytes: 64 << 10,
         entry_log_bytes: 64 << 10,
         run_bytes_max: 4 << 10,
+        whole_run_bytes_max: 1 << 10,
         read_cache_bytes: 32 << 10,
         index_log_bytes_min: 16 << 10,
         min_free_bytes: 0,

@@ -74,6 +74,48 @@ fn every_flipped_bit_of_a_run_is_detected() {
     }
 }
 
+/// What a read of the entries `first..=last` alone has of a run.
+fn part(run: &[u8], first: i64, last: i64) -> Option<Run> {
+    let table = Run::of_table(run[..64 + 3 * 24].to_vec().into())?;
+    assert!(!table.has_all());
+    let Some(place) = table.place_of(EntryId(first), EntryId(last)) else { return Some(table) };
+    let bodies = run[place.clone()].to_vec();
+    Some(table.with_bodies(bodies.into(), place.start))
+}
+
+/// The entries of a run whose bodies are there and undamaged.
+fn present(run: &Run) -> Vec<i64> {
+    let entries = (0..run.count()).filter_map(|at| run.entry(at));
+    entries.filter(|it| run.stored(it).is_some()).map(|it| it.entry_id.0).collect()
+}
+
+#[test]
+fn a_part_of_a_run_has_the_bodies_that_were_asked_for() {
+    let run = example();
+    let has = |first, last| present(&part(&run, first, last).unwrap());
+    // The body of 4 is empty, so that it is everywhere where another ends or begins.
+    assert_eq!(has(3, 3), [3, 4]);
+    assert_eq!(has(9, 9), [4, 9]);
+    assert_eq!(has(4, 8), [4]);
+    assert_eq!(has(0, i64::MAX - 1), [3, 4, 9]);
+    assert!(part(&run, 0, 100).unwrap().has_all());
+    assert_eq!((has(5, 8), has(10, 20)), (vec![4], vec![]), "neither 3 nor 9");
+    assert_eq!(present(&Run::of_table(run.into()).unwrap()), [] as [i64; 0]);
+}
+
+#[test]
+fn every_flipped_bit_of_a_part_is_detected() {
+    let run = example();
+    for bit in 0..run.len() * 8 {
+        let mut flipped = run.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let Some(part) = part(&flipped, 9, 9) else { continue };
+        // Only in a body that does not belong to it, it is of no matter.
+        let is_there = part.stored(&part.entry(2).unwrap()).is_some();
+        assert_eq!(is_there, (run.len() - 9..run.len() - 4).contains(&(bit / 8)), "bit {bit}");
+    }
+}
+
 fn rows() -> Vec<(LedgerId, Row)> {
     let row = |first, offset| Row {
         first: EntryId(first),
@@ -129,6 +171,11 @@ proptest! {
         if let Some(run) = Run::new(bytes.clone().into()) {
             _ = run.is_whole();
             _ = run.find(EntryId(4));
+        }
+        if let Some(run) = Run::of_table(bytes.clone().into()) {
+            _ = run.place_of(EntryId(1), EntryId(i64::MAX));
+            let run = run.with_bodies(bytes.clone().into(), 30);
+            _ = run.is_whole();
         }
         _ = decode_file_head(&bytes);
         _ = decode_trailer(&bytes, 0);
