@@ -3,8 +3,9 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::BytesMut;
+use futures_util::future::join_all;
 use geminga_env::Instant;
-use geminga_managed_ledger::{Chain, ManagedLedger};
+use geminga_managed_ledger::{Chain, ManagedLedger, ReadError};
 use geminga_subscription::{Action, ConsumerKey, Delivery, ReadFailed, ReadId, Scarce};
 use geminga_types::Ordinal;
 use tracing::warn;
@@ -20,6 +21,9 @@ use crate::{OutMessage, Outgoing, ReadFigures, resource_groups::Member, topic_ro
 
 /// Larger entries are a good part of the block that they are in.
 const DETACHED_BYTES_MAX: usize = 4 << 10;
+
+/// Most ranges that are read at once.
+const AT_ONCE_MAX: usize = 16;
 
 /// One read that a machine asked for.
 pub(super) struct Read {
@@ -263,25 +267,69 @@ fn detach(deliveries: &mut [Delivery<Stored>]) {
     }
 }
 
+/// Reads what was asked for, several ranges at once: what falls due or comes again lies scattered, and
+/// each entry of it is a read of its own.
 pub(super) async fn read_ranges(
     chain: &Chain,
     deps: &geminga_ledger::Deps,
     read: &Read,
-) -> Result<Vec<ReadEntry>, geminga_managed_ledger::ReadError> {
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    for range in &read.ranges {
-        let mut from = range.start;
-        while from < range.end && entries.len() < read.entries_max && bytes < read.bytes_max {
-            let to = range.end.min(from.plus((read.entries_max - entries.len()) as u64));
-            let part = chain.read(deps, from, to, read.bytes_max - bytes).await?;
-            let Some(last) = part.last() else { break };
-            from = last.ordinal.plus(1);
+) -> Result<Vec<ReadEntry>, ReadError> {
+    let mut entries: Vec<ReadEntry> = Vec::new();
+    let (mut bytes, mut largest) = (0, 0);
+    let mut ranges = &read.ranges[..];
+    // Until it is known how large entries are: what is read at once should not be more than `bytes_max`.
+    let mut at_once = 1;
+    while !ranges.is_empty() && entries.len() < read.entries_max && bytes < read.bytes_max {
+        let (now, later) = ranges.split_at(at_once.min(ranges.len()));
+        ranges = later;
+        let left = (read.entries_max - entries.len(), (read.bytes_max - bytes) / now.len());
+        let parts = now.iter().map(|range| read_range(chain, deps, range.clone(), left));
+        for (range, part) in now.iter().zip(join_all(parts).await) {
+            let part = match part {
+                Ok(part) => part,
+                Err(_) if !entries.is_empty() => return Ok(entries),
+                Err(error) => return Err(error),
+            };
+            let is_cut = part.last().is_some_and(|last| last.ordinal.plus(1) < range.end);
             for entry in part {
-                bytes += entry.body.len();
-                let meta = Meta::parse(&entry.body);
-                entries.push(read_entry(entry, Some(meta)));
+                bytes += entry.payload.len();
+                largest = largest.max(entry.payload.len());
+                entries.push(entry);
             }
+            if is_cut {
+                return Ok(entries);
+            }
+        }
+        at_once = (read.bytes_max.saturating_sub(bytes) / largest.max(1)).clamp(1, AT_ONCE_MAX);
+    }
+    Ok(entries)
+}
+
+/// Reads a range up to a number of entries, and no more after so many bytes.
+async fn read_range(
+    chain: &Chain,
+    deps: &geminga_ledger::Deps,
+    range: Range<Ordinal>,
+    (entries_max, bytes_max): (usize, usize),
+) -> Result<Vec<ReadEntry>, ReadError> {
+    let mut entries = Vec::new();
+    let (mut from, mut bytes) = (range.start, 0);
+    while from < range.end
+        && entries.len() < entries_max
+        && (entries.is_empty() || bytes < bytes_max)
+    {
+        let to = range.end.min(from.plus((entries_max - entries.len()) as u64));
+        let part = match chain.read(deps, from, to, bytes_max.saturating_sub(bytes)).await {
+            Ok(part) => part,
+            Err(_) if !entries.is_empty() => break,
+            Err(error) => return Err(error),
+        };
+        let Some(last) = part.last() else { break };
+        from = last.ordinal.plus(1);
+        for entry in part {
+            bytes += entry.body.len();
+            let meta = Meta::parse(&entry.body);
+            entries.push(read_entry(entry, Some(meta)));
         }
     }
     Ok(entries)
