@@ -101,6 +101,11 @@ impl<P> Queue<P> {
         self.replay.range(self.replay_from..)
     }
 
+    /// The turn of `at` is over, although it was not read.
+    pub(crate) const fn pass_turn(&mut self, at: Ordinal) {
+        self.replay_from = at.plus(1);
+    }
+
     /// The turn begins anew, with the first that is to be read again.
     pub(crate) const fn turn_back(&mut self) {
         self.replay_from = Ordinal(0);

@@ -79,6 +79,11 @@ impl<P> Subscription<P> {
             }
             self.reader.on_success();
         } else {
+            // That is perhaps why: the others are not to wait for it.
+            let first = self.readable_replay_behind().next();
+            if let Some(first) = first {
+                self.queue.pass_turn(first);
+            }
             self.reader.on_failure();
         }
     }

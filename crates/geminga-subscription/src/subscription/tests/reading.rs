@@ -233,3 +233,33 @@ fn what_is_revealed_can_be_gone_back_to() {
     sub.reset(Ordinal(0));
     assert_eq!(sub.mark_delete(), Ordinal(2));
 }
+
+/// An entry that cannot be read has its turn as the others have, which do not wait for it.
+#[test]
+fn what_cannot_be_read_again_does_not_hold_back_the_rest() {
+    let mut rig = Rig::new(Options::default(), 10).with(Kind::Shared, &[A]);
+    rig.sub.flow(A, 1000);
+    assert_eq!(rig.got(), ones(0..10));
+    rig.sub.redeliver(A, None, None);
+    let mut came = vec![];
+    for _ in 0..6 {
+        while let Some(action) = rig.sub.next_action(rig.now) {
+            match action {
+                Action::Read { id, ranges, .. } if ranges[0].start == Ordinal(3) => {
+                    rig.sub.on_read(id, Err(ReadFailed));
+                }
+                // What comes before the one that cannot be read.
+                Action::Read { id, ranges, .. } => {
+                    let until = if ranges[0].start < Ordinal(3) { 3 } else { 10 };
+                    rig.answer(id, &[ranges[0].start..Ordinal(until).min(ranges[0].end)]);
+                }
+                Action::Deliver { deliveries, .. } => {
+                    came.extend(deliveries.iter().map(|it| it.ordinal.0));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        rig.now = rig.sub.next_timeout().expect("it is tried again");
+    }
+    assert_eq!(came, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+}
