@@ -161,8 +161,8 @@ impl Shared {
         self.read_cache.get((row.file, row.offset)).filter(Run::has_all)
     }
 
-    /// Reads a run, or of a long one a few entries. Who goes on where such a read has ended reads one
-    /// after the other: then all of it comes to memory.
+    /// Reads a run, or of a long one a few entries. Who goes on where such a read has ended, or comes from
+    /// the run before, reads one after the other: then all of it comes to memory.
     fn load_run(&self, plan: &Plan, row: &Row) -> Result<Option<Run>, RunError> {
         let ledger_id = plan.range.ledger_id;
         let key = (row.file, row.offset);
@@ -174,7 +174,7 @@ impl Shared {
         self.counters.read_cache_misses.add(1);
         let Some((file, salt)) = self.log_file(row.file)? else { return Ok(None) };
         let (first, last) = (plan.range.first.max(row.first), plan.end.min(row.last));
-        let goes_on = known.as_ref().is_some_and(|_| self.read_cache.has_ended_at(key, first));
+        let goes_on = plan.range.first < row.first || self.read_cache.has_ended_at(key, first);
         if goes_on || !self.takes_little(row, (first, last)) {
             let run = read_run(&*file, salt, ledger_id, row)?;
             self.read_cache.put(key, &run);

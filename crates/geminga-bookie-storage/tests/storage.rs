@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use bookie::{add, body, entry, read_body, tiny};
 use geminga_bookie_api::{AddEntry, AddError, Bookie as _, ReadError};
-use geminga_bookie_storage::{OpenError, Options, Storage};
+use geminga_bookie_storage::{OpenError, Options, Stats, Storage};
 use geminga_env::Env;
 use geminga_types::{EntryId, LedgerId};
 
@@ -81,6 +81,19 @@ async fn of_a_long_run_few_entries_are_read_alone() {
     }
     let misses = storage.stats().read_cache_misses - scattered.read_cache_misses;
     assert!(misses <= 3 * scattered.index_rows, "{misses} reads of runs");
+    storage.close().await.unwrap();
+
+    let options = Options { run_bytes_max: 16 << 10, ..tiny(dir.path()) };
+    let storage = Storage::open(Env::system(), Options { read_cache_bytes: 128 << 10, ..options })
+        .await
+        .unwrap();
+    for first in (0..400).step_by(7) {
+        let last = EntryId((first + 6).min(399));
+        let some = storage.read(LedgerId(1), EntryId(first), last, usize::MAX).await.unwrap();
+        assert!(some.iter().zip(first..).all(|(it, id)| it.bytes[36..] == text(id)));
+    }
+    let Stats { read_cache_misses, index_rows, .. } = storage.stats();
+    assert_eq!(read_cache_misses, index_rows + 1, "only the first run is read twice");
     let all = storage.read(LedgerId(1), EntryId(0), EntryId(399), usize::MAX).await.unwrap();
     assert!(all.iter().zip(0..).all(|(it, id)| it.bytes[36..] == text(id)) && all.len() == 400);
     storage.close().await.unwrap();
