@@ -64,7 +64,7 @@ impl Dead {
 }
 
 impl World {
-    fn redeliveries_max(&self) -> u32 {
+    pub(crate) fn redeliveries_max(&self) -> u32 {
         self.options.dead_letters.as_ref().map_or(u32::MAX, |options| options.redeliveries_max)
     }
 
@@ -87,6 +87,8 @@ impl World {
         assert!(first.map(|at| (at, marked)).eq(raised.iter().copied()), "seed {seed}: {raised:?}");
         assert!(self.dead.out.is_none() && !letters.is_empty(), "seed {seed}: two batches");
         assert!(letters.is_sorted_by(|one, other| one.ordinal < other.ordinal), "seed {seed}");
+        // Their counts are written behind those that were raised before, and are durable first.
+        self.flush_counts();
         let out = letters.iter().map(|letter| self.hand_out(letter)).collect();
         self.dead.out = Some(out);
         let max = self.options.dead_letters.as_ref().unwrap().messages_max;

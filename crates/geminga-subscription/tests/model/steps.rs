@@ -485,7 +485,7 @@ impl World {
         }
     }
 
-    fn flush_counts(&mut self) {
+    pub(crate) fn flush_counts(&mut self) {
         for (at, count) in std::mem::take(&mut self.unflushed) {
             if !self.is_acked(at.0) {
                 self.entry(at.0).flushed_count = count;

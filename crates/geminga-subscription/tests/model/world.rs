@@ -380,9 +380,11 @@ impl World {
         let (is_shared, now) = (self.is_shared(), self.now);
         let is_honoured = self.options.honours_delays;
         let is_early = |entry: &&mut Published| is_early(entry.deliver_at, now, is_honoured);
-        for entry in self.entries.iter_mut().filter(is_early).filter(|_| is_shared) {
-            entry.held = Held::No;
-        }
+        // A dead letter was delivered before its time counted.
+        let max = self.redeliveries_max();
+        let is_alive = |entry: &&mut Published| entry.count <= max;
+        let early = self.entries.iter_mut().filter(is_early).filter(is_alive);
+        early.filter(|_| is_shared).for_each(|entry| entry.held = Held::No);
         for _ in 0..10_000 {
             match self.sub.next_action(self.now) {
                 None => return,
