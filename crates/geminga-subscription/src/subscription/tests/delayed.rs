@@ -314,3 +314,46 @@ fn what_falls_due_in_front_does_not_keep_the_rest_waiting() {
     // Five seconds' worth waits all the time, and each has its turn in two rounds.
     assert!(latest <= 10, "one came {latest} s late");
 }
+
+#[test]
+fn while_a_read_is_out_no_more_that_is_due_is_loaded_than_there_is_room_for() {
+    let mut rig = Rig::new(options(8), 0).with(Kind::Shared, &[A]);
+    (0..40).for_each(|_| rig.publish(|entry| entry.deliver_at = Some(NOW + 50_000)));
+    index(&mut rig, 0, 40);
+    rig.sub.flow(A, 100);
+    assert_eq!(rig.got(), []);
+    rig.now = NOW + 50_000;
+    let mut reads = vec![];
+    while let Some(action) = rig.sub.next_action(rig.now) {
+        match action {
+            Action::LoadDelayed { id, after, entries_max } => rig.load(id, after, entries_max),
+            Action::Read { id, ranges, .. } => reads.push((id, ranges)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let known = rig.sub.stats().redelivery_entries;
+    assert!((4..=8).contains(&known), "{known} are known");
+    let (id, ranges) = reads.pop().unwrap();
+    rig.answer(id, &ranges);
+    assert_eq!(rig.got().len(), 40);
+}
+
+#[test]
+fn chunks_that_wait_do_not_stop_what_is_parked_for_others() {
+    let options = Options { read_entries_max: 5, ..options(8) };
+    let mut rig = Rig::new(options, 0).with(Kind::Shared, &[A, B]);
+    for at in 0..7 {
+        let chunk = crate::Chunk { message: 1, is_first: at == 0 };
+        rig.publish(|entry| entry.chunk = Some(chunk));
+    }
+    rig.sub.flow(A, 1);
+    assert_eq!(rig.got(), [(1, 0)]);
+    (0..20).for_each(|n| rig.publish(|entry| entry.deliver_at = Some(NOW + 50_000 + n)));
+    index(&mut rig, 7, 27);
+    rig.sub.flow(B, 1000);
+    assert_eq!(rig.got(), []);
+    let waiting = rig.sub.stats().redelivery_entries;
+    assert!(4 <= waiting, "{waiting} chunks are to be read again");
+    let expected: Vec<_> = (0..20).map(|n| (NOW + 50_000 + n, 7 + n)).collect();
+    assert_eq!(all(&mut rig), expected);
+}
