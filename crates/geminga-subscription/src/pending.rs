@@ -10,9 +10,9 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use geminga_types::{KEY_SLOTS, Ordinal};
+use geminga_types::Ordinal;
 
-use crate::{ConsumerKey, dead_letters::DeadLetters};
+use crate::{ConsumerKey, dead_letters::DeadLetters, slots::is_chunk};
 
 /// An entry at a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Pending {
     }
 
     const fn tracks(&self, slot: u32) -> bool {
-        self.tracks_keys || KEY_SLOTS <= slot
+        self.tracks_keys || is_chunk(slot)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,7 +121,7 @@ impl Pending {
     ) -> Vec<(Ordinal, Unacked)> {
         let Some(taken) = self.take(consumer, at) else { return Vec::new() };
         let slot = taken.slot;
-        let others = self.slots.get(&slot).filter(|_| KEY_SLOTS <= slot).map_or(0, |of| of.1);
+        let others = self.slots.get(&slot).filter(|_| is_chunk(slot)).map_or(0, |of| of.1);
         let is_other =
             |(_, (_, unacked)): &(&Ordinal, &(ConsumerKey, Unacked))| unacked.slot == slot;
         let before = self.entries.range(..at).rev();

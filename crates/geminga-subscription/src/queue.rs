@@ -13,11 +13,12 @@ use std::{
     ops::Range,
 };
 
-use geminga_types::{KEY_SLOTS, Ordinal};
+use geminga_types::Ordinal;
 
 use crate::{
     ConsumerKey, Entry,
     lanes::{Lanes, Router},
+    slots::is_chunk,
 };
 
 /// What waits for delivery.
@@ -260,9 +261,4 @@ impl<P> Queue<P> {
             && self.buffered_bytes == bytes
             && self.lanes.holds(&waiting)
     }
-}
-
-/// Whether a slot is that of a message in chunks.
-const fn is_chunk(slot: u32) -> bool {
-    KEY_SLOTS <= slot
 }

@@ -167,5 +167,10 @@ pub(crate) fn slot_of_point(name: &str, point: u32) -> u32 {
     u32::from(u16::from_be_bytes([high, low]))
 }
 
+/// Whether a slot is that of a message in chunks: those lie behind the slots of keys.
+pub(crate) const fn is_chunk(slot: u32) -> bool {
+    KEY_SLOTS <= slot
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,13 @@
 
 use std::cell::OnceCell;
 
-use geminga_types::{KEY_SLOTS, Ordinal};
+use geminga_types::Ordinal;
 
 use super::Subscription;
-use crate::{Action, ConsumerKey, Delivery, Entry, Kind, acks, members::Member, pending::Unacked};
+use crate::{
+    Action, ConsumerKey, Delivery, Entry, Kind, acks, members::Member, pending::Unacked,
+    slots::is_chunk,
+};
 
 /// The first entry that is to be read again, found out once it matters.
 type Earliest = OnceCell<Option<Ordinal>>;
@@ -138,7 +141,7 @@ impl<P> Subscription<P> {
     pub(super) fn chunks_for(&self, key: ConsumerKey) -> impl Iterator<Item = Ordinal> {
         let buffered = self.queue.buffer().values().map(|entry| (entry.ordinal, entry.slot()));
         let waiting = buffered.chain(self.queue.replay().iter().map(|(&at, &slot)| (at, slot)));
-        let is_its = move |slot| KEY_SLOTS <= slot && self.pending.slot_holder(slot) == Some(key);
+        let is_its = move |slot| is_chunk(slot) && self.pending.slot_holder(slot) == Some(key);
         waiting.filter(move |&(_, slot)| is_its(slot)).map(|(at, _)| at)
     }
 
@@ -158,7 +161,7 @@ impl<P> Subscription<P> {
         replay: impl Iterator<Item = (&'a Ordinal, &'a u32)>,
     ) -> impl Iterator<Item = Ordinal> {
         let waits = |slot: u32| {
-            let holder = Some(slot).filter(|&slot| KEY_SLOTS <= slot);
+            let holder = Some(slot).filter(|&slot| is_chunk(slot));
             let holder = holder.and_then(|slot| self.pending.slot_holder(slot));
             holder.is_some_and(|holder| !self.members.is_ready(holder))
         };
