@@ -166,7 +166,7 @@ impl Shared {
     fn load_run(&self, plan: &Plan, row: &Row) -> Result<Option<Run>, RunError> {
         let ledger_id = plan.range.ledger_id;
         let key = (row.file, row.offset);
-        let known = self.read_cache.get(key);
+        let (known, next) = self.read_cache.get_with_next(key).unzip();
         if let Some(run) = known.as_ref().filter(|run| run.has_all()) {
             self.counters.read_cache_hits.add(1);
             return Ok(Some(run.clone()));
@@ -174,7 +174,7 @@ impl Shared {
         self.counters.read_cache_misses.add(1);
         let Some((file, salt)) = self.log_file(row.file)? else { return Ok(None) };
         let (first, last) = (plan.range.first.max(row.first), plan.end.min(row.last));
-        let goes_on = plan.range.first < row.first || self.read_cache.has_ended_at(key, first);
+        let goes_on = plan.range.first < row.first || next.flatten() == Some(first);
         if goes_on || !self.takes_little(row, (first, last)) {
             let run = read_run(&*file, salt, ledger_id, row)?;
             self.read_cache.put(key, &run);

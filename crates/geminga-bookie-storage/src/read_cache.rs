@@ -52,6 +52,11 @@ impl ReadCache {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<Run> {
+        self.get_with_next(key).map(|(run, _)| run)
+    }
+
+    /// The same, and with a run without bodies the entry behind those that were read of it last.
+    pub(crate) fn get_with_next(&self, key: Key) -> Option<(Run, Option<EntryId>)> {
         let mut guard = self.state();
         let state = &mut *guard;
         let kept = state.runs.get_mut(&key)?;
@@ -59,12 +64,7 @@ impl ReadCache {
         kept.used = state.next_use;
         state.by_use.insert(state.next_use, key);
         state.next_use += 1;
-        Some(kept.run.clone())
-    }
-
-    /// Whether the last read of a part of this run has ended before `first`.
-    pub(crate) fn has_ended_at(&self, key: Key, first: EntryId) -> bool {
-        self.state().runs.get(&key).is_some_and(|kept| kept.next == Some(first))
+        Some((kept.run.clone(), kept.next))
     }
 
     /// Keeps a run, unless it is a large part of the whole.

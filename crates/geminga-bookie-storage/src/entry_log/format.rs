@@ -177,10 +177,9 @@ pub(crate) struct Run {
 impl Run {
     /// A whole run. Proves head and table.
     pub(crate) fn new(bytes: Bytes) -> Option<Self> {
-        let head = RunHead::decode(&bytes)?;
-        let (bodies_at, end) = (head.table_end(), head.length as usize);
-        let bodies = (end <= bytes.len()).then(|| bytes.slice(bodies_at..end))?;
-        Some(Self { head, table: bytes.slice(..bodies_at), bodies, bodies_at })
+        let table = Self::of_table(bytes.clone())?;
+        let (at, end) = (table.bodies_at, table.head.length as usize);
+        (end <= bytes.len()).then(|| table.with_bodies(bytes.slice(at..end), at))
     }
 
     /// A run without bodies. Proves head and table.

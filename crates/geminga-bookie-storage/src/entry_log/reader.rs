@@ -37,8 +37,7 @@ pub(crate) fn read_run(
     row: &Row,
 ) -> Result<Run, RunError> {
     let bytes = directory::read(file, row.offset, row.length as usize)?;
-    let run = Run::new(Bytes::from(bytes)).ok_or(RunError::Damaged)?;
-    if is_it(&run, salt, ledger_id, row) { Ok(run) } else { Err(RunError::Damaged) }
+    expected(Run::new(Bytes::from(bytes)), salt, ledger_id, row)
 }
 
 /// The same without the bodies.
@@ -50,8 +49,7 @@ pub(crate) fn read_table(
 ) -> Result<Run, RunError> {
     let length = run_bytes(row.count as usize, 0).min(row.length as usize);
     let bytes = directory::read(file, row.offset, length)?;
-    let run = Run::of_table(Bytes::from(bytes)).ok_or(RunError::Damaged)?;
-    if is_it(&run, salt, ledger_id, row) { Ok(run) } else { Err(RunError::Damaged) }
+    expected(Run::of_table(Bytes::from(bytes)), salt, ledger_id, row)
 }
 
 /// Gives the run that a row points to the bodies of the entries `first..=last`.
@@ -68,9 +66,18 @@ pub(crate) fn read_bodies(
     Ok(table.with_bodies(Bytes::from(bodies), place.start))
 }
 
-fn is_it(run: &Run, salt: u64, ledger_id: LedgerId, row: &Row) -> bool {
-    let head = run.head();
-    head.salt == salt && head.ledger_id == ledger_id && head.row(row.file, row.offset) == *row
+/// What was found, if it is the run that the row points to.
+fn expected(
+    found: Option<Run>,
+    salt: u64,
+    ledger_id: LedgerId,
+    row: &Row,
+) -> Result<Run, RunError> {
+    let is_it = |run: &Run| {
+        let head = run.head();
+        head.salt == salt && head.ledger_id == ledger_id && head.row(row.file, row.offset) == *row
+    };
+    found.filter(is_it).ok_or(RunError::Damaged)
 }
 
 /// The runs of a file, as its footer lists them; `None` when it has no whole footer.

@@ -63,12 +63,18 @@ fn entries_are_found_in_a_run_with_gaps() {
     assert!(moved.is_whole());
 }
 
+/// Some bytes with each of their bits flipped, one at a time.
+fn flipped(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    (0..bytes.len() * 8).map(|bit| {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        (bit, flipped)
+    })
+}
+
 #[test]
 fn every_flipped_bit_of_a_run_is_detected() {
-    let run = example();
-    for bit in 0..run.len() * 8 {
-        let mut flipped = run.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
+    for (bit, flipped) in flipped(&example()) {
         let is_whole = Run::new(flipped.into()).is_some_and(|run| run.is_whole());
         assert!(!is_whole, "bit {bit}");
     }
@@ -106,9 +112,7 @@ fn a_part_of_a_run_has_the_bodies_that_were_asked_for() {
 #[test]
 fn every_flipped_bit_of_a_part_is_detected() {
     let run = example();
-    for bit in 0..run.len() * 8 {
-        let mut flipped = run.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
+    for (bit, flipped) in flipped(&run) {
         let Some(part) = part(&flipped, 9, 9) else { continue };
         // Only in a body that does not belong to it, it is of no matter.
         let is_there = part.stored(&part.entry(2).unwrap()).is_some();
@@ -138,9 +142,7 @@ fn every_flipped_bit_of_a_footer_is_detected() {
     assert_eq!(decode_trailer(&footer[trailer_at..], 8), None);
     assert_eq!(decode_footer(&footer[..trailer_at], 9, 4), Some(rows()));
     assert!(is_footer(&footer, 9) && !is_footer(&footer, 8));
-    for bit in 0..footer.len() * 8 {
-        let mut flipped = footer.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
+    for (bit, flipped) in flipped(&footer) {
         let (list, trailer) = flipped.split_at(trailer_at);
         let list = decode_footer(list, 9, 4);
         let trailer = decode_trailer(trailer, 9);
@@ -154,9 +156,7 @@ fn every_flipped_bit_of_a_file_head_is_detected() {
     let head = encode_file_head(3, 4);
     assert_eq!(head[..12], *b"GMGELOG\n\x01\0\0\0");
     assert_eq!(decode_file_head(&head), Some((1, 3, 4)));
-    for bit in 0..head.len() * 8 {
-        let mut flipped = head;
-        flipped[bit / 8] ^= 1 << (bit % 8);
+    for (bit, flipped) in flipped(&head) {
         assert_eq!(decode_file_head(&flipped), None, "bit {bit}");
     }
 }
