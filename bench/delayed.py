@@ -110,7 +110,7 @@ def parse(message):
 
 def receive_all(consumer, count, begin, ready):
     """Receives and acks until all have come; each must come once, and none before its time."""
-    # Of a fixed size: a set of ten million stands still for more than a second when it grows, which would
+    # Of a fixed size: a set of ten million stands still for a quarter of a second when it grows, which would
     # count as the server's lateness.
     is_found, late = bytearray(count), array.array("d", bytes(8 * count))
     found, measured, early = 0, 0, 0
